@@ -1,0 +1,26 @@
+"""A network-emulation testbed for the packet-filter rules of a Docker host."""
+
+from testbed.bed import Testbed
+from testbed.docker import Container, DockerHost, Network, PublishedPort
+from testbed.errors import TestbedError
+from testbed.rules import CounterReading, Counters, Ruleset
+from testbed.topology import Topology
+from testbed.traffic.packet import Crossing, Packet
+from testbed.traffic.tcp import LINUX, WINDOWS
+
+__all__ = [
+    "LINUX",
+    "WINDOWS",
+    "Container",
+    "CounterReading",
+    "Counters",
+    "Crossing",
+    "DockerHost",
+    "Network",
+    "Packet",
+    "PublishedPort",
+    "Ruleset",
+    "Testbed",
+    "TestbedError",
+    "Topology",
+]

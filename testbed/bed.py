@@ -1,0 +1,231 @@
+"""Testbed: a topology and a rule set, realised in namespaces of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from testbed.docker import article
+from testbed.errors import KernelRefused
+from testbed.kernel import devices, syscalls
+from testbed.kernel.conntrack import Connection, ConnectionTable
+from testbed.kernel.counts import Counts
+from testbed.kernel.namespace import Namespace
+from testbed.kernel.packets import PacketSocket
+from testbed.kernel.xtables import backend as backend_of
+from testbed.observe.counting import Counting
+from testbed.rules import Counters, save
+from testbed.rules.reading import CounterReading
+from testbed.rules.ruleset import Ruleset
+from testbed.topology import Port, Topology
+from testbed.traffic.endpoint import Endpoint, identities
+from testbed.traffic.packet import Crossing, Packet
+from testbed.traffic.sockets import KernelEndpoint
+from testbed.traffic.tcp import WINDOWS, Stack, TcpConversation
+
+FIRST_PORT = 40000
+
+
+class Testbed:
+    """Namespaces for every node of a topology, with a rule set loaded into the host's.
+
+    A context manager: what it made is gone when it is closed, and when the process ends in whatever way. Raises
+    TestbedError's kin: RulesError for a rule set that iptables refuses, MissingRequirement without root, iptables or a
+    kernel feature.
+
+    `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters.
+    """
+
+    __test__ = False  # pytest would collect a class whose name begins with Test
+
+    def __init__(self, topology: Topology, ruleset: Ruleset, backend: str = "nft") -> None:
+        self._prepare(topology, {node.name: Namespace.create(node.name) for node in topology.nodes}, backend)
+        try:
+            devices.build(topology, self._namespaces)
+            self.load(ruleset)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def article(cls, ruleset: Ruleset | None = None, backend: str = "nft") -> Testbed:
+        """The article's host, with its own rule set or another."""
+        return cls(article.topology(), ruleset or article.ruleset(), backend)
+
+    @classmethod
+    def attach(cls, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: Ruleset, backend: str) -> Testbed:
+        """A bed that stands already, in namespaces that were opened by name; closing it leaves it standing."""
+        bed = cls.__new__(cls)
+        bed._prepare(topology, namespaces, backend)
+        bed._loaded = ruleset
+        return bed
+
+    def _prepare(self, topology: Topology, namespaces: Mapping[str, Namespace], backend: str) -> None:
+        self.topology = topology
+        self.backend = backend_of(backend)
+        self._namespaces = namespaces
+        self._host = namespaces[topology.host]
+        self._connections = ConnectionTable(self._host)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._sockets: list[PacketSocket] = []
+        self._counters: Callable[[], Counts] | None = None
+        self._identities = identities()
+        self._next_port = FIRST_PORT
+        self._cpu = syscalls.current_cpu()
+        self._loaded: Ruleset | None = None
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the namespaces; those that have no other holder are gone."""
+        for opened in self._sockets:
+            opened.close()
+        self._connections.close()
+        for namespace in self._namespaces.values():
+            namespace.close()
+
+    # what is in it
+
+    @property
+    def namespaces(self) -> Mapping[str, Namespace]:
+        """The namespace of each node."""
+        return self._namespaces
+
+    @property
+    def host(self) -> Namespace:
+        """The namespace whose packet filter is under test."""
+        return self._host
+
+    def node(self, name: str) -> Namespace:
+        """The namespace of a node: run a function in it, or a program."""
+        self.topology.node(name)
+        return self._namespaces[name]
+
+    def kernel(self, name: str) -> KernelEndpoint:
+        """The ordinary sockets of a node."""
+        return KernelEndpoint(self.node(name))
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The scripted end of a node, on its first interface; always the same one for a node."""
+        if name not in self._endpoints:
+            interface = self.topology.node(name).interfaces[0].name
+            opened = PacketSocket(self.node(name), interface)
+            self._sockets.append(opened)
+            self._endpoints[name] = Endpoint(self.topology, Port(name, interface), opened, self._cpu, self._identities)
+        return self._endpoints[name]
+
+    # rules and counters
+
+    def load(self, ruleset: Ruleset) -> None:
+        """Replace the rules of the host; RulesError when iptables refuses them."""
+        self.backend.load(self._host, ruleset)
+        self._loaded = ruleset
+        self._counters = None
+
+    def ruleset(self) -> Ruleset:
+        """The host's rules as the kernel holds them now, in iptables' words."""
+        return self.backend.saved(self._host)
+
+    def counters(self) -> CounterReading:
+        """Every rule's and policy's counters, once all packets that endpoints sent are through."""
+        self.settle()
+        if self._counters is None:
+            self._counters = self._host.run(self.backend.open_counters)
+        counts = self._counters()
+        return _reading(self._words(counts), counts)
+
+    def counting(self) -> Counting:
+        """A context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter ...'''`.
+
+        Every end listens meanwhile, so that a difference can be explained.
+        """
+        ends = [self.endpoint(node.name) for node in self._ends()]
+        return Counting(self.counters, lambda: [end.arrivals() for end in ends])
+
+    def settle(self) -> None:
+        """Return when no packet that an endpoint sent is on its way any more."""
+        for endpoint in self._endpoints.values():
+            endpoint.settle()
+
+    def connections(self) -> list[Connection]:
+        """The host's connection table."""
+        return self._connections.entries()
+
+    def forget_connections(self) -> None:
+        """Empty the host's connection table."""
+        self._connections.flush()
+
+    # traffic
+
+    def tcp(
+        self,
+        client: str,
+        server: str,
+        to: tuple[str, int],
+        stack: Stack = WINDOWS,
+        port: int | None = None,
+        via: str | None = None,
+    ) -> TcpConversation:
+        """A TCP conversation between the scripted ends of two nodes, asked for at `to`.
+
+        Every conversation has a client port of its own unless one is given, so that it is a connection of its own.
+        """
+        if port is None:
+            port, self._next_port = self._next_port, self._next_port + 1
+        return TcpConversation(
+            self.endpoint(client), self.endpoint(server), to, port, stack, self.settle, self.counters, via=via
+        )
+
+    def send(self, origin: str, packet: Any, to: str, via: str | None = None) -> Crossing:
+        """Send a scapy IP packet from a node's scripted end and see whether and how it comes out at another's.
+
+        A packet that goes out under one header is found by its identification, so `arrived` may show another source or
+        destination: a translation.
+        """
+        receiver = self.endpoint(to)
+        sent = self.endpoint(origin).send(packet, via)
+        return Crossing(sent, receiver.find(sent.same_as, self.settle))
+
+    def seen(self, name: str) -> tuple[Packet, ...]:
+        """Every packet that arrived at a node since its endpoint was first asked for."""
+        self.settle()
+        return self.endpoint(name).arrivals()
+
+    def _ends(self) -> list[Any]:
+        """The nodes with one interface: who speaks, not who routes."""
+        return [n for n in self.topology.nodes if len(n.interfaces) == 1 and n.name != self.topology.host]
+
+    def _words(self, counts: Counts) -> Ruleset:
+        """The kernel's words for the rules it holds now.
+
+        The same text loaded into the same kernel comes back the same, so the words are asked for once a process.
+        """
+        key = self.backend.name, save.render(self._loaded) if self._loaded is not None else "", counts.identity
+        if key not in _WORDS:
+            if len(_WORDS) >= _WORDS_KEPT:
+                _WORDS.clear()
+            _WORDS[key] = self.ruleset()
+        return _WORDS[key]
+
+
+_WORDS: dict[tuple[str, str, Hashable], Ruleset] = {}
+_WORDS_KEPT = 256
+
+
+def _reading(ruleset: Ruleset, counts: Counts) -> CounterReading:
+    """Counters given their rules: both list the rules of a chain in the same order."""
+    lines: list[tuple[str, str, Counters]] = []
+    for table in ruleset.tables:
+        for chain in table.chains:
+            counted = counts.chains[table.name, chain.name]
+            rules = table.rules_of(chain.name)
+            if len(rules) != len(counted.rules):
+                raise KernelRefused("the rules changed while their counters were read.", "Read them again.")
+            if counted.policy is not None:
+                lines.append((table.name, f":{chain.name} {chain.policy}", counted.policy))
+            lines += [(table.name, rule.text, counters) for rule, counters in zip(rules, counted.rules, strict=True)]
+    return CounterReading.of(lines)

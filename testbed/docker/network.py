@@ -1,0 +1,149 @@
+"""The network that a Docker host stands in: a LAN with a client and a gateway, an internet behind the gateway."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from testbed.docker.host import Container, DockerHost
+from testbed.topology import Bridge, Interface, Link, Node, Port, Route, Topology
+
+HOST_ADDRESS = IPv4Interface("192.168.66.100/24")
+CLIENT_ADDRESS = IPv4Interface("192.168.66.1/24")
+GATEWAY_ADDRESS = IPv4Interface("192.168.66.254/24")
+INTERNET_ADDRESS = IPv4Interface("203.0.113.10/24")
+INTERNET_GATEWAY = IPv4Interface("203.0.113.254/24")
+SCRIPTED_CLIENT_ADDRESS = IPv4Interface("192.168.66.2/24")  # beside the kernel's own, where the client has a kernel
+EVERYWHERE = IPv4Network("0.0.0.0/0")
+
+_QUIET = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
+
+# What engine 20.10.24 left on its host (capture 20.10/web80), written out because a new namespace takes some of these
+# from the machine it is made on (net.core.devconf_inherit_init_net, Documentation/admin-guide/sysctl/net.rst).
+# ip_forward comes first: writing it sets several of the others (inet_forward_change, net/ipv4/devinet.c).
+_CONF = {
+    "accept_local": ("0", "0"),
+    "accept_redirects": ("0", "1"),
+    "arp_announce": ("0", "0"),
+    "arp_ignore": ("0", "0"),
+    "forwarding": ("1", "1"),
+    "proxy_arp": ("0", "0"),
+    "route_localnet": ("0", "0"),
+    "rp_filter": ("0", "0"),
+    "send_redirects": ("1", "1"),
+}
+HOST_SYSCTLS = (
+    ("net.ipv4.ip_forward", "1"),
+    *(
+        (f"net.ipv4.conf.{scope}.{key}", values[number])
+        for number, scope in enumerate(("all", "default"))
+        for key, values in _CONF.items()
+    ),
+    ("net.ipv4.ip_local_port_range", "32768 60999"),
+    ("net.ipv4.ip_unprivileged_port_start", "1024"),
+    ("net.bridge.bridge-nf-call-iptables", "1"),
+    ("net.bridge.bridge-nf-call-ip6tables", "1"),
+    ("net.bridge.bridge-nf-call-arptables", "1"),
+    ("net.bridge.bridge-nf-filter-pppoe-tagged", "0"),
+    ("net.bridge.bridge-nf-filter-vlan-tagged", "0"),
+    ("net.bridge.bridge-nf-pass-vlan-input-dev", "0"),
+    ("net.netfilter.nf_conntrack_checksum", "1"),
+    ("net.netfilter.nf_conntrack_tcp_be_liberal", "0"),
+    ("net.netfilter.nf_conntrack_tcp_loose", "1"),
+)
+_PLAIN = tuple(
+    (f"net.ipv4.conf.{scope}.{key}", "0") for scope in ("all", "default") for key in ("rp_filter", "send_redirects")
+)
+_ROUTER = (("net.ipv4.ip_forward", "1"), *_PLAIN)
+_SWITCH = (("net.bridge.bridge-nf-call-iptables", "0"), ("net.bridge.bridge-nf-call-arptables", "0"))
+
+
+def topology(docker: DockerHost, mac: str, index: int | None = None, altname: str | None = None) -> Topology:
+    """The host (ens33 with this MAC and index) in its network; client, internet and containers are scripted ends."""
+    return _network(docker, _host(docker, mac, index, altname), scripted=True)
+
+
+def topology_with_kernels(
+    docker: DockerHost, mac: str, index: int | None = None, altname: str | None = None
+) -> Topology:
+    """The same network with real machines in it: kernels answer for client, internet and containers.
+
+    A script can still hold both ends of a connection: it asks from 192.168.66.2, an address and a MAC of its own, and
+    the containers' kernels pass over what comes from there, because a strict reverse-path filter finds no way back
+    (a blackhole route), before any socket sees it (fib_validate_source, net/ipv4/fib_frontend.c).
+    """
+    return _network(docker, _host(docker, mac, index, altname), scripted=False)
+
+
+def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
+    containers = [_container(container, scripted) for container in docker.containers]
+    return Topology(
+        nodes=(_client(scripted), _gateway(), _internet(scripted), _switch(), host, *containers),
+        links=(
+            Link(Port("client", "eth0"), Port("lan", "client")),
+            Link(Port("gateway", "eth0"), Port("lan", "gateway")),
+            Link(Port("host", "ens33"), Port("lan", "host")),
+            Link(Port("internet", "eth0"), Port("gateway", "eth1")),
+            *(Link(Port(c.name, "eth0"), Port("host", c.veth)) for c in docker.containers),
+        ),
+    )
+
+
+def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) -> Node:
+    ens33 = Interface("ens33", mac, (HOST_ADDRESS,), index=index, altname=altname)
+    veths = (
+        Interface(c.veth, c.veth_mac, index=c.veth_index, master=c.network.bridge, hairpin=not docker.userland_proxy)
+        for c in docker.containers
+    )
+    localnet = [(f"net.ipv4.conf.{n.bridge}.route_localnet", "1") for n in docker.networks if not docker.userland_proxy]
+    return Node(
+        "host",
+        (ens33, *veths),
+        tuple(Bridge(n.bridge, n.mac, (n.gateway,), n.index) for n in docker.networks),
+        (Route(EVERYWHERE, GATEWAY_ADDRESS.ip),),
+        (*_QUIET, *HOST_SYSCTLS),
+        tuple(localnet),
+    )
+
+
+def _client(scripted: bool) -> Node:
+    mac = "00:50:56:c0:00:08"
+    if scripted:
+        eth0 = Interface("eth0", mac, scripted=(CLIENT_ADDRESS,))
+    else:
+        own_mac = "00:50:56:c0:00:09"
+        eth0 = Interface("eth0", mac, (CLIENT_ADDRESS,), (SCRIPTED_CLIENT_ADDRESS,), own_mac)
+    return Node("client", (eth0,), routes=(Route(EVERYWHERE, GATEWAY_ADDRESS.ip),), sysctls=(*_QUIET, *_PLAIN))
+
+
+def _gateway() -> Node:
+    lan = Interface("eth0", "00:50:56:e0:00:fe", (GATEWAY_ADDRESS,))
+    outside = Interface("eth1", "00:50:56:e0:01:fe", (INTERNET_GATEWAY,))
+    return Node("gateway", (lan, outside), sysctls=(*_QUIET, *_ROUTER))
+
+
+def _internet(scripted: bool) -> Node:
+    mac = "00:00:5e:00:53:0a"
+    eth0 = Interface("eth0", mac, *(((), (INTERNET_ADDRESS,)) if scripted else ((INTERNET_ADDRESS,), ())))
+    return Node("internet", (eth0,), routes=(Route(EVERYWHERE, INTERNET_GATEWAY.ip),), sysctls=(*_QUIET, *_PLAIN))
+
+
+def _switch() -> Node:
+    """The LAN itself: a bridge that filters nothing and says nothing of its own."""
+    ports = tuple(
+        Interface(name, f"00:00:5e:00:53:{number:02x}", index=number, master="lan")
+        for number, name in enumerate(("client", "gateway", "host"), start=0xF1)
+    )
+    return Node("lan", ports, (Bridge("lan", "00:00:5e:00:53:f0"),), sysctls=(*_QUIET, *_SWITCH))
+
+
+def _container(container: Container, scripted: bool) -> Node:
+    network = container.network
+    address = IPv4Interface(f"{container.address}/{network.subnet.prefixlen}")
+    way_out = Route(EVERYWHERE, IPv4Address(network.gateway.ip))
+    if scripted:
+        eth0 = Interface("eth0", container.mac, scripted=(address,), index=container.index)
+        return Node(container.name, (eth0,), routes=(way_out,), sysctls=(*_QUIET, *_PLAIN))
+    eth0 = Interface("eth0", container.mac, (address,), index=container.index)
+    nowhere = Route(IPv4Network(SCRIPTED_CLIENT_ADDRESS.ip), blackhole=True)
+    strict = ("net.ipv4.conf.all.rp_filter", "1")
+    return Node(container.name, (eth0,), routes=(way_out, nowhere), sysctls=(*_QUIET, strict))

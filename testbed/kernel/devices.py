@@ -1,0 +1,170 @@
+"""What a node of a topology has inside its namespace: devices, addresses, routes, neighbours, sysctls."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import socket
+import struct
+from collections.abc import Mapping
+from ipaddress import IPv4Interface
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from testbed.errors import KernelRefused, MissingRequirement, TestbedError
+from testbed.kernel.namespace import DOCTOR, Namespace
+from testbed.topology import Bridge, Interface, Link, Node, Topology
+
+IFF_UP = 1
+_SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
+_ETHTOOL_STXCSUM = 0x17  # include/uapi/linux/ethtool.h
+
+
+def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
+    """Fill empty namespaces, one a node, with what the topology says.
+
+    Raises KernelRefused with the kernel's reason, MissingRequirement when a feature is not there.
+    """
+    for node in topology.nodes:
+        namespaces[node.name].run(write_sysctls, node.sysctls)
+        _netlink(namespaces[node.name], f"the bridges of {node.name}", lambda ip, node=node: _add_bridges(ip, node))
+    for link in topology.links:
+        _add_link(topology, link, namespaces)
+    for node in topology.nodes:
+        _netlink(
+            namespaces[node.name], f"the network of {node.name}", lambda ip, node=node: _configure(ip, topology, node)
+        )
+        namespaces[node.name].run(_finish, node)
+
+
+def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
+    """Write (key, value) pairs in the calling thread's network namespace, in that order."""
+    for key, value in sysctls:
+        path = Path("/proc/sys", key.replace(".", "/"))
+        try:
+            path.write_text(value)
+        except FileNotFoundError as error:
+            if key.startswith("net.ipv6."):
+                continue  # a kernel without IPv6 has no noise of its to switch off
+            raise MissingRequirement(f"this kernel has no sysctl {key}.", DOCTOR) from error
+        except OSError as error:
+            raise KernelRefused(f"the sysctl {key} cannot be set to {value!r}: {error.strerror}.") from error
+
+
+def _netlink(namespace: Namespace, what: str, action: Any) -> None:
+    try:
+        namespace.netlink(action)
+    except NetlinkError as error:
+        raise refused(what, error) from error
+
+
+def refused(what: str, error: NetlinkError) -> TestbedError:
+    return KernelRefused(f"the kernel refused {what}: {error.args[-1]}.", DOCTOR)
+
+
+def _add_bridges(ip: IPRoute, node: Node) -> None:
+    ip.link("set", index=1, flags=IFF_UP, change=IFF_UP)
+    for bridge in node.bridges:
+        wish = {"index": bridge.index} if bridge.index is not None else {}
+        ip.link(
+            "add", ifname=bridge.name, kind="bridge", address=bridge.mac, flags=IFF_UP, change=IFF_UP,
+            br_mcast_snooping=0, **wish,
+        )  # fmt: skip
+
+
+def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace]) -> None:
+    """Both ends in one request, each born in its namespace with its index and address.
+
+    The far end's wished-for index is taken from the header of the nested message, and only where the near end has one
+    too (veth_newlink, drivers/net/veth.c); so the end with an index is the one that asks. The far end cannot be born
+    up: it has no peer yet at that moment (veth_open returns ENOTCONN).
+    """
+    ends = [(port, topology.node(port.node).interface(port.device)) for port in (link.a, link.b)]
+    (near_port, near), (far_port, far) = sorted(ends, key=lambda end: end[1].index is None)
+    far_message = {
+        "index": far.index or 0,
+        "attrs": [
+            ["IFLA_IFNAME", far.name],
+            ["IFLA_ADDRESS", far.mac],
+            ["IFLA_NET_NS_FD", namespaces[far_port.node].fd],
+        ],
+    }
+    request: dict[str, Any] = {
+        "ifname": near.name,
+        "address": near.mac,
+        "flags": IFF_UP,
+        "change": IFF_UP,
+        "IFLA_LINKINFO": {
+            "attrs": [
+                ["IFLA_INFO_KIND", "veth"],
+                ["IFLA_INFO_DATA", {"attrs": [["VETH_INFO_PEER", far_message]]}],
+            ]
+        },
+    }
+    if near.index is not None:
+        request["index"] = near.index
+    _netlink(
+        namespaces[near_port.node],
+        f"the link between {near_port} and {far_port}",
+        lambda ip: ip.link("add", **request),
+    )
+
+
+def _configure(ip: IPRoute, topology: Topology, node: Node) -> None:
+    index = {link.get_attr("IFLA_IFNAME"): link["index"] for link in ip.get_links()}
+    for interface in node.interfaces:
+        wish = {"master": index[interface.master]} if interface.master is not None else {}
+        ip.link("set", index=index[interface.name], flags=IFF_UP, change=IFF_UP, **wish)
+        if interface.hairpin:
+            ip.brport("set", index=index[interface.name], mode=1)
+        if interface.altname is not None:
+            ip.link("property_add", index=index[interface.name], altname=interface.altname)
+    for device in node.devices:
+        for address in device.addresses:
+            ip.addr("add", index=index[device.name], **_address(address))
+    _add_routes(ip, node)
+    for neighbour in topology.neighbours(node.name):
+        ip.neigh(
+            "add", dst=str(neighbour.address), lladdr=neighbour.mac, ifindex=index[neighbour.device],
+            state="permanent",
+        )  # fmt: skip
+
+
+def _address(address: IPv4Interface) -> dict[str, Any]:
+    return {
+        "address": str(address.ip),
+        "prefixlen": address.network.prefixlen,
+        "broadcast": str(address.network.broadcast_address),
+    }
+
+
+def _add_routes(ip: IPRoute, node: Node) -> None:
+    own = [address.network for device in node.devices for address in device.addresses]
+    for route in node.routes:
+        destination = "default" if route.destination.prefixlen == 0 else str(route.destination)
+        if route.blackhole:
+            ip.route("add", dst=destination, type="blackhole")
+        elif any(route.via in network for network in own):  # a scripted end keeps its routes to itself
+            ip.route("add", dst=destination, gateway=str(route.via))
+
+
+def _finish(node: Node) -> None:
+    """Sysctls of devices, and checksums computed before a packet leaves.
+
+    With the offload on, a veth hands packets over with half a checksum and in pieces larger than the MTU, so that
+    packets and bytes are not what a wire would show.
+    """
+    write_sysctls(node.late_sysctls)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for interface in node.interfaces:
+            if not interface.master:
+                _checksum_offload_off(control, interface)
+
+
+def _checksum_offload_off(control: socket.socket, interface: Interface | Bridge) -> None:
+    value = array.array("B", struct.pack("=II", _ETHTOOL_STXCSUM, 0))
+    address, _ = value.buffer_info()
+    fcntl.ioctl(control, _SIOCETHTOOL, struct.pack("16sP", interface.name.encode(), address).ljust(40, b"\0"))

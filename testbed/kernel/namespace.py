@@ -1,0 +1,178 @@
+"""Network namespaces: a thread that lives in each, and a file descriptor that holds it.
+
+A namespace without a name ends with the process that holds it, however that ends. All netlink of a namespace is done
+by its one thread: a synchronous pyroute2 object opens a new socket for every thread that uses it, in the namespace
+of that thread, so used from elsewhere it would silently configure the wrong one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from pyroute2 import IPRoute
+
+from testbed.errors import KernelRefused, MissingRequirement
+from testbed.kernel import syscalls
+
+
+class Closeable(Protocol):
+    def close(self) -> object: ...
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_OWN = "/proc/thread-self/ns/net"  # /proc/self would be the main thread's
+
+
+class Namespace:
+    """A network namespace with a thread in it; use `create` or `open`, and close it."""
+
+    def __init__(self, name: str, enter: Callable[[], None]) -> None:
+        self.name = name
+        self._inside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"netns-{name}")
+        self._route_socket: IPRoute | None = None
+        self._entered: Future[int] = self._inside.submit(_enter, enter)
+        self._closed = False
+
+    @classmethod
+    def create(cls, name: str) -> Namespace:
+        """A new, empty namespace that nobody else can see; its loopback is down."""
+        return cls(name, syscalls.unshare_network)
+
+    @classmethod
+    def open(cls, name: str, path: Path) -> Namespace:
+        """The namespace that is pinned at a path, as those of `ip netns` are."""
+
+        def enter() -> None:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                syscalls.enter_network(fd)
+            finally:
+                os.close(fd)
+
+        return cls(name, enter)
+
+    @property
+    def fd(self) -> int:
+        """A descriptor that holds the namespace; raises MissingRequirement where it could not be made."""
+        try:
+            return self._entered.result()
+        except PermissionError as error:
+            raise not_root() from error
+        except OSError as error:
+            raise KernelRefused(f"the network namespace {self.name} cannot be entered: {error.strerror}.") from error
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode: what tells this namespace from every other one that exists."""
+        found = os.fstat(self.fd)
+        return found.st_dev, found.st_ino
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `function` returns when it is called in this namespace's thread.
+
+        Sockets that it opens belong to this namespace wherever they are used later.
+        """
+        assert self.fd >= 0
+        return self._inside.submit(function, *args, **kwargs).result()
+
+    def netlink(self, action: Callable[[IPRoute], T]) -> T:
+        """What `action` returns, given this namespace's rtnetlink socket."""
+
+        def with_socket() -> T:
+            if self._route_socket is None:
+                self._route_socket = IPRoute()
+            return action(self._route_socket)
+
+        return self.run(with_socket)
+
+    def command(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.CompletedProcess[str]:
+        """Run a program in this namespace to its end; MissingRequirement when it is not installed."""
+        try:
+            return self.run(lambda: subprocess.run(argv, input=stdin, text=True, capture_output=True, **popen))
+        except FileNotFoundError as error:
+            raise MissingRequirement(f"the program {argv[0]} is not installed.", DOCTOR) from error
+
+    def pin(self, path: Path) -> None:
+        """Give the namespace a name in the file system, so that it outlives this process (as `ip netns add` does).
+
+        Raises FileExistsError when the name is taken.
+        """
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
+        self.run(syscalls.mount, _OWN, str(path), syscalls.MS_BIND)
+
+    def close(self) -> None:
+        """Let go of the namespace; the kernel takes it down when nobody else holds it.
+
+        Does not wait: what is left is done by the namespace's thread, and the process does not end before that.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._route_socket is not None:
+            self._inside.submit(self._route_socket.close)
+        self._inside.submit(self._let_go)
+        self._inside.shutdown(wait=False)
+
+    def close_in_time(self, opened: Closeable) -> None:
+        """Close a socket of this namespace without waiting for it.
+
+        Closing a packet socket waits for every processor to pass through a quiet state (packet_release,
+        net/packet/af_packet.c), 10 ms and more.
+        """
+        self._inside.submit(opened.close)
+
+    def _let_go(self) -> None:
+        if self._entered.exception() is None:
+            os.close(self._entered.result())
+
+
+DOCTOR = "Run `invoke doctor --fix`."
+
+
+def not_root() -> MissingRequirement:
+    return MissingRequirement("network namespaces need root.", "Run it as root, for instance with sudo.")
+
+
+def unpin(path: Path) -> None:
+    """Take a pinned namespace's name away; what is left of a broken one too."""
+    if os.path.ismount(path):
+        syscalls.unmount(str(path))
+    path.unlink(missing_ok=True)
+
+
+def _enter(enter: Callable[[], None]) -> int:
+    enter()
+    return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@lru_cache(maxsize=1)
+def _empty() -> Namespace:
+    return Namespace.create("quarantine")
+
+
+@contextmanager
+def quarantine() -> Iterator[None]:
+    """Keep the calling thread in an empty network namespace for a while.
+
+    Threads and programs it starts are there too, so that no mistake, ours or a test's, can reach the machine's own
+    network.
+    """
+    before = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+    entered_by = threading.get_ident()
+    syscalls.enter_network(_empty().fd)
+    try:
+        yield
+    finally:
+        assert threading.get_ident() == entered_by, "a thread can only leave a quarantine that it entered"
+        syscalls.enter_network(before)
+        os.close(before)

@@ -1,0 +1,117 @@
+"""Packet sockets: frames put on an interface and taken from it, in that interface's namespace."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from testbed.errors import KernelRefused
+from testbed.kernel.namespace import Namespace
+
+_ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP = 0x0003, 0x0800, 0x0806
+_PACKET_OUTGOING = 4  # include/uapi/linux/if_packet.h
+_SO_RCVBUFFORCE = 33
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_BUFFER = 8 << 20  # bytes; a lost frame is a lie, so lose none
+_ARP_REQUEST, _ARP_REPLY = 1, 2
+_ARP = struct.Struct("!HHBBH6s4s6s4s")
+_ARP_DEADLINE = 10.0  # seconds; a kernel that has not answered by then is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An IPv4 frame that an interface sent (`outgoing`) or received."""
+
+    data: bytes
+    outgoing: bool
+
+    @property
+    def destination(self) -> bytes:
+        return self.data[:6]
+
+
+@contextmanager
+def on_cpu(cpu: int) -> Iterator[None]:
+    """Keep the calling thread on one processor for a while."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+class PacketSocket:
+    """An AF_PACKET socket on one interface."""
+
+    def __init__(self, namespace: Namespace, device: str) -> None:
+        self.name = f"{namespace.name}:{device}"
+        self._namespace = namespace
+        self._waiting: list[Frame] = []
+        self._arp: list[bytes] = []
+        self._socket = namespace.run(_open, device)
+
+    def send(self, frame: bytes) -> None:
+        self._socket.send(frame)
+
+    def received(self) -> list[Frame]:
+        """The IPv4 frames seen since the last call, oldest first; KernelRefused when the kernel dropped any."""
+        self._drain()
+        frames, self._waiting = self._waiting, []
+        return frames
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a frame is there within that time."""
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
+    def arp_round_trip(self, mac: str, address: IPv4Address) -> None:
+        """Ask who has `address` and wait for that kernel's answer.
+
+        The question carries no sender address (an ARP probe, RFC 5227), so it leaves no neighbour entry behind, and no
+        packet filter of the IP layer sees it.
+        """
+        own = bytes.fromhex(mac.replace(":", ""))
+        probe = _ARP.pack(1, _ETH_P_IP, 6, 4, _ARP_REQUEST, own, bytes(4), bytes(6), address.packed)
+        self._arp.clear()
+        self._socket.send(b"\xff" * 6 + own + struct.pack("!H", _ETH_P_ARP) + probe)
+        while not any(self._answers(frame, address, own) for frame in self._arp):
+            if not self.wait(_ARP_DEADLINE):
+                raise KernelRefused(f"{address} did not answer ARP on {self.name} within {_ARP_DEADLINE:.0f} s.")
+            self._drain()
+
+    def close(self) -> None:
+        self._namespace.close_in_time(self._socket)
+
+    @staticmethod
+    def _answers(frame: bytes, address: IPv4Address, own: bytes) -> bool:
+        if len(frame) < 14 + _ARP.size:
+            return False
+        *_, operation, _, sender, target, _ = _ARP.unpack_from(frame, 14)
+        return bool(operation == _ARP_REPLY and sender == address.packed and target == own)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                data, (_, protocol, kind, *_) = self._socket.recvfrom(65536)
+            except BlockingIOError:
+                break
+            if protocol == _ETH_P_IP:
+                self._waiting.append(Frame(data, kind == _PACKET_OUTGOING))
+            elif protocol == _ETH_P_ARP and kind != _PACKET_OUTGOING:
+                self._arp.append(data)
+        _, lost = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        if lost:
+            raise KernelRefused(f"the kernel lost {lost} frames on {self.name}: what was seen is not complete.")
+
+
+def _open(device: str) -> socket.socket:
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    opened.bind((device, _ETH_P_ALL))
+    return opened

@@ -1,0 +1,101 @@
+"""What a machine must have for a bed, and what installs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from testbed.kernel.namespace import DOCTOR
+from testbed.kernel.xtables import BACKENDS
+
+# Package managers, and how each installs a package without asking.
+_MANAGERS = {
+    "apt-get": (("apt-get", "update", "-q"), ("apt-get", "install", "-y", "-q", "--no-install-recommends")),
+    "dnf": (("dnf", "install", "-y", "-q"),),
+    "zypper": (("zypper", "--non-interactive", "install"),),
+    "apk": (("apk", "add", "-q"),),
+    "pacman": (("pacman", "-S", "--noconfirm", "--needed"),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Something a bed needs; `fix` is the command that provides it, empty where none can."""
+
+    name: str
+    why: str
+    met: bool
+    fix: tuple[tuple[str, ...], ...] = ()
+    needed: bool = True
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """What is missing, and what to do."""
+        remedy = DOCTOR if self.fix else f"It is needed because {self.why}."
+        return f"{self.name} is missing.", remedy if self.name != "root" else "Run it as root, for instance with sudo."
+
+
+def requirements(backend: str | None = None) -> list[Requirement]:
+    """Everything a bed needs, met or not; of one backend, or of all."""
+    chosen = [backend] if backend else list(BACKENDS)
+    found = [
+        Requirement("root", "network namespaces, packet sockets and rules are for root", os.geteuid() == 0),
+        Requirement(
+            "network namespaces", "every node of a bed is one (CONFIG_NET_NS)", Path("/proc/self/ns/net").exists()
+        ),
+        Requirement(
+            "br_netfilter",
+            "packets that cross docker0 pass the rules only with it (CONFIG_BRIDGE_NETFILTER)",
+            Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists(),
+            (("modprobe", "br_netfilter"),),
+        ),
+        Requirement(
+            "connection tracking",
+            "translation and state matches stand on it (CONFIG_NF_CONNTRACK)",
+            Path("/proc/sys/net/netfilter/nf_conntrack_max").exists(),
+            (("modprobe", "nf_conntrack"),),
+        ),
+    ]
+    for name in chosen:
+        program = f"{BACKENDS[name].program}-restore"
+        found.append(
+            Requirement(program, f"it loads rules (backend {name})", _installed(program), _install("iptables"))
+        )
+    return found
+
+
+def conveniences() -> list[Requirement]:
+    """What a bed made by `invoke up` is pleasant to use with."""
+    return [
+        Requirement("ip", "to look into a bed with `ip netns exec`", _installed("ip"), _install("iproute2"), False),
+    ]
+
+
+def missing(backend: str | None = None) -> list[Requirement]:
+    """What a bed needs and this machine lacks."""
+    return [requirement for requirement in requirements(backend) if not requirement.met]
+
+
+@lru_cache
+def iptables_version(backend: str) -> str:
+    """What the backend's program says of itself, or nothing where it is not installed."""
+    program = BACKENDS[backend].program
+    if not _installed(program):
+        return ""
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _installed(program: str) -> bool:
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
+
+
+def _install(package: str) -> tuple[tuple[str, ...], ...]:
+    """The commands that install a package on this machine; none where its package manager is not known."""
+    for manager, (*before, install) in _MANAGERS.items():
+        if shutil.which(manager):
+            return (*before, (*install, package))
+    return ()

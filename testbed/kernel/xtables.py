@@ -1,0 +1,98 @@
+"""Rule sets put into a namespace and read back, by the programs of iptables: there is no other way in.
+
+Two backends, one for each of iptables' two ways of speaking to the kernel; the names are those of iptables' version
+line: nft (nf_tables) and legacy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from testbed.errors import MissingRequirement, RulesError
+from testbed.kernel import legacy_counters, nfnetlink, nft_counters
+from testbed.kernel.counts import Counts
+from testbed.kernel.namespace import DOCTOR, Namespace
+from testbed.rules import save
+from testbed.rules.ruleset import Ruleset
+
+_AT_LINE = re.compile(r"line:? (\d+)")
+_CHATTER = re.compile(r"Try `.*' for more information|^#|^\s*$|^Error occurred at line")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One of iptables' two ways; `program` is the prefix of its commands' names."""
+
+    name: str
+    program: str
+    open_counters: Callable[[], Callable[[], Counts]]
+
+    def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
+        """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed."""
+        if not ruleset.tables:
+            raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
+        finished = self._run(namespace, "restore", save.render(ruleset))
+        if finished.returncode:
+            raise self._complaint(ruleset, finished.stderr)
+
+    def saved(self, namespace: Namespace) -> Ruleset:
+        """The namespace's rules in the kernel's own words."""
+        return save.parse(self._run(namespace, "save").stdout, source=f"{self.program}-save")
+
+    def version(self, namespace: Namespace) -> str:
+        """What the program says of itself: `iptables v1.8.9 (nf_tables)`."""
+        return namespace.command([self.program, "--version"]).stdout.strip()
+
+    def _run(self, namespace: Namespace, what: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """One of the backend's programs, with a lock of its own.
+
+        iptables-legacy takes a lock file that all namespaces of a machine share; a file in memory that only this call
+        has ends with it.
+        """
+        lock = os.memfd_create("xtables-lock")
+        try:
+            environment = {**os.environ, "XTABLES_LOCKFILE": f"/proc/self/fd/{lock}"}
+            return namespace.command([f"{self.program}-{what}"], stdin, env=environment, pass_fds=(lock,))
+        finally:
+            os.close(lock)
+
+    def _complaint(self, ruleset: Ruleset, stderr: str) -> RulesError:
+        said = [line for line in stderr.splitlines() if not _CHATTER.search(line)]
+        complaint = "; ".join(re.sub(rf"^{self.program}-restore( v\S+ \(\w+\))?: ", "", line) for line in said)
+        if not (at_line := _AT_LINE.search(stderr)):
+            return RulesError(f"{ruleset.source}: {self.program}-restore refused it: {complaint or stderr.strip()}")
+        number = int(at_line[1])
+        line = save.render(ruleset).splitlines()[number - 1]
+        return RulesError(
+            f"{ruleset.source}, line {number}: {line!r} is refused by {self.program}-restore: {complaint}",
+            "Correct that line, or install what it needs (a match, a target, an ipset).",
+        )
+
+
+def _nft() -> Callable[[], Counts]:
+    netlink = nfnetlink.open_socket()
+    return lambda: nft_counters.read(netlink)
+
+
+def _legacy() -> Callable[[], Counts]:
+    opened: socket.socket = legacy_counters.open_socket()
+    names = legacy_counters.tables()
+    return lambda: legacy_counters.read(opened, names)
+
+
+BACKENDS = {
+    "nft": Backend("nft", "iptables-nft", _nft),
+    "legacy": Backend("legacy", "iptables-legacy", _legacy),
+}
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name; MissingRequirement names those there are."""
+    if name not in BACKENDS:
+        raise MissingRequirement(f"there is no backend {name}; there are {', '.join(BACKENDS)}.", DOCTOR)
+    return BACKENDS[name]

@@ -1,0 +1,143 @@
+"""The pytest plugin: beds as fixtures, counters in failure reports.
+
+Every test has beds of its own in namespaces of its own process, so tests run in parallel under pytest-xdist without
+knowing of each other.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from testbed.bed import Testbed
+from testbed.docker import DockerHost, article
+from testbed.errors import MissingRequirement, TestbedError
+from testbed.kernel.namespace import quarantine
+from testbed.kernel.requirements import iptables_version, missing
+from testbed.kernel.xtables import BACKENDS
+from testbed.observe.counting import Counting
+from testbed.report.counters import comparison
+from testbed.rules import Ruleset, save
+from testbed.rules.reading import CounterReading
+from testbed.topology import Topology
+
+MakeBed = Callable[..., Testbed]
+ALL = "all"
+_BEDS = pytest.StashKey[list[Testbed]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("testbed", "docker-host-testbed")
+    group.addoption(
+        "--testbed-backend",
+        choices=[*BACKENDS, ALL],
+        help="load rules with iptables-nft, with iptables-legacy, or run every test with each (default: nft)",
+    )
+    group.addoption("--testbed-rules", metavar="FILE", help="rule set (iptables-save text) in place of the article's")
+    group.addoption(
+        "--testbed-keep-network",
+        action="store_true",
+        help="leave tests that use a bed in the machine's own network instead of an empty namespace",
+    )
+    parser.addini("testbed_backend", "default of --testbed-backend", default="nft")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    versions = ", ".join(f"{name}: {iptables_version(name) or 'not installed'}" for name in _backends(config))
+    rules = config.getoption("--testbed-rules") or "the article's"
+    return [f"testbed: Linux {platform.release()}, {versions}, rules: {rules}"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "testbed_backend" in metafunc.fixturenames:
+        metafunc.parametrize("testbed_backend", _backends(metafunc.config), scope="session")
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    if op == "==" and isinstance(left, CounterReading) and isinstance(right, str):
+        return comparison(left, right)
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:  # pragma: no cover - exercised through pytester
+    report: Any = yield
+    if call.when == "call" and report.failed:
+        for bed in item.stash.get(_BEDS, []):
+            try:
+                report.sections.append(("what the rules have counted", bed.counters().text(bed.counters().moved)))
+            except TestbedError as error:
+                report.sections.append(("the rules' counters", f"cannot be read: {error}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def rules_under_test(request: pytest.FixtureRequest) -> Ruleset:
+    """The rule set of `--testbed-rules`, else the article's."""
+    path = request.config.getoption("--testbed-rules")
+    with _said_once():
+        return save.read(path) if path else article.ruleset()
+
+
+@pytest.fixture
+def make_bed(
+    request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: Ruleset
+) -> Iterator[MakeBed]:
+    """Makes beds: `make_bed(host, rules=...)`.
+
+    `host` is a DockerHost, for which the rules of engine 20.10 are loaded where none are given, or a Topology; without
+    it the article's host stands up, with the rules under test. All beds end with the test.
+    """
+    beds: list[Testbed] = request.node.stash.setdefault(_BEDS, [])
+    with ExitStack() as ends, _said_once():
+        if lacking := missing(testbed_backend):
+            raise MissingRequirement(*lacking[0].told)
+        if not request.config.getoption("--testbed-keep-network"):
+            ends.enter_context(quarantine())
+
+        def make(host: DockerHost | Topology | None = None, rules: Ruleset | None = None) -> Testbed:
+            topology = host if isinstance(host, Topology) else article.topology(host or article.HOST)
+            if rules is None:
+                rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test
+            with _said_once():
+                bed = ends.enter_context(Testbed(topology, rules, testbed_backend))
+            beds.append(bed)
+            return bed
+
+        yield make
+
+
+@pytest.fixture
+def article_bed(make_bed: MakeBed) -> Testbed:
+    """The article's host with the rules under test, fresh."""
+    return make_bed()
+
+
+@pytest.fixture
+def counting(article_bed: Testbed) -> Callable[[], Counting]:
+    """The counters of the article's bed as a context: `with counting() as counted: ...; counted.result == '''...'''`."""
+    return article_bed.counting
+
+
+def _backends(config: pytest.Config) -> list[str]:
+    chosen = config.getoption("--testbed-backend") or config.getini("testbed_backend")
+    if chosen not in (*BACKENDS, ALL):
+        raise pytest.UsageError(f"testbed_backend is {chosen!r}; it can be {', '.join([*BACKENDS, ALL])}")
+    return list(BACKENDS) if chosen == ALL else [chosen]
+
+
+class _said_once:  # noqa: N801 - reads as a phrase where it is used
+    """Turns an error in the user's words into a failure of that text alone, without a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, TestbedError):
+            pytest.fail(str(error), pytrace=False)

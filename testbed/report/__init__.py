@@ -1,0 +1,1 @@
+"""What a person reads: only renders values from the layers below."""

@@ -1,0 +1,45 @@
+"""Counters as text: expected beside actual, with what differs marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.observe.counting import Counted, hints
+from testbed.rules.counters import ZERO, Counters
+from testbed.rules.reading import CounterReading, Difference
+
+MARK = "≠"
+
+
+def comparison(reading: CounterReading, expectation: str) -> list[str]:
+    """Lines that show an expectation beside what was counted, the differing ones marked, with a hint where one is known.
+
+    Rules that were expected to count nothing and did not are summed up in one line.
+    """
+    differences = reading.compare(expectation)
+    wrong = [difference for difference in differences if not difference.equal]
+    shown = [d for d in differences if not d.equal or d.expected != ZERO]
+    silent = len(differences) - len(shown)
+    table = _side_by_side(shown)
+    return [
+        f"counters are not as expected in {len(wrong)} of {len(differences)} lines",
+        *table,
+        *([f"  {silent} more lines counted nothing, as expected."] if silent else []),
+        *(f"hint: {hint}" for hint in hints(wrong, reading.seen if isinstance(reading, Counted) else ())),
+    ]
+
+
+def _side_by_side(differences: Sequence[Difference]) -> list[str]:
+    rows = [
+        (" " if d.equal else MARK, _cell(d.expected), _cell(d.actual), d.line.table, d.line.text) for d in differences
+    ]
+    header = (" ", "expected", "actual", "table", "rule")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(4)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in [header, *rows]
+    ]
+
+
+def _cell(counters: Counters | None) -> str:
+    return str(counters) if counters is not None else "not there"

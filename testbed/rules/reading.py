@@ -1,0 +1,155 @@
+"""One reading of every counter of a rule set, and what is expected of it.
+
+A rule is known by its table, its chain, its text and, where the same text stands twice in a chain, which of the
+two it is; so readings can be subtracted although handles and positions change when rules are loaded again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from testbed.errors import ExpectationError, TestbedError
+from testbed.rules.counters import ZERO, Counters
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A rule or a chain's policy; `text` is `-A CHAIN ...` or `:CHAIN POLICY`, `occurrence` counts equal texts."""
+
+    table: str
+    text: str
+    occurrence: int = 0
+
+    @property
+    def is_policy(self) -> bool:
+        return self.text.startswith(":")
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A line as it was expected and as it came out; None: the line is not there on that side."""
+
+    line: Line
+    expected: Counters | None
+    actual: Counters | None
+
+    @property
+    def equal(self) -> bool:
+        return self.expected == self.actual
+
+
+class CounterReading:
+    """All counters at one moment, or, after a subtraction, what was counted between two moments.
+
+    Compared with a string (`reading == '''*nat ...'''`), the string is read as `iptables-save -c` lines: rules that
+    it does not name are expected to have counted nothing; policies that it does not name are not compared.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, counted: dict[Line, Counters]) -> None:
+        self._counted = counted
+
+    @classmethod
+    def of(cls, lines: Iterable[tuple[str, str, Counters]]) -> CounterReading:
+        """From (table, text, counters), in the order of the rule set."""
+        times: Counter[tuple[str, str]] = Counter()
+        counted: dict[Line, Counters] = {}
+        for table, text, counters in lines:
+            counted[Line(table, text, times[table, text])] = counters
+            times[table, text] += 1
+        return cls(counted)
+
+    def __iter__(self) -> Iterator[tuple[Line, Counters]]:
+        return iter(self._counted.items())
+
+    def __len__(self) -> int:
+        return len(self._counted)
+
+    def __sub__(self, before: CounterReading) -> CounterReading:
+        return CounterReading({line: now - before._counted.get(line, ZERO) for line, now in self})
+
+    def __eq__(self, expected: object) -> bool:
+        if isinstance(expected, CounterReading):
+            return self._counted == expected._counted
+        if not isinstance(expected, str):
+            return NotImplemented
+        return all(difference.equal for difference in self.compare(expected))
+
+    def __repr__(self) -> str:
+        moved = [f"{counters} {line}" for line, counters in self if counters != ZERO]
+        return "\n".join(moved) or "nothing was counted"
+
+    def __str__(self) -> str:
+        return self.text(self)
+
+    def rule(self, table: str, text: str) -> Counters:
+        """What one rule (`-A CHAIN ...`) or policy (`:CHAIN POLICY`) counted; TestbedError when it is not there."""
+        if (line := Line(table, text)) not in self._counted:
+            raise TestbedError(f"the rule set has no line {text} in table {table}.")
+        return self._counted[line]
+
+    @property
+    def rules(self) -> CounterReading:
+        """The rules alone, without the policies."""
+        return CounterReading({line: counters for line, counters in self if not line.is_policy})
+
+    @property
+    def moved(self) -> CounterReading:
+        """The rules and policies that counted something."""
+        return CounterReading({line: counters for line, counters in self if counters != ZERO})
+
+    @staticmethod
+    def text(lines: Iterable[tuple[Line, Counters]]) -> str:
+        """As `iptables-save -c` prints it: a header for each table, counters before each rule."""
+        printed: list[str] = []
+        table = ""
+        for line, counters in lines:
+            if line.table != table:
+                table = line.table
+                printed.append(f"*{table}")
+            printed.append(f"{line.text} {counters}" if line.is_policy else f"{counters} {line.text}")
+        return "\n".join(printed)
+
+    def compare(self, expectation: str) -> list[Difference]:
+        """Every line of this reading or of the expectation, with both values, in the order of the rule set."""
+        if not len(self):
+            raise ExpectationError("there is nothing to compare: the reading has no rules.")
+        expected = dict(parse_expectation(expectation))
+        differences = [
+            Difference(line, expected.get(line, counters if line.is_policy else ZERO), counters)
+            for line, counters in self
+        ]
+        strangers = [Difference(line, value, None) for line, value in expected.items() if line not in self._counted]
+        return differences + strangers
+
+
+def parse_expectation(text: str) -> Iterator[tuple[Line, Counters]]:
+    """The lines of an expectation; ExpectationError names the first that is not of the form of `iptables-save -c`."""
+    table = ""
+    times: Counter[tuple[str, str]] = Counter()
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith("#") or line == "COMMIT":
+            continue
+        if line.startswith("*"):
+            table = line[1:]
+            continue
+        first, _, rest = line.partition(" ")
+        if first.startswith(":"):
+            rest, _, last = line.rpartition(" ")
+            first = last
+        counters = Counters.parse(first)
+        if counters is None or not rest.startswith(("-A ", ":")):
+            raise ExpectationError(
+                f"{line!r} is not a line of iptables-save -c.",
+                "Write [packets:bytes] -A CHAIN ... or :CHAIN POLICY [packets:bytes].",
+            )
+        if not table:
+            raise ExpectationError(f"{line!r} stands before any table.", "Write the table's name above it: *filter.")
+        yield Line(table, rest, times[table, rest]), counters
+        times[table, rest] += 1

@@ -1,0 +1,154 @@
+"""A rule set: tables of chains and rules, in the order and the words of `iptables-save`.
+
+What the testbed does not interpret (matches, target options, comments) is kept as it was written.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from testbed.errors import RulesError
+from testbed.rules.counters import Counters
+
+BUILT_IN_CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A line that means nothing to the kernel: a comment or an empty line."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain's declaration; `policy` is None for a user-defined chain, `counters` are the policy's."""
+
+    name: str
+    policy: str | None = None
+    counters: Counters | None = None
+    line: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        counters = f" {self.counters}" if self.counters is not None else ""
+        return f":{self.name} {self.policy or '-'}{counters}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of `chain`; `spec` is what follows `-A CHAIN `, in the words it was written in."""
+
+    chain: str
+    spec: str
+    counters: Counters | None = None
+    line: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        counters = f"{self.counters} " if self.counters is not None else ""
+        return f"{counters}{self.text}"
+
+    @property
+    def text(self) -> str:
+        """The rule without its counters: `-A CHAIN ...`."""
+        return f"-A {self.chain} {self.spec}".rstrip()
+
+    @property
+    def target(self) -> str | None:
+        """What the rule does with a packet it matches (a verdict, a target, a chain); None: it only counts."""
+        words = shlex.split(self.spec)
+        for option, value in pairwise(words):
+            if option in ("-j", "--jump", "-g", "--goto"):
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table; `entries` keeps chains, rules and comments in the order of the file."""
+
+    name: str
+    entries: tuple[Chain | Rule | Comment, ...]
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        return tuple(entry for entry in self.entries if isinstance(entry, Chain))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(entry for entry in self.entries if isinstance(entry, Rule))
+
+    def rules_of(self, chain: str) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.chain == chain)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """All tables of one family; `source` names where it came from, for messages."""
+
+    entries: tuple[Table | Comment, ...]
+    source: str = field(default="the rule set", compare=False)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(entry for entry in self.entries if isinstance(entry, Table))
+
+    def table(self, name: str) -> Table:
+        """The table of that name; RulesError when there is none."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise RulesError(f"{self.source} has no table {name}.")
+
+    @property
+    def rules(self) -> Iterator[tuple[Table, Rule]]:
+        """Every rule with its table, in the order of the file."""
+        return ((table, rule) for table in self.tables for rule in table.rules)
+
+    def insert(self, table: str, chain: str, spec: str) -> Ruleset:
+        """This rule set with one more rule at the head of a chain, as `iptables -I` does it.
+
+        A table that is not there yet is added with the built-in chain; RulesError when a user-defined chain is
+        not there.
+        """
+        rule = Rule(chain, spec)
+        if table not in [known.name for known in self.tables]:
+            if chain not in BUILT_IN_CHAINS:
+                raise RulesError(f"{self.source} has no table {table} with a chain {chain}.")
+            return replace(self, entries=(*self.entries, Table(table, (Chain(chain, "ACCEPT"), rule))))
+
+        def at_the_head(old: Table) -> Table:
+            entries = list(old.entries)
+            if chain not in [known.name for known in old.chains]:
+                if chain not in BUILT_IN_CHAINS:
+                    raise RulesError(f"{self.source} has no chain {chain} in table {table}.")
+                entries.insert(0, Chain(chain, "ACCEPT"))
+            positions = [n for n, entry in enumerate(entries) if isinstance(entry, Rule) and entry.chain == chain]
+            last_chain = max(n for n, entry in enumerate(entries) if isinstance(entry, Chain))
+            entries.insert(positions[0] if positions else last_chain + 1, rule)
+            return replace(old, entries=tuple(entries))
+
+        return self._with_table(table, at_the_head)
+
+    def delete(self, table: str, text: str) -> Ruleset:
+        """This rule set without the rule of that text (`-A CHAIN ...`), as `iptables -D` does it."""
+
+        def without(old: Table) -> Table:
+            entries = list(old.entries)
+            found = [n for n, entry in enumerate(entries) if isinstance(entry, Rule) and entry.text == text]
+            if not found:
+                raise RulesError(f"{self.source} has no rule {text} in table {table}.")
+            del entries[found[0]]
+            return replace(old, entries=tuple(entries))
+
+        return self._with_table(table, without)
+
+    def _with_table(self, name: str, change: Callable[[Table], Table]) -> Ruleset:
+        changed = change(self.table(name))
+        entries = (changed if isinstance(e, Table) and e.name == name else e for e in self.entries)
+        return replace(self, entries=tuple(entries))

@@ -1,0 +1,243 @@
+"""The network around and inside a Docker host, as data: nodes, links, bridges, addresses, routes.
+
+A node becomes a network namespace, a link a veth pair. Nothing here touches the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import count
+
+from testbed.errors import TopologyError
+
+LONGEST_NAME = 15  # IFNAMSIZ - 1, include/uapi/linux/if.h
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One end of a link.
+
+    `addresses` are the kernel's own. `scripted` are addresses that no kernel answers for: an endpoint speaks for
+    them, so nothing but the script reacts to what is sent there. `index` is the wished-for interface index.
+    """
+
+    name: str
+    mac: str
+    addresses: tuple[IPv4Interface, ...] = ()
+    scripted: tuple[IPv4Interface, ...] = ()
+    scripted_mac: str = ""
+    index: int | None = None
+    master: str | None = None
+    hairpin: bool = False
+    altname: str | None = None
+
+    @property
+    def endpoint_mac(self) -> str:
+        """The hardware address that a scripted endpoint of this interface uses."""
+        return self.scripted_mac or self.mac
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A bridge; with addresses it is a router's interface (docker0), without it is a plain switch."""
+
+    name: str
+    mac: str
+    addresses: tuple[IPv4Interface, ...] = ()
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the main table; `blackhole` ones have no gateway."""
+
+    destination: IPv4Network
+    via: IPv4Address | None = None
+    blackhole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A permanent entry of a node's neighbour table."""
+
+    address: IPv4Address
+    mac: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A device of a node, by name."""
+
+    node: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A veth pair between two nodes."""
+
+    a: Port
+    b: Port
+
+    def other(self, port: Port) -> Port:
+        return self.b if port == self.a else self.a
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A network namespace and what is in it; `sysctls` are (key, value) below /proc/sys, written in this order."""
+
+    name: str
+    interfaces: tuple[Interface, ...] = ()
+    bridges: tuple[Bridge, ...] = ()
+    routes: tuple[Route, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    late_sysctls: tuple[tuple[str, str], ...] = field(default=())
+
+    def interface(self, name: str) -> Interface:
+        """The interface of that name; TopologyError when the node has none."""
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        raise TopologyError(f"node {self.name} has no interface {name}.")
+
+    @property
+    def devices(self) -> tuple[Interface | Bridge, ...]:
+        return (*self.interfaces, *self.bridges)
+
+    @property
+    def indexes(self) -> dict[str, int]:
+        """The interface index of each device: the wished-for one, else the next above all wishes (1 is loopback)."""
+        wishes = {device.name: device.index for device in self.devices if device.index is not None}
+        free = count(max(wishes.values(), default=1) + 1)
+        return {device.name: wishes.get(device.name) or next(free) for device in self.devices}
+
+    @property
+    def addresses(self) -> tuple[IPv4Interface, ...]:
+        """All addresses spoken for in this node, the scripted ones first."""
+        scripted = [address for interface in self.interfaces for address in interface.scripted]
+        return (*scripted, *(address for device in self.devices for address in device.addresses))
+
+    @property
+    def address(self) -> IPv4Address:
+        """The address this node is known by: the first scripted one, else the first of its kernel's."""
+        if not self.addresses:
+            raise TopologyError(f"node {self.name} has no address.")
+        return self.addresses[0].ip
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Nodes and the links between them; `host` is the node whose packet filter is under test.
+
+    Raises TopologyError when a link ends nowhere, a name is too long for the kernel or used twice, or an address
+    is spoken for twice.
+    """
+
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    host: str = "host"
+
+    def __post_init__(self) -> None:
+        _unique("node", [node.name for node in self.nodes])
+        ports = [str(port) for link in self.links for port in (link.a, link.b)]
+        _unique("link's end", ports)
+        for node in self.nodes:
+            _unique(f"device of {node.name}", [device.name for device in node.devices])
+            for device in node.devices:
+                if len(device.name) > LONGEST_NAME:
+                    raise TopologyError(
+                        f"{node.name}:{device.name} is longer than {LONGEST_NAME} characters, the kernel's limit."
+                    )
+            for interface in node.interfaces:
+                if f"{node.name}:{interface.name}" not in ports:
+                    raise TopologyError(f"{node.name}:{interface.name} is not the end of any link.")
+                if interface.master is not None and interface.master not in {b.name for b in node.bridges}:
+                    raise TopologyError(f"{node.name}:{interface.name} is to join {interface.master}, no bridge there.")
+        for link in self.links:
+            for port in (link.a, link.b):
+                self.node(port.node).interface(port.device)
+        _unique("address", [str(address.ip) for node in self.nodes for address in node.addresses])
+        self.node(self.host)
+
+    def node(self, name: str) -> Node:
+        """The node of that name; TopologyError when there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        known = ", ".join(node.name for node in self.nodes)
+        raise TopologyError(f"there is no node {name}; this topology has {known}.")
+
+    def segment(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
+        """Every device with an address that a frame sent at `port` can reach without being routed."""
+        linked = {end: link.other(end) for link in self.links for end in (link.a, link.b)}
+        pending, seen = [port], {port}
+        while pending:
+            here = pending.pop()
+            reached = [linked[here]] if here in linked else []
+            node = self.node(here.node)
+            bridges = {bridge.name: bridge for bridge in node.bridges}
+            if here.device in bridges:
+                reached += [Port(node.name, i.name) for i in node.interfaces if i.master == here.device]
+            else:
+                master = node.interface(here.device).master
+                reached += [Port(node.name, master)] if master is not None else []
+            for there in reached:
+                if there not in seen:
+                    seen.add(there)
+                    pending.append(there)
+            device = bridges[here.device] if here.device in bridges else node.interface(here.device)
+            if here != port and (device.addresses or (isinstance(device, Interface) and device.scripted)):
+                yield node, device
+
+    def neighbours(self, name: str) -> tuple[Neighbour, ...]:
+        """Permanent entries that a node needs because nobody answers ARP for a scripted address."""
+        node = self.node(name)
+        return tuple(
+            Neighbour(address.ip, other.endpoint_mac, device.name)
+            for device in node.devices
+            if device.addresses
+            for _, other in self.segment(Port(name, device.name))
+            if isinstance(other, Interface)
+            for address in other.scripted
+        )
+
+    def mac_of(self, port: Port, address: IPv4Address) -> str:
+        """The hardware address that `address` has on the segment of `port`; TopologyError when it is not there."""
+        for _, device in self.segment(port):
+            if any(own.ip == address for own in device.addresses):
+                return device.mac
+            if isinstance(device, Interface) and any(own.ip == address for own in device.scripted):
+                return device.endpoint_mac
+        raise TopologyError(f"nobody on the segment of {port} has the address {address}.")
+
+    def next_hop(self, name: str, destination: IPv4Address) -> IPv4Address:
+        """Where a node sends a packet for `destination` first: the destination itself or a gateway."""
+        node = self.node(name)
+        if any(destination in address.network for address in node.addresses):
+            return destination
+        candidates = [route for route in node.routes if route.via and destination in route.destination]
+        if not candidates:
+            raise TopologyError(f"node {name} has no route to {destination}.")
+        via = max(candidates, key=lambda route: route.destination.prefixlen).via
+        assert via is not None
+        return via
+
+    def nearest_kernel(self, port: Port) -> IPv4Address:
+        """An address on the segment of `port` that a kernel answers for, the host's own where it is there."""
+        nodes = [(node.name, device.addresses[0].ip) for node, device in self.segment(port) if device.addresses]
+        if not nodes:
+            raise TopologyError(f"no kernel has an address on the segment of {port}.")
+        return min(nodes, key=lambda found: found[0] != self.host)[1]
+
+
+def _unique(what: str, names: list[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise TopologyError(f"the {what} {twice} is there twice.")

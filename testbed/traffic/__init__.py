@@ -1,0 +1,1 @@
+"""Who speaks (endpoints) and what they say (packets, TCP conversations)."""

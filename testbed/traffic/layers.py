@@ -1,0 +1,16 @@
+"""scapy's layers, to build and dissect bytes with; nothing else of scapy is used.
+
+Its routes are switched off before anything is imported: they describe the machine, not a namespace, and reading them
+takes time. Its own send and sniff look up interfaces by name for the whole process, so they are not used either.
+"""
+
+from scapy.config import conf
+
+conf.route_autoload = False
+conf.route6_autoload = False
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  # noqa: E402
+from scapy.layers.l2 import Ether  # noqa: E402
+from scapy.packet import Raw  # noqa: E402
+
+__all__ = ["ICMP", "IP", "TCP", "UDP", "Ether", "IPerror", "Raw", "TCPerror", "UDPerror"]

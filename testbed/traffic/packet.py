@@ -1,0 +1,141 @@
+"""A packet as a fact: what was in its headers, where it was sent or seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from testbed.traffic.layers import ICMP, IP, TCP, UDP
+
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+_FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
+_IP_CHECKSUM_AT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """An IPv4 packet; `length` is its total length in bytes, as rules count it.
+
+    `flags` are TCP's, one letter each (`SA`), `icmp` is (type, code) of an ICMP message; fields that the protocol does
+    not have are zero or empty. `good` says whether its checksums are right.
+    """
+
+    source: str
+    destination: str
+    protocol: str
+    identification: int
+    ttl: int
+    length: int
+    source_port: int = 0
+    destination_port: int = 0
+    flags: str = ""
+    seq: int = 0
+    ack: int = 0
+    icmp: tuple[int, int] | None = None
+    payload: bytes = b""
+    timestamp: int = 0
+    good: bool = field(default=True, compare=False)
+
+    @classmethod
+    def dissect(cls, data: bytes) -> Packet:
+        """From the bytes of an IPv4 packet; padding behind it is left out."""
+        ip = IP(data)
+        ip = IP(data[: ip.len])
+        transport = ip.payload
+        facts: dict[str, Any] = {}
+        if isinstance(transport, TCP):
+            stamps = dict(option[:2] for option in transport.options).get("Timestamp", (0, 0))
+            facts = {
+                "source_port": transport.sport,
+                "destination_port": transport.dport,
+                "flags": str(transport.flags),
+                "seq": transport.seq,
+                "ack": transport.ack,
+                "timestamp": stamps[0],
+            }
+        elif isinstance(transport, UDP):
+            facts = {"source_port": transport.sport, "destination_port": transport.dport}
+        elif isinstance(transport, ICMP):
+            facts = {"icmp": (transport.type, transport.code)}
+        return cls(
+            source=ip.src,
+            destination=ip.dst,
+            protocol=_PROTOCOLS.get(ip.proto, str(ip.proto)),
+            identification=ip.id,
+            ttl=ip.ttl,
+            length=ip.len,
+            payload=bytes(transport.payload),
+            good=_checksums_good(ip),
+            **facts,
+        )
+
+    @property
+    def from_(self) -> str:
+        """Address and port it comes from."""
+        return _socket(self.source, self.source_port)
+
+    @property
+    def to(self) -> str:
+        """Address and port it goes to."""
+        return _socket(self.destination, self.destination_port)
+
+    @property
+    def kind(self) -> str:
+        """What it is called: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol."""
+        if self.protocol == "tcp":
+            names = [_FLAG_NAMES[flag] for flag in "SFRPUA" if flag in self.flags]
+            return "/".join(names) or "no flags"
+        return f"icmp {self.icmp[0]}/{self.icmp[1]}" if self.icmp else self.protocol
+
+    def same_as(self, other: Packet) -> bool:
+        """Whether both are one packet, seen at two places: NAT and routers change neither of these fields."""
+        return (
+            (self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, self.payload)
+            == (other.protocol, other.identification, other.flags, other.seq, other.ack, other.icmp, other.payload)
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.from_} > {self.to}, {self.length} bytes"
+
+
+def _socket(address: str, port: int) -> str:
+    return f"{address}:{port}" if port else address
+
+
+def _checksums_good(ip: Any) -> bool:
+    """Whether the packet equals itself with its checksums computed anew."""
+    fresh = ip.copy()
+    for layer in (fresh, fresh.payload):
+        if "chksum" in layer.fields:
+            del layer.chksum
+    return bool(bytes(fresh) == bytes(ip))
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A packet as it left one end and as it came out at another; None: it did not come out there."""
+
+    sent: Packet
+    arrived: Packet | None
+
+    @property
+    def delivered(self) -> bool:
+        return self.arrived is not None
+
+    @property
+    def translated(self) -> tuple[str, ...]:
+        """What NAT changed on the way: `source A > B`, `destination A > B`."""
+        if self.arrived is None:
+            return ()
+        pairs = (("source", self.sent.from_, self.arrived.from_), ("destination", self.sent.to, self.arrived.to))
+        return tuple(f"{what} {before} > {after}" for what, before, after in pairs if before != after)
+
+    @property
+    def routers(self) -> int:
+        """How many routers took it on (each counts its time to live down by one)."""
+        return self.sent.ttl - self.arrived.ttl if self.arrived is not None else 0
+
+    def __str__(self) -> str:
+        if self.arrived is None:
+            return f"{self.sent}: did not arrive"
+        return f"{self.sent}: {', '.join(self.translated) or 'arrived as it was'}"

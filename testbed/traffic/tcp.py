@@ -1,0 +1,174 @@
+"""TCP, one packet at a time: both ends are scripted, so that counters can be read between any two packets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.errors import NotDelivered, TestbedError
+from testbed.rules.reading import CounterReading
+from testbed.traffic.endpoint import Endpoint
+from testbed.traffic.layers import IP, TCP
+from testbed.traffic.packet import Crossing
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """How a client's operating system speaks TCP: the options of its SYN, its window, its time to live.
+
+    With `timestamps` every packet carries them (12 bytes), and so does the server's.
+    """
+
+    name: str
+    ttl: int
+    window: int
+    timestamps: bool
+
+    def options(self, syn: bool, stamp: int, echo: int) -> list[tuple[str, Any]]:
+        """The options of a packet, in the order in which that system writes them."""
+        if not syn:
+            return [("NOP", None), ("NOP", None), ("Timestamp", (stamp, echo))] if self.timestamps else []
+        if self.timestamps:
+            return [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (stamp, echo)), ("NOP", None), ("WScale", 7)]
+        return [("MSS", 1460), ("NOP", None), ("WScale", 8), ("NOP", None), ("NOP", None), ("SAckOK", b"")]
+
+
+WINDOWS = Stack("windows", ttl=128, window=64240, timestamps=False)  # SYN of 52 bytes, ACK of 40
+LINUX = Stack("linux", ttl=64, window=64240, timestamps=True)  # SYN of 60 bytes, ACK of 52
+STACKS = {stack.name: stack for stack in (WINDOWS, LINUX)}
+
+_MODULO = 1 << 32
+
+
+class _End:
+    """One side of a connection: whom it speaks to, what it has sent, what it has been sent."""
+
+    def __init__(self, endpoint: Endpoint, address: str, port: int, seq: int, ttl: int) -> None:
+        self.endpoint = endpoint
+        self.address, self.port = address, port
+        self.peer, self.peer_port = "", 0
+        self.seq, self.ack = seq, 0
+        self.ttl = ttl
+        self.stamp = seq
+        self.echo = 0
+
+
+class TcpConversation:
+    """A TCP connection between two scripted ends, packet by packet.
+
+    Each step sends one packet and returns its crossing, delivered or not; a step that needs an earlier packet to have
+    arrived raises NotDelivered, with what the rules counted since the conversation began. The server answers to
+    whom it saw asking, so what the rules translated shows in every crossing.
+    """
+
+    def __init__(
+        self,
+        client: Endpoint,
+        server: Endpoint,
+        to: tuple[str, int],
+        port: int,
+        stack: Stack,
+        settle: Callable[[], None],
+        counters: Callable[[], CounterReading],
+        server_port: int | None = None,
+        via: str | None = None,
+    ) -> None:
+        self._client = _End(client, client.address, port, seq=1_000_000 + port, ttl=stack.ttl)
+        self._client.peer, self._client.peer_port = to
+        self._server = _End(server, server.address, server_port or to[1], seq=5_000_000 + port, ttl=64)
+        self._stack = stack
+        self._settle = settle
+        self._counters = counters
+        self._before = counters()
+        self._via = via
+        self.crossings: list[Crossing] = []
+
+    def syn(self) -> Crossing:
+        """The client asks; said again before an answer it is the same SYN once more, as a retransmission is."""
+        self._client.seq = 1_000_000 + self._client.port
+        crossing = self._send(self._client, self._server, "S")
+        if (seen := crossing.arrived) is not None:
+            server = self._server
+            server.address, server.port = seen.destination, seen.destination_port
+            server.peer, server.peer_port = seen.source, seen.source_port
+        return crossing
+
+    def syn_ack(self) -> Crossing:
+        """The server agrees."""
+        return self._send(self._server, self._client, "SA")
+
+    def ack(self) -> Crossing:
+        """The client's third packet of the handshake."""
+        return self._send(self._client, self._server, "A")
+
+    def handshake(self) -> tuple[Crossing, ...]:
+        """SYN, SYN/ACK, ACK; NotDelivered when one of them is lost."""
+        return self._all(self.syn, self.syn_ack, self.ack)
+
+    def send(self, data: bytes, by: str = "client") -> tuple[Crossing, ...]:
+        """Data from one side and its acknowledgement from the other."""
+        sender, receiver = self._sides(by)
+        return self._all(
+            lambda: self._send(sender, receiver, "PA", data),
+            lambda: self._send(receiver, sender, "A"),
+        )
+
+    def close(self, by: str = "client") -> tuple[Crossing, ...]:
+        """FIN and its ACK in each direction, begun by one side."""
+        first, second = self._sides(by)
+        return self._all(
+            lambda: self._send(first, second, "FA"),
+            lambda: self._send(second, first, "A"),
+            lambda: self._send(second, first, "FA"),
+            lambda: self._send(first, second, "A"),
+        )
+
+    def reset(self, by: str = "client") -> Crossing:
+        """One side breaks the connection off."""
+        return self._send(*self._sides(by), "RA")
+
+    def _sides(self, by: str) -> tuple[_End, _End]:
+        if by not in ("client", "server"):
+            raise TestbedError(f"a connection has a client and a server, no {by}.")
+        return (self._client, self._server) if by == "client" else (self._server, self._client)
+
+    def _all(self, *steps: Callable[[], Crossing]) -> tuple[Crossing, ...]:
+        made = []
+        for step in steps:
+            made.append(step())
+            self._require(made[-1])
+        return tuple(made)
+
+    def _require(self, crossing: Crossing) -> None:
+        if not crossing.delivered:
+            counted = self._counters() - self._before
+            raise NotDelivered(f"{crossing}. Since the conversation began the rules have counted:\n{counted!r}")
+
+    def _send(self, sender: _End, receiver: _End, flags: str, data: bytes = b"") -> Crossing:
+        if flags != "S" and self.crossings:
+            self._require(self.crossings[-1])
+        if not sender.peer:
+            raise TestbedError(f"{sender.endpoint.node} has not been asked yet, so it has nobody to answer.")
+        sent = sender.endpoint.send(self._packet(sender, flags, data), self._via if sender is self._client else None)
+        sender.seq = (sender.seq + len(data) + ("S" in flags or "F" in flags)) % _MODULO
+        arrived = receiver.endpoint.find(sent.same_as, self._settle)
+        crossing = Crossing(sent, arrived)
+        if arrived is not None:
+            receiver.ack = (arrived.seq + len(data) + ("S" in flags or "F" in flags)) % _MODULO
+            receiver.echo = arrived.timestamp
+        self.crossings.append(crossing)
+        return crossing
+
+    def _packet(self, sender: _End, flags: str, data: bytes) -> Any:
+        sender.stamp += 1
+        segment = TCP(
+            sport=sender.port,
+            dport=sender.peer_port,
+            flags=flags,
+            seq=sender.seq,
+            ack=sender.ack if "A" in flags else 0,
+            window=self._stack.window,
+            options=self._stack.options("S" in flags, sender.stamp, sender.echo),
+        )
+        return IP(src=sender.address, dst=sender.peer, ttl=sender.ttl, flags="DF") / segment / data
