@@ -15,10 +15,12 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.errors import KernelRefused, MissingRequirement, TestbedError
+from testbed.kernel.linkwatch import LinkWatch
 from testbed.kernel.namespace import DOCTOR, Namespace
-from testbed.topology import Bridge, Interface, Link, Node, Topology
+from testbed.topology import Interface, Link, Node, Topology
 
-IFF_UP = 1
+_UP = {"flags": 1, "change": 1}  # IFF_UP, include/uapi/linux/if.h
+_PROTO_BOOT = 3  # how `ip route` marks its own, include/uapi/linux/rtnetlink.h
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
 _ETHTOOL_STXCSUM = 0x17  # include/uapi/linux/ethtool.h
 
@@ -28,6 +30,7 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
 
     Raises KernelRefused with the kernel's reason, MissingRequirement when a feature is not there.
     """
+    watches = {node.name: LinkWatch(namespaces[node.name]) for node in topology.nodes}
     for node in topology.nodes:
         namespaces[node.name].run(write_sysctls, node.sysctls)
         _netlink(namespaces[node.name], f"the bridges of {node.name}", lambda ip, node=node: _add_bridges(ip, node))
@@ -38,6 +41,8 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
             namespaces[node.name], f"the network of {node.name}", lambda ip, node=node: _configure(ip, topology, node)
         )
         namespaces[node.name].run(_finish, node)
+    for node in topology.nodes:
+        watches[node.name].wait_until_up(device.name for device in node.devices)
 
 
 def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
@@ -66,58 +71,42 @@ def refused(what: str, error: NetlinkError) -> TestbedError:
 
 
 def _add_bridges(ip: IPRoute, node: Node) -> None:
-    ip.link("set", index=1, flags=IFF_UP, change=IFF_UP)
+    ip.link("set", index=1, **_UP)
     for bridge in node.bridges:
-        wish = {"index": bridge.index} if bridge.index is not None else {}
-        ip.link(
-            "add", ifname=bridge.name, kind="bridge", address=bridge.mac, flags=IFF_UP, change=IFF_UP,
-            br_mcast_snooping=0, **wish,
-        )  # fmt: skip
+        wish = {"ifname": bridge.name, "index": node.indexes[bridge.name], "address": bridge.mac}
+        ip.link("add", kind="bridge", br_mcast_snooping=0, **wish, **_UP)
 
 
 def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace]) -> None:
     """Both ends in one request, each born in its namespace with its index and address.
 
-    The far end's wished-for index is taken from the header of the nested message, and only where the near end has one
-    too (veth_newlink, drivers/net/veth.c); so the end with an index is the one that asks. The far end cannot be born
-    up: it has no peer yet at that moment (veth_open returns ENOTCONN).
+    The far end's index is taken from the header of the nested message, and only where the near end is given one too
+    (veth_newlink, drivers/net/veth.c). The far end cannot be born up: it has no peer yet then (veth_open: ENOTCONN).
     """
-    ends = [(port, topology.node(port.node).interface(port.device)) for port in (link.a, link.b)]
-    (near_port, near), (far_port, far) = sorted(ends, key=lambda end: end[1].index is None)
-    far_message = {
-        "index": far.index or 0,
+    near, far = (topology.node(port.node) for port in (link.a, link.b))
+    far_end = {
+        "index": far.indexes[link.b.device],
         "attrs": [
-            ["IFLA_IFNAME", far.name],
-            ["IFLA_ADDRESS", far.mac],
-            ["IFLA_NET_NS_FD", namespaces[far_port.node].fd],
+            ["IFLA_IFNAME", link.b.device],
+            ["IFLA_ADDRESS", far.interface(link.b.device).mac],
+            ["IFLA_NET_NS_FD", namespaces[far.name].fd],
         ],
     }
-    request: dict[str, Any] = {
-        "ifname": near.name,
-        "address": near.mac,
-        "flags": IFF_UP,
-        "change": IFF_UP,
-        "IFLA_LINKINFO": {
-            "attrs": [
-                ["IFLA_INFO_KIND", "veth"],
-                ["IFLA_INFO_DATA", {"attrs": [["VETH_INFO_PEER", far_message]]}],
-            ]
-        },
+    pair = [["IFLA_INFO_KIND", "veth"], ["IFLA_INFO_DATA", {"attrs": [["VETH_INFO_PEER", far_end]]}]]
+    wish = {
+        "ifname": link.a.device,
+        "index": near.indexes[link.a.device],
+        "address": near.interface(link.a.device).mac,
+        "IFLA_LINKINFO": {"attrs": pair},
     }
-    if near.index is not None:
-        request["index"] = near.index
-    _netlink(
-        namespaces[near_port.node],
-        f"the link between {near_port} and {far_port}",
-        lambda ip: ip.link("add", **request),
-    )
+    _netlink(namespaces[near.name], f"the link between {link.a} and {link.b}", lambda ip: ip.link("add", **wish, **_UP))
 
 
 def _configure(ip: IPRoute, topology: Topology, node: Node) -> None:
-    index = {link.get_attr("IFLA_IFNAME"): link["index"] for link in ip.get_links()}
+    index = node.indexes
     for interface in node.interfaces:
         wish = {"master": index[interface.master]} if interface.master is not None else {}
-        ip.link("set", index=index[interface.name], flags=IFF_UP, change=IFF_UP, **wish)
+        ip.link("set", index=index[interface.name], **wish, **_UP)
         if interface.hairpin:
             ip.brport("set", index=index[interface.name], mode=1)
         if interface.altname is not None:
@@ -127,10 +116,8 @@ def _configure(ip: IPRoute, topology: Topology, node: Node) -> None:
             ip.addr("add", index=index[device.name], **_address(address))
     _add_routes(ip, node)
     for neighbour in topology.neighbours(node.name):
-        ip.neigh(
-            "add", dst=str(neighbour.address), lladdr=neighbour.mac, ifindex=index[neighbour.device],
-            state="permanent",
-        )  # fmt: skip
+        entry = {"dst": str(neighbour.address), "lladdr": neighbour.mac, "state": "permanent"}
+        ip.neigh("add", ifindex=index[neighbour.device], **entry)
 
 
 def _address(address: IPv4Interface) -> dict[str, Any]:
@@ -146,9 +133,9 @@ def _add_routes(ip: IPRoute, node: Node) -> None:
     for route in node.routes:
         destination = "default" if route.destination.prefixlen == 0 else str(route.destination)
         if route.blackhole:
-            ip.route("add", dst=destination, type="blackhole")
+            ip.route("add", dst=destination, type="blackhole", proto=_PROTO_BOOT)
         elif any(route.via in network for network in own):  # a scripted end keeps its routes to itself
-            ip.route("add", dst=destination, gateway=str(route.via))
+            ip.route("add", dst=destination, gateway=str(route.via), proto=_PROTO_BOOT)
 
 
 def _finish(node: Node) -> None:
@@ -164,7 +151,7 @@ def _finish(node: Node) -> None:
                 _checksum_offload_off(control, interface)
 
 
-def _checksum_offload_off(control: socket.socket, interface: Interface | Bridge) -> None:
+def _checksum_offload_off(control: socket.socket, interface: Interface) -> None:
     value = array.array("B", struct.pack("=II", _ETHTOOL_STXCSUM, 0))
     address, _ = value.buffer_info()
     fcntl.ioctl(control, _SIOCETHTOOL, struct.pack("16sP", interface.name.encode(), address).ljust(40, b"\0"))

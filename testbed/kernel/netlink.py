@@ -1,0 +1,37 @@
+"""Netlink messages taken apart by hand, where pyroute2 has no class for them or takes too long."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port; include/uapi/linux/netlink.h
+_ATTRIBUTE = struct.Struct("=HH")
+_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, memoryview]]:
+    """(type, flags, body) of each message in what one recv returned."""
+    view = memoryview(data)
+    while len(view) >= HEADER.size:
+        length, kind, flags, _, _ = HEADER.unpack_from(view)
+        yield kind, flags, view[HEADER.size : length]
+        view = view[(length + 3) & ~3 :]
+
+
+def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(type, value) of each attribute in a row; nested ones are read by calling it on a value."""
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        yield kind & _TYPE_MASK, data[_ATTRIBUTE.size : length]
+        data = data[(length + 3) & ~3 :]
+
+
+def text(value: memoryview) -> str:
+    """A zero-terminated name."""
+    return bytes(value).rstrip(b"\0").decode()
+
+
+def big_endian(value: memoryview) -> int:
+    """An unsigned number in network byte order, as netfilter writes them."""
+    return int.from_bytes(value, "big")
