@@ -221,9 +221,11 @@ def _reading(ruleset: Ruleset, counts: Counts) -> CounterReading:
     lines: list[tuple[str, str, Counters]] = []
     for table in ruleset.tables:
         for chain in table.chains:
-            counted = counts.chains[table.name, chain.name]
             rules = table.rules_of(chain.name)
-            if len(rules) != len(counted.rules):
+            counted = counts.chains.get((table.name, chain.name))
+            if counted is None and not rules:
+                continue  # iptables-nft-save lists all built-in chains of a table, also those that do not exist
+            if counted is None or len(rules) != len(counted.rules):
                 raise KernelRefused("the rules changed while their counters were read.", "Read them again.")
             if counted.policy is not None:
                 lines.append((table.name, f":{chain.name} {chain.policy}", counted.policy))

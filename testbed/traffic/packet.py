@@ -9,7 +9,7 @@ from testbed.traffic.layers import ICMP, IP, TCP, UDP
 
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
 _FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
-_IP_CHECKSUM_AT = 10
+_ICMP_ERRORS = {3, 4, 5, 11, 12}  # RFC 792: they quote the packet that they are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,16 @@ class Packet:
         return f"icmp {self.icmp[0]}/{self.icmp[1]}" if self.icmp else self.protocol
 
     def same_as(self, other: Packet) -> bool:
-        """Whether both are one packet, seen at two places: NAT and routers change neither of these fields."""
-        return (
-            (self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, self.payload)
-            == (other.protocol, other.identification, other.flags, other.seq, other.ack, other.icmp, other.payload)
-        )  # fmt: skip
+        """Whether both are one packet, seen at two places: NAT and routers change neither of these fields.
+
+        What an ICMP error quotes is left out, since NAT translates it too.
+        """
+        return self._unchanging == other._unchanging
+
+    @property
+    def _unchanging(self) -> tuple[object, ...]:
+        payload = b"" if self.icmp and self.icmp[0] in _ICMP_ERRORS else self.payload
+        return self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, payload
 
     def __str__(self) -> str:
         return f"{self.kind} {self.from_} > {self.to}, {self.length} bytes"
