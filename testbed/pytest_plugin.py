@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
@@ -66,8 +65,9 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:  # pragma: no cover - exercised through pytester
-    report: Any = yield
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On a failure, say what the rules of every bed of the test have counted."""
+    report = yield
     if call.when == "call" and report.failed:
         for bed in item.stash.get(_BEDS, []):
             try:
@@ -86,9 +86,7 @@ def rules_under_test(request: pytest.FixtureRequest) -> Ruleset:
 
 
 @pytest.fixture
-def make_bed(
-    request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: Ruleset
-) -> Iterator[MakeBed]:
+def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: Ruleset) -> Iterator[MakeBed]:
     """Makes beds: `make_bed(host, rules=...)`.
 
     `host` is a DockerHost, for which the rules of engine 20.10 are loaded where none are given, or a Topology; without
@@ -121,7 +119,7 @@ def article_bed(make_bed: MakeBed) -> Testbed:
 
 @pytest.fixture
 def counting(article_bed: Testbed) -> Callable[[], Counting]:
-    """The counters of the article's bed as a context: `with counting() as counted: ...; counted.result == '''...'''`."""
+    """The counters of the article's bed as a context: `with counting() as counted: ...`, then `counted.result`."""
     return article_bed.counting
 
 

@@ -12,7 +12,7 @@ MARK = "≠"
 
 
 def comparison(reading: CounterReading, expectation: str) -> list[str]:
-    """Lines that show an expectation beside what was counted, the differing ones marked, with a hint where one is known.
+    """An expectation beside what was counted, differing lines marked, with a hint where one is known.
 
     Rules that were expected to count nothing and did not are summed up in one line.
     """

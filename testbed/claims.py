@@ -1,0 +1,63 @@
+"""The ledger of claims: what somebody said of a rule set, and which cases prove or refute it.
+
+A claim is a hypothesis until a packet proved it; one that the kernel refutes stays in the ledger as corrected.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import TestbedError
+
+HOLDS, CORRECTED = "holds", "corrected"
+_FIELDS = ("section", "claim", "verdict", "evidence", "cases")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement, where it is made, the kernel's verdict, what was seen, and the cases (file::function) for it."""
+
+    id: str
+    section: str
+    claim: str
+    verdict: str
+    evidence: str
+    cases: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return self.verdict == HOLDS
+
+
+def read(path: Path) -> list[Claim]:
+    """The claims of a ledger file (TOML, a table for each id).
+
+    Raises TestbedError when the file cannot be read, a claim lacks a field, or its verdict is neither `holds` nor
+    `corrected`.
+    """
+    try:
+        entries = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TestbedError(f"the ledger {path} cannot be read: {error}.", "Run it where cases/article is.") from error
+    return [_claim(path, identity, entry) for identity, entry in entries.items()]
+
+
+def _claim(path: Path, identity: str, entry: dict[str, object]) -> Claim:
+    empty = [field for field in _FIELDS if not entry.get(field)]
+    if empty:
+        raise TestbedError(f"{path}: claim {identity} has no {empty[0]}.")
+    if entry["verdict"] not in (HOLDS, CORRECTED):
+        raise TestbedError(f"{path}: claim {identity} has the verdict {entry['verdict']!r}; write holds or corrected.")
+    cases = entry["cases"]
+    if not isinstance(cases, list):
+        raise TestbedError(f"{path}: the cases of claim {identity} are not a list.")
+    return Claim(
+        identity,
+        str(entry["section"]),
+        str(entry["claim"]),
+        str(entry["verdict"]),
+        str(entry["evidence"]),
+        tuple(cases),
+    )
