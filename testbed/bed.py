@@ -58,6 +58,8 @@ class Testbed:
         bed = cls.__new__(cls)
         bed._prepare(topology, namespaces, backend)
         bed._loaded = ruleset
+        used = {connection.original.source_port for connection in bed.connections()}
+        bed._next_port = next(port for port in range(FIRST_PORT, 65536) if port not in used)
         return bed
 
     def _prepare(self, topology: Topology, namespaces: Mapping[str, Namespace], backend: str) -> None:
@@ -136,7 +138,7 @@ class Testbed:
         if self._counters is None:
             self._counters = self._host.run(self.backend.open_counters)
         counts = self._counters()
-        return _reading(self._words(counts), counts)
+        return _reading(self._words(counts), counts, self._loaded)
 
     def counting(self) -> Counting:
         """A context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter ...'''`.
@@ -216,10 +218,14 @@ _WORDS: dict[tuple[str, str, Hashable], Ruleset] = {}
 _WORDS_KEPT = 256
 
 
-def _reading(ruleset: Ruleset, counts: Counts) -> CounterReading:
-    """Counters given their rules: both list the rules of a chain in the same order."""
+def _reading(ruleset: Ruleset, counts: Counts, loaded: Ruleset | None) -> CounterReading:
+    """Counters given their rules: both list the rules of a chain in the same order.
+
+    Tables come in the order in which they were loaded; each backend lists them in one of its own.
+    """
+    order = {table.name: number for number, table in enumerate(loaded.tables)} if loaded is not None else {}
     lines: list[tuple[str, str, Counters]] = []
-    for table in ruleset.tables:
+    for table in sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order))):
         for chain in table.chains:
             rules = table.rules_of(chain.name)
             counted = counts.chains.get((table.name, chain.name))

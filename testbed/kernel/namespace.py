@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from pyroute2 import IPRoute
 
 from testbed.errors import KernelRefused, MissingRequirement
-from testbed.kernel import syscalls
+from testbed.kernel import pins, syscalls
 
 
 class Closeable(Protocol):
@@ -107,8 +107,7 @@ class Namespace:
 
         Raises FileExistsError when the name is taken.
         """
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
-        self.run(syscalls.mount, _OWN, str(path), syscalls.MS_BIND)
+        self.run(pins.pin, path, _OWN)
 
     def close(self) -> None:
         """Let go of the namespace; the kernel takes it down when nobody else holds it.
@@ -141,13 +140,6 @@ DOCTOR = "Run `invoke doctor --fix`."
 
 def not_root() -> MissingRequirement:
     return MissingRequirement("network namespaces need root.", "Run it as root, for instance with sudo.")
-
-
-def unpin(path: Path) -> None:
-    """Take a pinned namespace's name away; what is left of a broken one too."""
-    if os.path.ismount(path):
-        syscalls.unmount(str(path))
-    path.unlink(missing_ok=True)
 
 
 def _enter(enter: Callable[[], None]) -> int:

@@ -98,13 +98,32 @@ class TcpConversation:
         """The server agrees."""
         return self._send(self._server, self._client, "SA")
 
-    def ack(self) -> Crossing:
-        """The client's third packet of the handshake."""
-        return self._send(self._client, self._server, "A")
+    def ack(self, by: str = "client") -> Crossing:
+        """A bare acknowledgement; the client's first is the third packet of the handshake."""
+        return self._send(*self._sides(by), "A")
+
+    def fin(self, by: str = "client") -> Crossing:
+        """One side has nothing more to say (FIN/ACK)."""
+        return self._send(*self._sides(by), "FA")
+
+    @property
+    def handshake_steps(self) -> tuple[Callable[[], Crossing], ...]:
+        """The packets of a handshake, each to be sent by a call."""
+        return self.syn, self.syn_ack, self.ack
+
+    def close_steps(self, by: str = "client") -> tuple[Callable[[], Crossing], ...]:
+        """The packets of a close, each to be sent by a call."""
+        other = "server" if by == "client" else "client"
+        return (
+            lambda: self.fin(by),
+            lambda: self.ack(other),
+            lambda: self.fin(other),
+            lambda: self.ack(by),
+        )
 
     def handshake(self) -> tuple[Crossing, ...]:
         """SYN, SYN/ACK, ACK; NotDelivered when one of them is lost."""
-        return self._all(self.syn, self.syn_ack, self.ack)
+        return self._all(*self.handshake_steps)
 
     def send(self, data: bytes, by: str = "client") -> tuple[Crossing, ...]:
         """Data from one side and its acknowledgement from the other."""
@@ -115,14 +134,8 @@ class TcpConversation:
         )
 
     def close(self, by: str = "client") -> tuple[Crossing, ...]:
-        """FIN and its ACK in each direction, begun by one side."""
-        first, second = self._sides(by)
-        return self._all(
-            lambda: self._send(first, second, "FA"),
-            lambda: self._send(second, first, "A"),
-            lambda: self._send(second, first, "FA"),
-            lambda: self._send(first, second, "A"),
-        )
+        """FIN and its ACK in each direction, begun by one side; NotDelivered when one of them is lost."""
+        return self._all(*self.close_steps(by))
 
     def reset(self, by: str = "client") -> Crossing:
         """One side breaks the connection off."""

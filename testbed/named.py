@@ -1,0 +1,262 @@
+"""Beds with a name: they outlive the process that made them, so that `ip netns exec NAME-host ...` works on them.
+
+A bed is built without a name first and gets one when all of it stands: what is killed before leaves nothing, what is
+killed while the names are given leaves a record of what is ours, by which the next `up` or `down` clears it away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import IO
+
+from testbed.bed import Testbed
+from testbed.docker import article
+from testbed.errors import NameTaken, NotUp, TestbedError
+from testbed.kernel import pins
+from testbed.kernel.namespace import Namespace, not_root, quarantine
+from testbed.rules import save
+from testbed.rules.ruleset import Ruleset
+from testbed.topology import Topology
+
+RECORDS = Path("/run/docker-host-testbed")
+DEFAULT_NAME = "testbed"
+HTTP_PORT = 80
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_SERVERS = ("web", "internet")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is ours of a bed: its namespaces by device and inode, its HTTP server by process id and start time."""
+
+    name: str
+    backend: str
+    rules: str
+    source: str
+    namespaces: dict[str, tuple[int, int]]
+    server: tuple[int, int] | None = None
+    complete: bool = False
+
+    def path(self, node: str) -> Path:
+        """Where a node's namespace is pinned; its name there is what `ip netns` calls it."""
+        return pins.FOLDER / f"{self.name}-{node}"
+
+    @property
+    def stands(self) -> bool:
+        """Whether every namespace of the bed is there and is the one that was made for it."""
+        return self.complete and all(pins.identity(self.path(node)) == i for node, i in self.namespaces.items())
+
+
+def topology() -> Topology:
+    """What a named bed is made of: the article's host among real machines."""
+    return article.topology_with_kernels()
+
+
+def up(name: str, ruleset: Ruleset, backend: str) -> tuple[Record, bool]:
+    """Make a bed of that name stand; the record of it, and whether it was made now or stood already.
+
+    Raises NameTaken when a bed of that name stands with other rules, is just being made, or a namespace has its name;
+    RulesError and MissingRequirement as Testbed does.
+    """
+    with _alone_with(name):
+        old = _read(name)
+        if old is not None and old.stands:
+            if (old.backend, old.rules) != (backend, save.render(ruleset)):
+                raise NameTaken(
+                    f"the bed {name} is up already, with {old.backend} and {old.source}.",
+                    f"Take it down first (invoke down --name {name}), or choose another name.",
+                )
+            return old, False
+        if old is not None:
+            _clear(old)
+        return _make(name, ruleset, backend), True
+
+
+def down(name: str) -> Record:
+    """Take a bed away: its server, its namespaces, its record, nothing else. NotUp when there is none."""
+    with _alone_with(name):
+        record = _read(name)
+        if record is None:
+            raise _not_up(name)
+        _clear(record)
+        return record
+
+
+def standing() -> list[Record]:
+    """The records of all beds, complete or not, by name."""
+    return [record for path in sorted(RECORDS.glob("*.json")) if (record := _read(path.stem)) is not None]
+
+
+def find(name: str) -> Record | None:
+    """The bed of that name if it stands."""
+    record = _read(name)
+    return record if record is not None and record.stands else None
+
+
+@contextmanager
+def attached(name: str) -> Iterator[Testbed]:
+    """The bed of that name, to be used from this process for a while; NotUp when it does not stand."""
+    record = find(name)
+    if record is None:
+        raise _not_up(name)
+    with quarantine(), ExitStack() as opened:
+        namespaces = {node: Namespace.open(node, record.path(node)) for node in record.namespaces}
+        ruleset = save.parse(record.rules, record.source)
+        yield opened.enter_context(Testbed.attach(topology(), namespaces, ruleset, record.backend))
+
+
+def server_runs(record: Record) -> bool:
+    """Whether the bed's HTTP server is alive."""
+    return record.server is not None and _started(record.server[0]) == record.server[1]
+
+
+def _not_up(name: str) -> NotUp:
+    others = ", ".join(record.name for record in standing())
+    remedy = f"These are up: {others}." if others else "Make one with `invoke up`."
+    return NotUp(f"no bed named {name} is up.", remedy)
+
+
+def _make(name: str, ruleset: Ruleset, backend: str) -> Record:
+    wanted = topology()
+    record = Record(name, backend, save.render(ruleset), ruleset.source, {node.name: (0, 0) for node in wanted.nodes})
+    for node in record.namespaces:
+        if record.path(node).exists():
+            raise NameTaken(
+                f"a network namespace named {name}-{node} is there already, and it is not this testbed's.",
+                "Choose another name (--name).",
+            )
+    with quarantine(), Testbed(wanted, ruleset, backend) as bed:
+        identities = {node: namespace.identity for node, namespace in bed.namespaces.items()}
+        record = replace(record, namespaces=identities)
+        try:
+            _write(record)
+            pins.prepare()
+            for node, namespace in bed.namespaces.items():
+                namespace.pin(record.path(node))
+            server = _start_server(bed)
+            record = replace(record, server=(server.pid, _started(server.pid)), complete=True)
+            _write(record)
+            _tell_to_serve(server)
+        except BaseException:
+            _clear(record)
+            raise
+    return record
+
+
+def _start_server(bed: Testbed) -> subprocess.Popen[str]:
+    """An HTTP server for container and internet; it ends by itself if it is never told to serve."""
+    listening = {name: bed.kernel(name).listen(HTTP_PORT) for name in _SERVERS}
+    program = str(files("testbed.traffic").joinpath("server.py"))
+    arguments = [f"{name}={opened.fileno()}" for name, opened in listening.items()]
+    quiet = subprocess.DEVNULL
+    try:
+        return bed.node("web").run(
+            lambda: subprocess.Popen(
+                [sys.executable, "-I", program, *arguments],
+                stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, text=True, cwd="/", start_new_session=True,
+                pass_fds=[opened.fileno() for opened in listening.values()],
+            )
+        )  # fmt: skip
+    finally:
+        for opened in listening.values():
+            opened.close()
+
+
+def _tell_to_serve(server: subprocess.Popen[str]) -> None:
+    stdin: IO[str] | None = server.stdin
+    assert stdin is not None
+    stdin.write("serve\n")
+    stdin.close()
+    server.returncode = 0  # it goes on without us
+
+
+def _clear(record: Record) -> None:
+    if server_runs(record):
+        assert record.server is not None
+        _end(record.server[0])
+    for node, identity in record.namespaces.items():
+        if (found := pins.identity(record.path(node))) is not None and found in (identity, pins.UNPINNED):
+            pins.unpin(record.path(node))
+    _record_path(record.name).unlink(missing_ok=True)
+    with suppress(OSError):  # other beds have their records there
+        RECORDS.rmdir()
+
+
+def _end(pid: int) -> None:
+    """End our own process and wait until it is gone."""
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            select.select([descriptor], [], [])
+        finally:
+            os.close(descriptor)
+
+
+def _started(pid: int) -> int:
+    """When a process was started, in clock ticks since boot; 0 when it is not there (proc_pid_stat(5), field 22)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    state, *rest = stat.rpartition(")")[2].split()
+    return 0 if state == "Z" else int(rest[18])
+
+
+@contextmanager
+def _alone_with(name: str) -> Iterator[None]:
+    """Keeps others from making or removing a bed of that name meanwhile.
+
+    The lock is a socket's name that no file stands for, so it goes with its process.
+    """
+    if not _NAME.fullmatch(name):
+        raise TestbedError(f"{name!r} is no name for a bed.", "Use up to 32 letters, digits, - and _.")
+    if os.geteuid() != 0:
+        raise not_root()
+    with socket.socket(socket.AF_UNIX) as lock:
+        try:
+            lock.bind(f"\0docker-host-testbed/{name}")
+        except OSError as error:
+            raise NameTaken(
+                f"another command is making or removing the bed {name} just now.", "Try again when it is done."
+            ) from error
+        yield
+
+
+def _record_path(name: str) -> Path:
+    return RECORDS / f"{name}.json"
+
+
+def _read(name: str) -> Record | None:
+    try:
+        facts = json.loads(_record_path(name).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise TestbedError(
+            f"the record {_record_path(name)} cannot be read.",
+            "Remove that file, and with `ip netns del` the namespaces of that name.",
+        ) from error
+    facts["namespaces"] = {node: tuple(identity) for node, identity in facts["namespaces"].items()}
+    facts["server"] = tuple(facts["server"]) if facts["server"] else None
+    return Record(**facts)
+
+
+def _write(record: Record) -> None:
+    """Whole or not at all, whenever it is interrupted."""
+    RECORDS.mkdir(mode=0o755, exist_ok=True)
+    beside = RECORDS / f".{record.name}"
+    beside.write_text(json.dumps(asdict(record), indent=1))
+    beside.rename(_record_path(record.name))

@@ -1,0 +1,61 @@
+"""The article's counter table, a pair of columns for each packet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from testbed.replay import Step
+from testbed.rules.counters import ZERO, Counters
+from testbed.traffic.packet import Crossing
+
+
+def packets(steps: Sequence[Step]) -> Table:
+    """Each packet: what it is, how it left one end, how it came out at the other; what was translated is in bold."""
+    table = Table(title="The packets", title_justify="left")
+    for heading in ("packet", "bytes", "left its end as", "came out as"):
+        table.add_column(heading, no_wrap=True)
+    for step in steps:
+        sent = step.crossing.sent
+        table.add_row(sent.kind, str(sent.length), f"{sent.from_} > {sent.to}", _came_out(step.crossing))
+    return table
+
+
+def _came_out(crossing: Crossing) -> Text:
+    sent, arrived = crossing.sent, crossing.arrived
+    if arrived is None:
+        return Text("did not arrive", style="bold red")
+    source, destination = (
+        (now, "bold yellow" if now != before else "")
+        for before, now in ((sent.from_, arrived.from_), (sent.to, arrived.to))
+    )
+    return Text.assemble(source, " > ", destination)
+
+
+def counters(steps: Sequence[Step]) -> Table:
+    """Every rule with what it had counted after each packet (packets and bytes); what a packet added is in bold."""
+    table = Table(
+        title="What the rules had counted after each packet (packets/bytes)", title_justify="left", pad_edge=False
+    )
+    table.add_column("table", style="dim")
+    table.add_column("rule", overflow="fold", ratio=1)
+    for step in steps:
+        table.add_column(step.crossing.sent.kind, justify="right", no_wrap=True)
+    before: str | None = None
+    for line, _ in steps[-1].counted.rules:
+        if before not in (None, line.table):
+            table.add_section()
+        before = line.table
+        counted = [dict(step.counted)[line] for step in steps]
+        table.add_row(line.table, Text(line.text), *_cells(counted))
+    return table
+
+
+def _cells(counted: Sequence[Counters]) -> list[Text]:
+    cells = []
+    for now, previously in zip(counted, [ZERO, *counted], strict=False):
+        style = "bold green" if now != previously else "dim"
+        cells.append(Text(f"{now.packets}/{now.bytes}" if now != ZERO else "0", style=style))
+    return cells

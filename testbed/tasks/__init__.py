@@ -1,0 +1,13 @@
+"""The tasks of `invoke`; in a repository of your own write `from testbed.tasks import namespace` into tasks.py."""
+
+from invoke.collection import Collection
+
+from testbed.tasks.beds import down, status, up
+from testbed.tasks.claims import claims
+from testbed.tasks.doctor import doctor
+from testbed.tasks.handshake import handshake
+from testbed.tasks.test import test
+
+namespace = Collection(doctor, up, status, down, handshake, test, claims)
+
+__all__ = ["namespace"]

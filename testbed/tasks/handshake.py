@@ -1,0 +1,77 @@
+"""invoke handshake: one TCP handshake through the host, the article's table after each packet."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from testbed import named
+from testbed.bed import Testbed
+from testbed.errors import MissingRequirement, TestbedError
+from testbed.kernel.namespace import quarantine
+from testbed.kernel.requirements import missing
+from testbed.kernel.xtables import backend as backend_of
+from testbed.replay import replay
+from testbed.report import handshake as tables
+from testbed.tasks.console import FINDING, as_json, chosen_rules, console, in_words
+from testbed.traffic.tcp import STACKS
+
+
+@task(
+    help={
+        "name": "bed to use, if it is up",
+        "close": "close the connection too: seven packets",
+        "client": "whose TCP the client speaks: windows (SYN of 52 bytes, the article's) or linux (60)",
+        "rules": "rule set (file) for a bed of its own",
+        "backend": "nft or legacy; a bed that is up with the other one is left alone",
+        "json": "print packets and counters for programs",
+    }
+)
+@in_words
+def handshake(
+    _: Context,
+    name: str = named.DEFAULT_NAME,
+    close: bool = False,
+    client: str = "windows",
+    rules: str = "",
+    backend: str = "",
+    json: bool = False,
+) -> None:
+    """Send one TCP handshake through the host and print what every rule counted after each packet.
+
+    On the bed that is up; where there is none, or rules or backend are asked for that it does not have, on a bed of
+    its own that is gone afterwards. Exit code 1 when a packet is lost.
+    """
+    if client not in STACKS:
+        raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
+    with ExitStack() as opened:
+        standing = named.find(name)
+        if standing is not None and not rules and backend in ("", standing.backend):
+            bed = opened.enter_context(named.attached(name))
+            where = f"the bed {name}"
+        else:
+            chosen = backend_of(backend or "nft").name
+            if lacking := missing(chosen):
+                raise MissingRequirement(*lacking[0].told)
+            opened.enter_context(quarantine())
+            bed = opened.enter_context(Testbed.article(chosen_rules(rules or None), chosen))
+            where = "a bed of its own"
+        steps = list(replay(bed, STACKS[client], close))
+        kind = bed.backend.name
+    lost = not steps[-1].crossing.delivered
+    if json:
+        as_json({"bed": where, "backend": kind, "client": client, "steps": [step.as_dict() for step in steps]})
+    else:
+        out = console()
+        out.print(f"One connection through {where}, {backend_of(kind).program}, a {client} client")
+        out.print(tables.packets(steps))
+        out.print(tables.counters(steps))
+        if lost:
+            out.print(
+                f"[bold red]The {steps[-1].crossing.sent.kind} was lost.[/] The rules that counted it are in bold."
+            )
+    if lost:
+        raise Exit(code=FINDING)

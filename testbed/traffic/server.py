@@ -1,0 +1,55 @@
+"""A small HTTP server that tells whom it sees asking, so that a translation can be read off an answer.
+
+Run as a program with listening sockets as inherited descriptors (`server.py NAME=FD ...`); it serves once it is told
+to on its standard input, and ends when that is closed before. It imports nothing of the testbed, to start fast.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Greeter(BaseHTTPRequestHandler):
+    """Answers every GET with one line: who is speaking, and whom it sees."""
+
+    name = "?"
+
+    def do_GET(self) -> None:
+        own, (address, port) = self.connection.getsockname(), self.client_address[:2]
+        body = f"{self.name} {own[0]}:{own[1]} answers {address}:{port}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads a log here."""
+
+
+def serve(name: str, descriptor: int) -> None:
+    """Serve on a socket that listens already."""
+    handler = type("Named", (Greeter,), {"name": name})
+    server = ThreadingHTTPServer(("", 0), handler, bind_and_activate=False)
+    server.socket = socket.socket(fileno=descriptor)
+    server.serve_forever()
+
+
+def main(arguments: list[str]) -> None:
+    if not sys.stdin.readline():
+        return
+    threads = []
+    for argument in arguments:
+        name, _, descriptor = argument.partition("=")
+        threads.append(threading.Thread(target=serve, args=(name, int(descriptor))))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
