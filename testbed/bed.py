@@ -84,8 +84,8 @@ class Testbed:
 
     def close(self) -> None:
         """Let go of the namespaces; those that have no other holder are gone."""
-        for opened in self._sockets:
-            opened.close()
+        while self._sockets:
+            self._sockets.pop().close()
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()

@@ -40,8 +40,8 @@ def up(_: Context, name: str = named.DEFAULT_NAME, rules: str = "", backend: str
         as_json(_facts(record))
         return
     out = console()
-    rules = sum(1 for _ in save.parse(record.rules).rules)
-    note = f"{rules} rules ({record.source}), {backend_of(record.backend).program}"
+    number = sum(1 for _ in save.parse(record.rules).rules)
+    note = f"{number} rules ({record.source}), {backend_of(record.backend).program}"
     out.print(f"The bed [bold]{name}[/] {'is up' if made else 'was up already'}.")
     out.print(map_of_bed.tree(named.topology(), name, note))
     out.print("[bold]What to try next[/]")

@@ -1,0 +1,98 @@
+"""Beds: they carry packets from the first one on, they are quiet, they are what their topology says."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed import Testbed
+from testbed.docker import article
+from testbed.errors import MissingRequirement
+from testbed.kernel.devices import write_sysctls
+from testbed.kernel.namespace import Namespace
+from testbed.kernel.packets import PacketSocket
+from testbed.pytest_plugin import MakeBed
+
+PUBLISHED = ("192.168.66.100", 80)
+
+
+def test_the_first_packet_of_every_fresh_bed_arrives(make_bed: MakeBed) -> None:
+    """A link that is not quite up would swallow it (linkwatch.py)."""
+    for _ in range(15):
+        bed = make_bed()
+        assert bed.tcp("client", "web", PUBLISHED).syn().delivered
+        bed.close()
+
+
+def test_a_bed_at_rest_is_silent(article_bed: Testbed) -> None:
+    """No router solicitation, no listener report, no address detection: three seconds in which nobody says a word."""
+    ends = [article_bed.endpoint(name) for name in ("client", "internet", "web")]
+    before = article_bed.counters()
+    assert not PacketSocket(article_bed.node("client"), "eth0").wait(3.0)
+    assert [end.arrivals() for end in ends] == [(), (), ()]
+    assert article_bed.counters() == before
+    assert all(counters.packets == 0 for _, counters in before)
+
+
+def test_two_beds_do_not_know_of_each_other(make_bed: MakeBed) -> None:
+    first, second = make_bed(), make_bed()
+    first.tcp("client", "web", PUBLISHED).handshake()
+    assert first.counters().rule("filter", "-A FORWARD -j DOCKER-USER").packets == 3
+    assert second.counters().rule("filter", "-A FORWARD -j DOCKER-USER").packets == 0
+    assert second.connections() == []
+
+
+def test_the_host_has_the_sysctls_that_a_real_engine_left(article_bed: Testbed) -> None:
+    """As read on a host that engine 20.10.24 had set up; interfaces inherit what conf/default says."""
+    per_device = {
+        "accept_local": "0", "accept_redirects": "1", "arp_announce": "0", "arp_ignore": "0", "forwarding": "1",
+        "proxy_arp": "0", "route_localnet": "0", "rp_filter": "0", "send_redirects": "1",
+    }  # fmt: skip
+    wanted = {
+        f"net.ipv4.conf.{device}.{key}": value
+        for device in ("default", "docker0", "ens33", "veth50b382d")
+        for key, value in per_device.items()
+    }
+    wanted |= {
+        "net.ipv4.conf.all.accept_redirects": "0",
+        "net.ipv4.conf.all.rp_filter": "0",
+        "net.ipv4.ip_forward": "1",
+        "net.ipv4.ip_local_port_range": "32768\t60999",
+        "net.ipv4.ip_unprivileged_port_start": "1024",
+        "net.bridge.bridge-nf-call-iptables": "1",
+        "net.bridge.bridge-nf-filter-vlan-tagged": "0",
+        "net.netfilter.nf_conntrack_tcp_loose": "1",
+    }
+    found = {key: article_bed.host.run(read_sysctl, key) for key in wanted}
+    assert found == wanted
+
+
+def read_sysctl(key: str) -> str:
+    with open("/proc/sys/" + key.replace(".", "/")) as opened:
+        return opened.read().strip()
+
+
+def test_a_sysctl_that_the_kernel_lacks_is_named() -> None:
+    namespace = Namespace.create("fresh")
+    with pytest.raises(MissingRequirement, match=r"no sysctl net\.ipv4\.no_such_thing"):
+        namespace.run(write_sysctls, (("net.ipv4.no_such_thing", "1"),))
+    namespace.close()
+
+
+def test_the_hairpin_of_bridge_ports_follows_the_userland_proxy(make_bed: MakeBed) -> None:
+    for host, state in ((article.HOST, "off"), (article.HOST_WITHOUT_PROXY, "on")):
+        shown = make_bed(host).host.command(["bridge", "-d", "link", "show", "dev", article.WEB.veth]).stdout
+        assert f"hairpin {state}" in shown
+
+
+def test_a_host_with_two_networks_reaches_both_containers(make_bed: MakeBed) -> None:
+    bed = make_bed(article.HOST_WITH_TWO_NETWORKS)
+    assert bed.tcp("client", "web", PUBLISHED).syn().translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
+    to_app = bed.tcp("client", "app", ("192.168.66.100", 8082)).syn()
+    assert to_app.translated == ("destination 192.168.66.100:8082 > 172.18.0.2:80",)
+
+
+def test_the_gateway_is_a_router_of_its_own(article_bed: Testbed) -> None:
+    """A packet from the internet to the host's published port has two routers on its way."""
+    syn = article_bed.tcp("internet", "web", PUBLISHED).syn()
+    assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
+    assert syn.routers == 2
