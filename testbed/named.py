@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import IO
@@ -160,15 +161,19 @@ def _start_server(bed: Testbed) -> subprocess.Popen[str]:
     listening = {name: bed.kernel(name).listen(HTTP_PORT) for name in _SERVERS}
     program = str(files("testbed.traffic").joinpath("server.py"))
     arguments = [f"{name}={opened.fileno()}" for name, opened in listening.items()]
-    quiet = subprocess.DEVNULL
+    start = partial(
+        subprocess.Popen[str],
+        [sys.executable, "-I", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd="/",
+        start_new_session=True,
+        pass_fds=[opened.fileno() for opened in listening.values()],
+    )
     try:
-        return bed.node("web").run(
-            lambda: subprocess.Popen(
-                [sys.executable, "-I", program, *arguments],
-                stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, text=True, cwd="/", start_new_session=True,
-                pass_fds=[opened.fileno() for opened in listening.values()],
-            )
-        )  # fmt: skip
+        return bed.node("web").run(start)
     finally:
         for opened in listening.values():
             opened.close()

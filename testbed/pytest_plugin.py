@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -81,7 +81,7 @@ def pytest_runtest_makereport(
 def rules_under_test(request: pytest.FixtureRequest) -> Ruleset:
     """The rule set of `--testbed-rules`, else the article's."""
     path = request.config.getoption("--testbed-rules")
-    with _said_once():
+    with _in_words():
         return save.read(path) if path else article.ruleset()
 
 
@@ -93,7 +93,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
     it the article's host stands up, with the rules under test. All beds end with the test.
     """
     beds: list[Testbed] = request.node.stash.setdefault(_BEDS, [])
-    with ExitStack() as ends, _said_once():
+    with ExitStack() as ends, _in_words():
         if lacking := missing(testbed_backend):
             raise MissingRequirement(*lacking[0].told)
         if not request.config.getoption("--testbed-keep-network"):
@@ -103,7 +103,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
             topology = host if isinstance(host, Topology) else article.topology(host or article.HOST)
             if rules is None:
                 rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test
-            with _said_once():
+            with _in_words():
                 bed = ends.enter_context(Testbed(topology, rules, testbed_backend))
             beds.append(bed)
             return bed
@@ -130,12 +130,10 @@ def _backends(config: pytest.Config) -> list[str]:
     return list(BACKENDS) if chosen == ALL else [chosen]
 
 
-class _said_once:  # noqa: N801 - reads as a phrase where it is used
+@contextmanager
+def _in_words() -> Iterator[None]:
     """Turns an error in the user's words into a failure of that text alone, without a traceback."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, TestbedError):
-            pytest.fail(str(error), pytrace=False)
+    try:
+        yield
+    except TestbedError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

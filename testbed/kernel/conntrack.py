@@ -12,9 +12,17 @@ from testbed.kernel.namespace import Namespace
 _STATUS = {"SEEN_REPLY": 1 << 1, "ASSURED": 1 << 2, "CONFIRMED": 1 << 3, "SRC_NAT": 1 << 4, "DST_NAT": 1 << 5}
 # enum tcp_conntrack, include/uapi/linux/netfilter/nf_conntrack_tcp.h
 _TCP_STATES = (
-    "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",
+    "NONE",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "TIME_WAIT",
+    "CLOSE",
     "SYN_SENT2",
-)  # fmt: skip
+)
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
 
 

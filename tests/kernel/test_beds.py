@@ -44,9 +44,16 @@ def test_two_beds_do_not_know_of_each_other(make_bed: MakeBed) -> None:
 def test_the_host_has_the_sysctls_that_a_real_engine_left(article_bed: Testbed) -> None:
     """As read on a host that engine 20.10.24 had set up; interfaces inherit what conf/default says."""
     per_device = {
-        "accept_local": "0", "accept_redirects": "1", "arp_announce": "0", "arp_ignore": "0", "forwarding": "1",
-        "proxy_arp": "0", "route_localnet": "0", "rp_filter": "0", "send_redirects": "1",
-    }  # fmt: skip
+        "accept_local": "0",
+        "accept_redirects": "1",
+        "arp_announce": "0",
+        "arp_ignore": "0",
+        "forwarding": "1",
+        "proxy_arp": "0",
+        "route_localnet": "0",
+        "rp_filter": "0",
+        "send_redirects": "1",
+    }
     wanted = {
         f"net.ipv4.conf.{device}.{key}": value
         for device in ("default", "docker0", "ens33", "veth50b382d")
