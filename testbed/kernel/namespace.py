@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from pyroute2 import IPRoute
 
 from testbed.errors import KernelRefused, MissingRequirement
-from testbed.kernel import pins, syscalls
+from testbed.kernel import pins, programs, syscalls
 
 
 class Closeable(Protocol):
@@ -97,10 +97,12 @@ class Namespace:
 
     def command(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.CompletedProcess[str]:
         """Run a program in this namespace to its end; MissingRequirement when it is not installed."""
-        try:
-            return self.run(lambda: subprocess.run(argv, input=stdin, text=True, capture_output=True, **popen))
-        except FileNotFoundError as error:
-            raise MissingRequirement(f"the program {argv[0]} is not installed.", DOCTOR) from error
+        program = programs.find(argv[0])
+        if program is None:
+            raise MissingRequirement(f"the program {argv[0]} is not installed.", DOCTOR)
+        return self.run(
+            lambda: subprocess.run([program, *argv[1:]], input=stdin, text=True, capture_output=True, **popen)
+        )
 
     def pin(self, path: Path) -> None:
         """Give the namespace a name in the file system, so that it outlives this process (as `ip netns add` does).
@@ -138,8 +140,11 @@ class Namespace:
 DOCTOR = "Run `invoke doctor --fix`."
 
 
+AS_ROOT = "Run it as root, for instance with sudo; in a container, one that runs with --privileged."
+
+
 def not_root() -> MissingRequirement:
-    return MissingRequirement("network namespaces need root.", "Run it as root, for instance with sudo.")
+    return MissingRequirement("network namespaces need root.", AS_ROOT)
 
 
 def _enter(enter: Callable[[], None]) -> int:

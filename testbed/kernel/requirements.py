@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from testbed.kernel.namespace import DOCTOR
+from testbed.kernel import programs
+from testbed.kernel.namespace import AS_ROOT, DOCTOR
 from testbed.kernel.xtables import BACKENDS
 
 # Package managers, and how each installs a package without asking.
@@ -36,7 +37,7 @@ class Requirement:
     def told(self) -> tuple[str, str]:
         """What is missing, and what to do."""
         remedy = DOCTOR if self.fix else f"It is needed because {self.why}."
-        return f"{self.name} is missing.", remedy if self.name != "root" else "Run it as root, for instance with sudo."
+        return f"{self.name} is missing.", remedy if self.name != "root" else AS_ROOT
 
 
 def requirements(backend: str | None = None) -> list[Requirement]:
@@ -60,18 +61,15 @@ def requirements(backend: str | None = None) -> list[Requirement]:
             (("modprobe", "nf_conntrack"),),
         ),
     ]
-    for name in chosen:
-        program = f"{BACKENDS[name].program}-restore"
-        found.append(
-            Requirement(program, f"it loads rules (backend {name})", _installed(program), _install("iptables"))
-        )
-    return found
+    loaders = [_program(f"{BACKENDS[name].program}-restore", f"it loads rules ({name})", "iptables") for name in chosen]
+    return [*found, *loaders]
 
 
 def conveniences() -> list[Requirement]:
     """What a bed made by `invoke up` is pleasant to use with."""
     return [
-        Requirement("ip", "to look into a bed with `ip netns exec`", _installed("ip"), _install("iproute2"), False),
+        _program("ip", "to look into a bed with `ip netns exec`", "iproute2", needed=False),
+        _program("curl", "to speak through a bed by hand", "curl", needed=False),
     ]
 
 
@@ -83,14 +81,14 @@ def missing(backend: str | None = None) -> list[Requirement]:
 @lru_cache
 def iptables_version(backend: str) -> str:
     """What the backend's program says of itself, or nothing where it is not installed."""
-    program = BACKENDS[backend].program
-    if not _installed(program):
+    program = programs.find(BACKENDS[backend].program)
+    if program is None:
         return ""
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _installed(program: str) -> bool:
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
+def _program(name: str, why: str, package: str, needed: bool = True) -> Requirement:
+    return Requirement(name, why, programs.find(name) is not None, _install(package), needed)
 
 
 def _install(package: str) -> tuple[tuple[str, ...], ...]:
