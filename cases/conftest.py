@@ -1,10 +1,15 @@
-"""Lets a case be chosen by the claim it proves: `invoke test -k A15`."""
+"""Lets a case be chosen by the claim it proves (`invoke test -k A15`), and says at the end what was changed."""
 
+from __future__ import annotations
+
+import difflib
 from pathlib import Path
 
 import pytest
 
 from testbed.claims import read
+from testbed.docker import article
+from testbed.rules import save
 
 LEDGER = Path(__file__).parent / "article" / "claims.toml"
 
@@ -17,3 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         case = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
         item.extra_keyword_matches.update(proves.get(case, ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """On a failure with other rules: how they differ from those that the cases are written for."""
+    rules = config.getoption("--testbed-rules")
+    if not rules or not terminalreporter.stats.get("failed"):
+        return
+    differing = difflib.ndiff(article.ruleset().listing, save.read(rules).listing)
+    terminalreporter.section("how the rules under test differ from the article's")
+    for line in differing:
+        if line[0] in "-+":
+            terminalreporter.line(line)

@@ -40,7 +40,9 @@ def read(path: Path) -> list[Claim]:
     try:
         entries = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise TestbedError(f"the ledger {path} cannot be read: {error}.", "Run it where cases/article is.") from error
+        raise TestbedError(
+            f"the ledger {path} cannot be read: {error}.", "Run it where cases/article is, or give the file (--ledger)."
+        ) from error
     return [_claim(path, identity, entry) for identity, entry in entries.items()]
 
 

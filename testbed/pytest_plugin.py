@@ -14,12 +14,12 @@ import pytest
 
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
-from testbed.errors import MissingRequirement, TestbedError
+from testbed.errors import TestbedError
 from testbed.kernel.namespace import quarantine
-from testbed.kernel.requirements import iptables_version, missing
+from testbed.kernel.requirements import iptables_version, require
 from testbed.kernel.xtables import BACKENDS
 from testbed.observe.counting import Counting
-from testbed.report.counters import comparison
+from testbed.report.counters import comparison, summary
 from testbed.rules import Ruleset, save
 from testbed.rules.reading import CounterReading
 from testbed.topology import Topology
@@ -27,6 +27,7 @@ from testbed.topology import Topology
 MakeBed = Callable[..., Testbed]
 ALL = "all"
 _BEDS = pytest.StashKey[list[Testbed]]()
+_COMPARED = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,9 +57,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("testbed_backend", _backends(metafunc.config), scope="session")
 
 
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
+    """The differing lines; all lines follow in a section of the report, since pytest cuts long explanations short."""
     if op == "==" and isinstance(left, CounterReading) and isinstance(right, str):
-        return comparison(left, right)
+        config.stash[_COMPARED] = "\n".join(comparison(left, right))
+        return summary(left, right)
     return None
 
 
@@ -66,15 +69,24 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """On a failure, say what the rules of every bed of the test have counted."""
+    """On a failure, show expected and actual counters, or what the rules of every bed of the test have counted."""
     report = yield
+    compared = item.config.stash.get(_COMPARED, "")
+    item.config.stash[_COMPARED] = ""
     if call.when == "call" and report.failed:
-        for bed in item.stash.get(_BEDS, []):
-            try:
-                report.sections.append(("what the rules have counted", bed.counters().text(bed.counters().moved)))
-            except TestbedError as error:
-                report.sections.append(("the rules' counters", f"cannot be read: {error}"))
+        if compared:
+            report.sections.append(("counters, expected and actual", compared))
+        else:
+            report.sections += [_counted(bed) for bed in item.stash.get(_BEDS, [])]
     return report
+
+
+def _counted(bed: Testbed) -> tuple[str, str]:
+    try:
+        reading = bed.counters()
+    except TestbedError as error:
+        return "the rules' counters", f"cannot be read: {error}"
+    return "what the rules have counted", reading.text(reading.moved) or "nothing"
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +106,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
     """
     beds: list[Testbed] = request.node.stash.setdefault(_BEDS, [])
     with ExitStack() as ends, _in_words():
-        if lacking := missing(testbed_backend):
-            raise MissingRequirement(*lacking[0].told)
+        require(testbed_backend)
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
 

@@ -168,6 +168,25 @@ def test_docker_user_returns_everything(article_bed: Testbed) -> None:
     assert counting.result.rule("filter", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1") == into
 
 
+def test_a_rule_in_docker_user_is_asked_before_all_of_dockers_own(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+    """What is dropped there is not seen by any other chain of FORWARD."""
+    bed = make_bed(rules=rules_under_test.insert("filter", "DOCKER-USER", "-s 192.168.66.1/32 -j DROP"))
+    with bed.counting() as counting:
+        assert not bed.tcp("client", "web", to=PUBLISHED).syn().delivered
+    assert (
+        counting.result
+        == """
+        *filter
+        [1:52] -A FORWARD -j DOCKER-USER
+        [0:0] -A FORWARD -j DOCKER-ISOLATION-STAGE-1
+        [1:52] -A DOCKER-USER -s 192.168.66.1/32 -j DROP
+        *nat
+        [1:52] -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+        [1:52] -A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80
+        """
+    )
+
+
 def test_stage_1_sends_on_only_what_leaves_docker0_for_elsewhere(article_bed: Testbed) -> None:
     stage_1 = "-A DOCKER-ISOLATION-STAGE-1"
     with article_bed.counting() as counting:

@@ -42,7 +42,7 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
         )
         namespaces[node.name].run(_finish, node)
     for node in topology.nodes:
-        watches[node.name].wait_until_up(device.name for device in node.devices)
+        watches[node.name].wait_until_up([device.name for device in node.devices])
 
 
 def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:

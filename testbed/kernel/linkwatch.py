@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from testbed.errors import KernelRefused
 from testbed.kernel import netlink
@@ -33,7 +33,7 @@ class LinkWatch:
         self._socket = namespace.run(_open)
         self._up: dict[str, bool] = {}
 
-    def wait_until_up(self, devices: Iterable[str]) -> None:
+    def wait_until_up(self, devices: Collection[str]) -> None:
         """Return when all those devices are up and their peers too; KernelRefused when one is not within 10 s."""
         with self._socket:
             while waiting := [device for device in devices if not self._up.get(device)]:

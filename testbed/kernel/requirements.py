@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from testbed.errors import MissingRequirement
 from testbed.kernel import programs
 from testbed.kernel.namespace import AS_ROOT, DOCTOR
 from testbed.kernel.xtables import BACKENDS
@@ -21,6 +22,7 @@ _MANAGERS = {
     "apk": (("apk", "add", "-q"),),
     "pacman": (("pacman", "-S", "--noconfirm", "--needed"),),
 }
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # include/uapi/linux/capability.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,28 @@ class Requirement:
     met: bool
     fix: tuple[tuple[str, ...], ...] = ()
     needed: bool = True
+    remedy: str = ""
 
     @property
     def told(self) -> tuple[str, str]:
         """What is missing, and what to do."""
-        remedy = DOCTOR if self.fix else f"It is needed because {self.why}."
-        return f"{self.name} is missing.", remedy if self.name != "root" else AS_ROOT
+        by_hand = self.remedy or f"It is needed because {self.why}."
+        return f"{self.name} is missing.", DOCTOR if self.fix else by_hand
 
 
 def requirements(backend: str | None = None) -> list[Requirement]:
     """Everything a bed needs, met or not; of one backend, or of all."""
     chosen = [backend] if backend else list(BACKENDS)
     found = [
-        Requirement("root", "network namespaces, packet sockets and rules are for root", os.geteuid() == 0),
+        Requirement(
+            "root", "network namespaces, packet sockets and rules are for root", os.geteuid() == 0, remedy=AS_ROOT
+        ),
+        Requirement(
+            "root's power over networks",
+            "root of a container may lack it (CAP_SYS_ADMIN, CAP_NET_ADMIN)",
+            _may(_CAP_NET_ADMIN, _CAP_SYS_ADMIN),
+            remedy=AS_ROOT,
+        ),
         Requirement(
             "network namespaces", "every node of a bed is one (CONFIG_NET_NS)", Path("/proc/self/ns/net").exists()
         ),
@@ -69,13 +80,20 @@ def conveniences() -> list[Requirement]:
     """What a bed made by `invoke up` is pleasant to use with."""
     return [
         _program("ip", "to look into a bed with `ip netns exec`", "iproute2", needed=False),
+        _program("nft", "to look at rules as nf_tables holds them", "nftables", needed=False),
         _program("curl", "to speak through a bed by hand", "curl", needed=False),
     ]
 
 
-def missing(backend: str | None = None) -> list[Requirement]:
+def missing(backend: str) -> list[Requirement]:
     """What a bed needs and this machine lacks."""
     return [requirement for requirement in requirements(backend) if not requirement.met]
+
+
+def require(backend: str) -> None:
+    """Raise MissingRequirement for the first thing that a bed with this backend needs and this machine lacks."""
+    for lacking in missing(backend):
+        raise MissingRequirement(*lacking.told)
 
 
 @lru_cache
@@ -85,6 +103,13 @@ def iptables_version(backend: str) -> str:
     if program is None:
         return ""
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _may(*capabilities: int) -> bool:
+    """Whether this process has these capabilities (CapEff, proc_pid_status(5))."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(status.partition("CapEff:")[2].split()[0], 16)
+    return all(effective >> capability & 1 for capability in capabilities)
 
 
 def _program(name: str, why: str, package: str, needed: bool = True) -> Requirement:

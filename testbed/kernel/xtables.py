@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from testbed.errors import MissingRequirement, RulesError
+from testbed.errors import RulesError, TestbedError
 from testbed.kernel import legacy_counters, nfnetlink, nft_counters
 from testbed.kernel.counts import Counts
-from testbed.kernel.namespace import DOCTOR, Namespace
+from testbed.kernel.namespace import Namespace
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 
@@ -92,7 +92,7 @@ BACKENDS = {
 
 
 def backend(name: str) -> Backend:
-    """The backend of that name; MissingRequirement names those there are."""
+    """The backend of that name; TestbedError names those there are."""
     if name not in BACKENDS:
-        raise MissingRequirement(f"there is no backend {name}; there are {', '.join(BACKENDS)}.", DOCTOR)
+        raise TestbedError(f"there is no backend {name}.", f"There are {', '.join(BACKENDS)}.")
     return BACKENDS[name]

@@ -12,20 +12,27 @@ MARK = "≠"
 
 
 def comparison(reading: CounterReading, expectation: str) -> list[str]:
-    """An expectation beside what was counted, differing lines marked, with a hint where one is known.
+    """An expectation beside what was counted, differing lines marked.
 
     Rules that were expected to count nothing and did not are summed up in one line.
     """
     differences = reading.compare(expectation)
-    wrong = [difference for difference in differences if not difference.equal]
     shown = [d for d in differences if not d.equal or d.expected != ZERO]
     silent = len(differences) - len(shown)
-    table = _side_by_side(shown)
+    return [
+        *_side_by_side(shown),
+        *([f"  {silent} more lines counted nothing, as expected."] if silent else []),
+    ]
+
+
+def summary(reading: CounterReading, expectation: str) -> list[str]:
+    """Only the lines in which an expectation and what was counted differ, with a hint where one is known."""
+    differences = reading.compare(expectation)
+    wrong = [difference for difference in differences if not difference.equal]
     return [
         f"counters are not as expected in {len(wrong)} of {len(differences)} lines",
-        *table,
-        *([f"  {silent} more lines counted nothing, as expected."] if silent else []),
         *(f"hint: {hint}" for hint in hints(wrong, reading.seen if isinstance(reading, Counted) else ())),
+        *_side_by_side(wrong),
     ]
 
 

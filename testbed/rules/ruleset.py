@@ -110,6 +110,18 @@ class Ruleset:
         """Every rule with its table, in the order of the file."""
         return ((table, rule) for table in self.tables for rule in table.rules)
 
+    @property
+    def listing(self) -> list[str]:
+        """Every policy, chain and rule as a line that begins with its table, without counters; tables by name."""
+        return [
+            f"{table.name} {line}"
+            for table in sorted(self.tables, key=lambda table: table.name)
+            for line in [
+                *(f":{chain.name} {chain.policy or '-'}" for chain in table.chains),
+                *(rule.text for rule in table.rules),
+            ]
+        ]
+
     def insert(self, table: str, chain: str, spec: str) -> Ruleset:
         """This rule set with one more rule at the head of a chain, as `iptables -I` does it.
 

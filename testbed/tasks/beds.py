@@ -9,8 +9,8 @@ from invoke.tasks import task
 from rich.table import Table
 
 from testbed import named
-from testbed.errors import MissingRequirement, NotUp
-from testbed.kernel.requirements import missing
+from testbed.errors import NotUp
+from testbed.kernel.requirements import require
 from testbed.kernel.xtables import backend as backend_of
 from testbed.report import map as map_of_bed
 from testbed.rules import save
@@ -33,8 +33,7 @@ def up(_: Context, name: str = named.DEFAULT_NAME, rules: str = "", backend: str
 
     Run again it changes nothing. Beds of several names can be up at once.
     """
-    if lacking := missing(backend_of(backend).name):
-        raise MissingRequirement(*lacking[0].told)
+    require(backend_of(backend).name)
     record, made = named.up(name, chosen_rules(rules or None), backend)
     if json:
         as_json(_facts(record))

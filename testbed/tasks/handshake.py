@@ -10,9 +10,9 @@ from invoke.tasks import task
 
 from testbed import named
 from testbed.bed import Testbed
-from testbed.errors import MissingRequirement, TestbedError
+from testbed.errors import TestbedError
 from testbed.kernel.namespace import quarantine
-from testbed.kernel.requirements import missing
+from testbed.kernel.requirements import require
 from testbed.kernel.xtables import backend as backend_of
 from testbed.replay import replay
 from testbed.report import handshake as tables
@@ -54,8 +54,7 @@ def handshake(
             where = f"the bed {name}"
         else:
             chosen = backend_of(backend or "nft").name
-            if lacking := missing(chosen):
-                raise MissingRequirement(*lacking[0].told)
+            require(chosen)
             opened.enter_context(quarantine())
             bed = opened.enter_context(Testbed.article(chosen_rules(rules or None), chosen))
             where = "a bed of its own"

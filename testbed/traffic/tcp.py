@@ -123,10 +123,12 @@ class TcpConversation:
 
     def handshake(self) -> tuple[Crossing, ...]:
         """SYN, SYN/ACK, ACK; NotDelivered when one of them is lost."""
+        __tracebackhide__ = True  # pytest shows the line of the test
         return self._all(*self.handshake_steps)
 
     def send(self, data: bytes, by: str = "client") -> tuple[Crossing, ...]:
         """Data from one side and its acknowledgement from the other."""
+        __tracebackhide__ = True
         sender, receiver = self._sides(by)
         return self._all(
             lambda: self._send(sender, receiver, "PA", data),
@@ -135,6 +137,7 @@ class TcpConversation:
 
     def close(self, by: str = "client") -> tuple[Crossing, ...]:
         """FIN and its ACK in each direction, begun by one side; NotDelivered when one of them is lost."""
+        __tracebackhide__ = True
         return self._all(*self.close_steps(by))
 
     def reset(self, by: str = "client") -> Crossing:
@@ -147,6 +150,7 @@ class TcpConversation:
         return (self._client, self._server) if by == "client" else (self._server, self._client)
 
     def _all(self, *steps: Callable[[], Crossing]) -> tuple[Crossing, ...]:
+        __tracebackhide__ = True
         made = []
         for step in steps:
             made.append(step())
@@ -154,11 +158,13 @@ class TcpConversation:
         return tuple(made)
 
     def _require(self, crossing: Crossing) -> None:
+        __tracebackhide__ = True
         if not crossing.delivered:
             counted = self._counters() - self._before
             raise NotDelivered(f"{crossing}. Since the conversation began the rules have counted:\n{counted!r}")
 
     def _send(self, sender: _End, receiver: _End, flags: str, data: bytes = b"") -> Crossing:
+        __tracebackhide__ = True
         if flags != "S" and self.crossings:
             self._require(self.crossings[-1])
         if not sender.peer:

@@ -49,10 +49,9 @@ def test_a_rule_set_without_tables_is_refused(article_bed: Testbed) -> None:
         article_bed.load(save.parse("# nothing\n", "empty.rules"))
 
 
-def test_a_missing_program_is_named(article_bed: Testbed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingRequirement, match=f"{article_bed.backend.program}-restore is not installed"):
-        article_bed.load(article.ruleset())
+def test_a_missing_program_is_named(article_bed: Testbed) -> None:
+    with pytest.raises(MissingRequirement, match=r"no-such-program is not installed[\s\S]*invoke doctor --fix"):
+        article_bed.host.command(["no-such-program", "--version"])
 
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,7 +80,10 @@ def own_machine() -> Iterator[Machine]:
     assert holder.stdin is not None
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"
-    yield Machine(holder)
+    machine = Machine(holder)
+    yield machine
+    for pid in machine.processes:  # what a failed test has left
+        os.kill(pid, signal.SIGKILL)
     holder.stdin.close()
     holder.stdout.close()
     holder.wait()

@@ -1,0 +1,62 @@
+"""A stranger's repository: what docs/own-repository.md says to write there works as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from own_machine import REPOSITORY, RULES, Machine, assert_nothing_is_left
+
+GUIDE = (REPOSITORY / "docs" / "own-repository.md").read_text()
+
+
+def block(name: str) -> str:
+    """The Python file of that name in the guide."""
+    (found,) = re.findall(rf"```python\n# {re.escape(name)}\n(.*?)```", GUIDE, re.DOTALL)
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of a fresh virtual environment into which this project was installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("stranger") / ".venv"
+    for command in ([sys.executable, "-m", "venv", folder], [folder / "bin" / "pip", "install", "-q", REPOSITORY]):
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+    return folder / "bin"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """An empty folder with the files of the guide."""
+    for name in ("test_my_host.py", "test_my_rules.py", "tasks.py"):
+        (tmp_path / name).write_text(block(name))
+    return tmp_path
+
+
+def test_a_test_of_ten_lines_passes_in_parallel(machine: Machine, programs: Path, repository: Path) -> None:
+    assert len(block("test_my_host.py").strip().splitlines()) <= 10
+    finished = machine.run(str(programs / "pytest"), "-n", "2", "test_my_host.py", folder=repository)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "1 passed" in finished.stdout
+    assert "testbed: Linux" in finished.stdout
+    assert_nothing_is_left(machine)
+
+
+def test_rules_of_ones_own_are_loaded_and_changed(machine: Machine, programs: Path, repository: Path) -> None:
+    (repository / "my.rules").write_text(RULES.read_text())
+    words = ("--testbed-rules", "my.rules", "--testbed-backend", "all", "test_my_rules.py")
+    finished = machine.run(str(programs / "pytest"), *words, folder=repository)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "2 passed" in finished.stdout
+    assert "rules: my.rules" in finished.stdout
+
+
+def test_the_tasks_work_there(machine: Machine, programs: Path, repository: Path) -> None:
+    for task in ("doctor", "up", "handshake", "status", "down"):
+        finished = machine.run(str(programs / "invoke"), task, folder=repository)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert_nothing_is_left(machine)
