@@ -39,10 +39,11 @@ class Testbed:
     __test__ = False  # pytest would collect a class whose name begins with Test
 
     def __init__(self, topology: Topology, ruleset: Ruleset, backend: str = "nft") -> None:
-        self._prepare(topology, {node.name: Namespace.create(node.name) for node in topology.nodes}, backend)
+        namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
+        self._prepare(topology, namespaces, ruleset, backend)
         try:
-            devices.build(topology, self._namespaces)
-            self.load(ruleset)
+            with self.backend.loading(self._host, ruleset):
+                devices.build(topology, namespaces)
         except BaseException:
             self.close()
             raise
@@ -56,13 +57,12 @@ class Testbed:
     def attach(cls, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: Ruleset, backend: str) -> Testbed:
         """A bed that stands already, in namespaces that were opened by name; closing it leaves it standing."""
         bed = cls.__new__(cls)
-        bed._prepare(topology, namespaces, backend)
-        bed._loaded = ruleset
+        bed._prepare(topology, namespaces, ruleset, backend)
         used = {connection.original.source_port for connection in bed.connections()}
         bed._next_port = next(port for port in range(FIRST_PORT, 65536) if port not in used)
         return bed
 
-    def _prepare(self, topology: Topology, namespaces: Mapping[str, Namespace], backend: str) -> None:
+    def _prepare(self, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: Ruleset, backend: str) -> None:
         self.topology = topology
         self.backend = backend_of(backend)
         self._namespaces = namespaces
@@ -74,7 +74,7 @@ class Testbed:
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
-        self._loaded: Ruleset | None = None
+        self._loaded = ruleset
 
     def __enter__(self) -> Testbed:
         return self
@@ -206,7 +206,7 @@ class Testbed:
 
         The same text loaded into the same kernel comes back the same, so the words are asked for once a process.
         """
-        key = self.backend.name, save.render(self._loaded) if self._loaded is not None else "", counts.identity
+        key = self.backend.name, save.render(self._loaded), counts.identity
         if key not in _WORDS:
             if len(_WORDS) >= _WORDS_KEPT:
                 _WORDS.clear()
@@ -218,12 +218,12 @@ _WORDS: dict[tuple[str, str, Hashable], Ruleset] = {}
 _WORDS_KEPT = 256
 
 
-def _reading(ruleset: Ruleset, counts: Counts, loaded: Ruleset | None) -> CounterReading:
+def _reading(ruleset: Ruleset, counts: Counts, loaded: Ruleset) -> CounterReading:
     """Counters given their rules: both list the rules of a chain in the same order.
 
     Tables come in the order in which they were loaded; each backend lists them in one of its own.
     """
-    order = {table.name: number for number, table in enumerate(loaded.tables)} if loaded is not None else {}
+    order = {table.name: number for number, table in enumerate(loaded.tables)}
     lines: list[tuple[str, str, Counters]] = []
     for table in sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order))):
         for chain in table.chains:

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from pyroute2 import IPRoute
@@ -95,14 +96,26 @@ class Namespace:
 
         return self.run(with_socket)
 
-    def command(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.CompletedProcess[str]:
-        """Run a program in this namespace to its end; MissingRequirement when it is not installed."""
+    def start(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.Popen[str]:
+        """Start a program in this namespace; MissingRequirement when it is not installed."""
         program = programs.find(argv[0])
         if program is None:
             raise MissingRequirement(f"the program {argv[0]} is not installed.", DOCTOR)
-        return self.run(
-            lambda: subprocess.run([program, *argv[1:]], input=stdin, text=True, capture_output=True, **popen)
-        )
+        with TemporaryFile("w+") as given:  # not a pipe, into which nobody might be writing when it is full
+            given.write(stdin)
+            given.seek(0)
+            output = subprocess.PIPE
+            return self.run(
+                lambda: subprocess.Popen(
+                    [program, *argv[1:]], stdin=given, stdout=output, stderr=output, text=True, **popen
+                )
+            )
+
+    def command(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.CompletedProcess[str]:
+        """Run a program in this namespace to its end; MissingRequirement when it is not installed."""
+        with self.start(argv, stdin, **popen) as process:
+            stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
 
     def pin(self, path: Path) -> None:
         """Give the namespace a name in the file system, so that it outlives this process (as `ip netns add` does).

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from testbed.errors import RulesError, TestbedError
 from testbed.kernel import legacy_counters, nfnetlink, nft_counters
@@ -34,30 +35,44 @@ class Backend:
 
     def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
         """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed."""
+        with self.loading(namespace, ruleset):
+            pass
+
+    @contextmanager
+    def loading(self, namespace: Namespace, ruleset: Ruleset) -> Iterator[None]:
+        """Load while the block runs; the rules are there when it is left. Raises what `load` raises.
+
+        iptables-nft-restore spends most of its time asleep, waiting for the kernel to free what it replaced.
+        """
         if not ruleset.tables:
             raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
-        finished = self._run(namespace, "restore", save.render(ruleset))
-        if finished.returncode:
-            raise self._complaint(ruleset, finished.stderr)
+        with self._lock() as extra:
+            restoring = namespace.start([f"{self.program}-restore"], save.render(ruleset), **extra)
+        try:
+            yield
+        except BaseException:
+            restoring.kill()
+            raise
+        finally:
+            _, complaints = restoring.communicate()
+        if restoring.returncode:
+            raise self._complaint(ruleset, complaints)
 
     def saved(self, namespace: Namespace) -> Ruleset:
         """The namespace's rules in the kernel's own words."""
-        return save.parse(self._run(namespace, "save").stdout, source=f"{self.program}-save")
+        with self._lock() as extra:
+            return save.parse(namespace.command([f"{self.program}-save"], **extra).stdout, f"{self.program}-save")
 
-    def version(self, namespace: Namespace) -> str:
-        """What the program says of itself: `iptables v1.8.9 (nf_tables)`."""
-        return namespace.command([self.program, "--version"]).stdout.strip()
+    @contextmanager
+    def _lock(self) -> Iterator[dict[str, Any]]:
+        """What gives a program a lock of its own.
 
-    def _run(self, namespace: Namespace, what: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """One of the backend's programs, with a lock of its own.
-
-        iptables-legacy takes a lock file that all namespaces of a machine share; a file in memory that only this call
+        iptables-legacy takes a lock file that all namespaces of a machine share; a file in memory that only one call
         has ends with it.
         """
         lock = os.memfd_create("xtables-lock")
         try:
-            environment = {**os.environ, "XTABLES_LOCKFILE": f"/proc/self/fd/{lock}"}
-            return namespace.command([f"{self.program}-{what}"], stdin, env=environment, pass_fds=(lock,))
+            yield {"env": {**os.environ, "XTABLES_LOCKFILE": f"/proc/self/fd/{lock}"}, "pass_fds": (lock,)}
         finally:
             os.close(lock)
 

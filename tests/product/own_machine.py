@@ -22,6 +22,7 @@ class Machine:
     """Namespaces in which commands run as on a machine where nobody else works; held by a process that only waits."""
 
     holder: subprocess.Popen[str]
+    inherited: frozenset[str]
 
     def argv(self, *command: str, folder: Path = REPOSITORY) -> list[str]:
         """How a command is run on this machine."""
@@ -58,9 +59,8 @@ class Machine:
 
     @property
     def held(self) -> list[str]:
-        """Network namespaces that a mount keeps alive."""
-        mounts = Path(f"/proc/{self.holder.pid}/mounts").read_text().splitlines()
-        return [line.split()[1] for line in mounts if line.startswith("nsfs ")]
+        """Network namespaces that a mount of this machine keeps alive."""
+        return sorted(pinned(self.holder.pid) - self.inherited)
 
     @property
     def records(self) -> list[str]:
@@ -74,13 +74,19 @@ class Machine:
             return 0
 
 
+def pinned(pid: int) -> frozenset[str]:
+    """Where a process sees namespaces mounted."""
+    mounts = Path(f"/proc/{pid}/mounts").read_text().splitlines()
+    return frozenset(line.split()[1] for line in mounts if line.startswith("nsfs "))
+
+
 @contextmanager
 def own_machine() -> Iterator[Machine]:
     holder = subprocess.Popen([*_MAKE, "bash", "-c", _READY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdin is not None
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"
-    machine = Machine(holder)
+    machine = Machine(holder, pinned(holder.pid))
     yield machine
     for pid in machine.processes:  # what a failed test has left
         os.kill(pid, signal.SIGKILL)

@@ -66,8 +66,8 @@ def whole_run(run: Run, name: str) -> None:
         ("up", "--name", name),
         ("handshake", "--name", name),
         ("handshake", "--backend", "legacy", "--close"),
-        ("test", "--jobs", "2"),
         ("down", "--name", name),
+        ("test", "--jobs", "2"),
     ):
         finished = run(sys.executable, "-m", "invoke", *arguments)
         assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -86,11 +86,15 @@ def test_this_machine_is_the_same_and_has_not_met_an_address_of_a_bed() -> None:
     """Its own traffic goes on meanwhile, so of its connections only those with a bed's addresses are looked for."""
     before = fingerprint(here)
     connections = tracked()
+    name = f"untouched-{os.getpid()}"
     assert before["links"]
-    whole_run(here, f"untouched-{os.getpid()}")
+    try:
+        whole_run(here, name)
+    finally:
+        here(sys.executable, "-m", "invoke", "down", "--name", name)
     assert fingerprint(here) == before
     assert [connection for connection in tracked() - connections if connection.startswith(TESTBEDS)] == []
-    assert not [name for name in names() if name.startswith(f"untouched-{os.getpid()}")]
+    assert not [pinned for pinned in names() if pinned.startswith(name)]
 
 
 def here(*command: str) -> subprocess.CompletedProcess[str]:

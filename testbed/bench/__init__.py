@@ -1,0 +1,1 @@
+"""Benchmarks: how long a bed, a reading and a replay take, beside what else does the same work."""

@@ -1,0 +1,130 @@
+"""What a benchmark found: times, what they are compared with, what they should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long one thing took each time, in seconds, in the order of the rounds."""
+
+    what: str
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs, in milliseconds."""
+        return {
+            "what": self.what,
+            "times": len(self.seconds),
+            "median_ms": _ms(self.median),
+            "lowest_ms": _ms(min(self.seconds)),
+            "highest_ms": _ms(max(self.seconds)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the bench: ours, the other's where there is one, and the goal where there is one.
+
+    `at_most` is the goal of our median in seconds, `ratio_at_most` that of the ratio.
+    """
+
+    name: str
+    ours: Times
+    other: Times | None = None
+    at_most: float | None = None
+    ratio_at_most: float | None = None
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Ours by the other's, one for each round: what disturbs the machine in a round is in both of its times."""
+        if self.other is None:
+            return ()
+        return tuple(ours / other for ours, other in zip(self.ours.seconds, self.other.seconds, strict=True))
+
+    @property
+    def ratio(self) -> float | None:
+        """The median of the ratios; below 1 we are the faster."""
+        return median(self.ratios) if self.ratios else None
+
+    @property
+    def goal(self) -> str:
+        """The goal in words, empty where there is none."""
+        if self.at_most is not None:
+            return f"≤ {self.at_most * 1000:g} ms"
+        return f"ratio ≤ {self.ratio_at_most:g}" if self.ratio_at_most is not None else ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None where there is none."""
+        if self.at_most is not None:
+            return self.ours.median <= self.at_most
+        if self.ratio_at_most is not None and self.ratio is not None:
+            return self.ratio <= self.ratio_at_most
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "ours": self.ours.as_dict(),
+            "other": self.other.as_dict() if self.other is not None else None,
+            "ratio": round(self.ratio, 3) if self.ratio is not None else None,
+            "ratio_lowest": round(min(self.ratios), 3) if self.ratios else None,
+            "ratio_highest": round(max(self.ratios), 3) if self.ratios else None,
+            "goal": self.goal,
+            "met": self.met,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Cases that passed, in how many seconds (the start of pytest included), on how many processors."""
+
+    cases: int
+    seconds: float
+    cores: int
+
+    @property
+    def per_core(self) -> float:
+        """Cases per second and processor."""
+        return self.cases / (self.seconds * self.cores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "cases": self.cases,
+            "seconds": round(self.seconds, 2),
+            "cores": self.cores,
+            "cases_per_second_and_core": round(self.per_core, 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything that one run found; `left_out` says in sentences what it could not measure, and why."""
+
+    rounds: int
+    figures: tuple[Figure, ...]
+    throughput: Throughput | None
+    left_out: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "rounds": self.rounds,
+            "figures": [figure.as_dict() for figure in self.figures],
+            "cases": self.throughput.as_dict() if self.throughput is not None else None,
+            "left_out": list(self.left_out),
+        }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,94 @@
+"""Readings and replays: on a bed that stands, and from nothing to a verdict."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from testbed.bed import Testbed
+from testbed.bench.building import REST, remove
+from testbed.bench.figures import Figure, Times
+from testbed.errors import KernelRefused
+from testbed.kernel.xtables import BACKENDS
+from testbed.replay import PUBLISHED, replay
+from testbed.traffic.tcp import WINDOWS
+
+READINGS = 10  # in each round
+
+# What the article's rules count for one handshake; rules that are not named count nothing.
+EXPECTED = """
+*filter
+:FORWARD DROP [0:0]
+[3:144] -A FORWARD -j DOCKER-USER
+[3:144] -A FORWARD -j DOCKER-ISOLATION-STAGE-1
+[1:40] -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+[1:52] -A FORWARD -o docker0 -j DOCKER
+[1:52] -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+[1:52] -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+[1:52] -A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
+[3:144] -A DOCKER-ISOLATION-STAGE-1 -j RETURN
+[1:52] -A DOCKER-ISOLATION-STAGE-2 -j RETURN
+[3:144] -A DOCKER-USER -j RETURN
+*nat
+[1:52] -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+[1:52] -A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80
+"""
+
+
+def figures(rounds: int, backend: str) -> list[Figure]:
+    """A counter read, a handshake with a reading after each packet, and the whole replay, with that backend."""
+    with Testbed.article(backend=backend) as bed:
+        _handshake(bed)  # its ends are open from now on
+        save = [f"{BACKENDS[backend].program}-save", "-c"]
+        readings = [(_timed(bed.counters), _timed(lambda: bed.host.command(save))) for _ in range(rounds * READINGS)]
+        handshakes = [_timed(lambda: _handshake(bed)) for _ in range(rounds)]
+    return [
+        Figure(
+            f"counters {backend}",
+            Times(f"read all counters, {backend}", tuple(ours for ours, _ in readings)),
+            Times(" ".join(save), tuple(other for _, other in readings)),
+            at_most=0.002,
+        ),
+        Figure(
+            f"handshake {backend}",
+            Times(f"handshake, {backend}", tuple(handshakes)),
+        ),
+        Figure(
+            f"replay {backend}",
+            Times(f"whole replay, {backend}", tuple(_replays(rounds, backend))),
+            at_most=0.150,
+        ),
+    ]
+
+
+def _timed(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def _handshake(bed: Testbed) -> None:
+    if not all(step.crossing.delivered for step in replay(bed, WINDOWS)):
+        raise KernelRefused("a packet of the handshake was lost.", "See where with `invoke handshake`.")
+
+
+def _replays(rounds: int, backend: str) -> list[float]:
+    seconds = []
+    for _ in range(rounds):
+        time.sleep(REST)
+        seconds.append(_timed(lambda: _whole_replay(backend)))
+    return seconds
+
+
+def _whole_replay(backend: str) -> None:
+    others = set(threading.enumerate())
+    bed = Testbed.article(backend=backend)
+    try:
+        with bed.counting() as counting:
+            bed.tcp("client", "web", PUBLISHED).handshake()
+        as_expected = counting.result == EXPECTED
+    finally:
+        remove(bed, others)
+    if not as_expected:
+        raise KernelRefused("the rules have not counted what the article says.", "See it with `invoke handshake`.")

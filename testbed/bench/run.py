@@ -1,0 +1,50 @@
+"""All of the bench, one thing after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from testbed.bench import building, cases, mininet_plan, replaying
+from testbed.bench.figures import Bench, Throughput
+from testbed.errors import TestbedError
+from testbed.kernel.namespace import quarantine
+from testbed.kernel.xtables import BACKENDS
+
+CASES = Path("cases/article")
+
+
+def run(rounds: int, with_cases: bool) -> Bench:
+    """Measure everything that can be measured here, `rounds` times; TestbedError for less than one round."""
+    if rounds < 1:
+        raise TestbedError(f"{rounds} rounds measure nothing.", "Give --rounds 1 or more.")
+    with quarantine():
+        python, without_mininet = _mininet()
+        figures = building.figures(rounds, python)
+        for backend in BACKENDS:
+            figures += replaying.figures(rounds, backend)
+        throughput, without_cases = _throughput() if with_cases else (None, "Cases were not run, as was asked for.")
+    return Bench(rounds, tuple(figures), throughput, tuple(filter(None, [without_mininet, without_cases])))
+
+
+def _mininet() -> tuple[str | None, str]:
+    """The Python that has Mininet, or why there is no comparison with it."""
+    if (python := mininet_plan.installed_for()) is None:
+        return (
+            None,
+            f"Mininet is not installed, so it is not compared with. To install it: {mininet_plan.INSTALL}",
+        )
+    try:
+        building.by_mininet(python)
+    except TestbedError as error:
+        return None, f"Mininet is not compared with: {error.what}"
+    return python, ""
+
+
+def _throughput() -> tuple[Throughput | None, str]:
+    """What the cases do in a second, or why that is not known."""
+    if not CASES.exists():
+        return None, f"There is no folder {CASES} here, so no cases were run; in the repository there is one."
+    try:
+        return cases.throughput(CASES), ""
+    except TestbedError as error:
+        return None, f"Cases per second are not known: {error.what} {error.remedy}"

@@ -1,0 +1,107 @@
+"""A topology and its rules as a shell script: what somebody who builds it by hand would write, and write well.
+
+One `ip -batch` makes all namespaces, one more for each node its devices, one more its addresses. What it leaves out of
+a bed's work is in its favour: it does not wait until links carry frames, and it leaves checksum offload on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from testbed.kernel.xtables import Backend
+from testbed.rules import Ruleset, save
+from testbed.topology import Link, Node, Port, Topology
+
+_DRIVER = 'echo ready; for script; do read -r go; sh -e -c "$script"; echo done; done; read -r end'
+
+
+def program(topology: Topology, ruleset: Ruleset, backend: Backend) -> list[str]:
+    """The program that builds, then removes: a shell of its own for each, a line of input each."""
+    return ["sh", "-e", "-c", _DRIVER, "sh", build(topology, ruleset, backend), remove(topology)]
+
+
+def build(topology: Topology, ruleset: Ruleset, backend: Backend) -> str:
+    """The script that makes the topology, each namespace named as its node, and loads the rules into the host's."""
+    nodes = topology.nodes
+    commands = [
+        _fed("ip -batch -", [f"netns add {node.name}" for node in nodes]),
+        *(_fed(f"ip netns exec {node.name} sh -e", _sysctls(node.sysctls)) for node in nodes),
+        *(_fed(f"ip -n {node.name} -batch -", _devices(topology, node)) for node in nodes),
+        *(_fed(f"ip -n {node.name} -batch -", _network(topology, node)) for node in nodes),
+        *(_fed(f"ip netns exec {node.name} sh -e", _sysctls(node.late_sysctls)) for node in nodes),
+        _fed(f"ip netns exec {topology.host} {backend.program}-restore", save.render(ruleset).splitlines()),
+    ]
+    return "\n".join(filter(None, commands))
+
+
+def remove(topology: Topology) -> str:
+    """The script that takes the namespaces away."""
+    return _fed("ip -batch -", [f"netns del {node.name}" for node in topology.nodes])
+
+
+def _fed(command: str, lines: list[str]) -> str:
+    """A command with its input; nothing where it would have none."""
+    return "\n".join([f"{command} <<'END'", *lines, "END"]) if lines else ""
+
+
+def _sysctls(sysctls: tuple[tuple[str, str], ...]) -> list[str]:
+    return [
+        f"echo '{value}' > /proc/sys/{key.replace('.', '/')}"
+        for key, value in sysctls
+        if not key.startswith("net.ipv6.") or Path("/proc/sys/net/ipv6").exists()
+    ]
+
+
+def _devices(topology: Topology, node: Node) -> list[str]:
+    bridges = (
+        f"link add name {bridge.name} index {node.indexes[bridge.name]} address {bridge.mac} up "
+        "type bridge mcast_snooping 0"
+        for bridge in node.bridges
+    )
+    return ["link set lo up", *bridges, *(_veth(topology, link) for link in topology.links if link.a.node == node.name)]
+
+
+def _veth(topology: Topology, link: Link) -> str:
+    def end(node: Node, device: str) -> str:
+        return f"name {device} index {node.indexes[device]} address {node.interface(device).mac}"
+
+    near, far = topology.node(link.a.node), topology.node(link.b.node)
+    return f"link add {end(near, link.a.device)} up type veth peer {end(far, link.b.device)} netns {far.name}"
+
+
+def _network(topology: Topology, node: Node) -> list[str]:
+    return [*_interfaces(topology, node), *_addresses(node), *_routes(node), *_neighbours(topology, node)]
+
+
+def _interfaces(topology: Topology, node: Node) -> Iterator[str]:
+    born_up = {link.a for link in topology.links}
+    for interface in node.interfaces:
+        if interface.master is not None:
+            yield f"link set {interface.name} master {interface.master}"
+        if Port(node.name, interface.name) not in born_up:
+            yield f"link set {interface.name} up"
+        if interface.hairpin:
+            yield f"link set {interface.name} type bridge_slave hairpin on"
+        if interface.altname is not None:
+            yield f"link property add dev {interface.name} altname {interface.altname}"
+
+
+def _addresses(node: Node) -> Iterator[str]:
+    for device in node.devices:
+        for address in device.addresses:
+            yield f"address add {address} broadcast + dev {device.name}"
+
+
+def _routes(node: Node) -> Iterator[str]:
+    own = [address.network for device in node.devices for address in device.addresses]
+    for route in node.routes:
+        if route.blackhole:
+            yield f"route add blackhole {route.destination}"
+        elif any(route.via in network for network in own):
+            yield f"route add {route.destination} via {route.via}"
+
+
+def _neighbours(topology: Topology, node: Node) -> Iterator[str]:
+    for neighbour in topology.neighbours(node.name):
+        yield f"neighbour add {neighbour.address} lladdr {neighbour.mac} dev {neighbour.device} nud permanent"

@@ -1,0 +1,95 @@
+"""Benchmarks as a table: ratios first, since times are the machine's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from testbed.bench.figures import Bench, Figure, Times
+from testbed.kernel.requirements import iptables_version
+from testbed.kernel.xtables import BACKENDS
+
+_LEGEND = (
+    "ratio: here / the other in the same round; below 1, here is faster.",
+    "handshake: three packets, all counters read before the first and after each.",
+    "whole replay: build, load rules, handshake, compare all counters with what is expected, tear down.",
+)
+
+
+def machine() -> dict[str, Any]:
+    """What the times depend on."""
+    return {
+        "kernel": os.uname().release,
+        "cores": len(os.sched_getaffinity(0)),
+        "iptables": {name: iptables_version(name) for name in BACKENDS},
+    }
+
+
+def heading(found: Bench) -> str:
+    """What was measured where."""
+    about = machine()
+    versions = ", ".join(about["iptables"].values())
+    return f"{found.rounds} rounds, Linux {about['kernel']}, {about['cores']} processors, {versions}"
+
+
+def figures(found: Bench) -> Table:
+    """Each figure: ratio, median, lowest and highest of ours and of the other's, goal."""
+    table = Table(title="Medians in milliseconds (lowest-highest)", title_justify="left")
+    table.add_column("what")
+    for measured in ("ratio", "here", "the other"):
+        table.add_column(measured, justify="right", no_wrap=True)
+    table.add_column("which is")
+    table.add_column("goal", no_wrap=True)
+    for figure in found.figures:
+        other = figure.other
+        table.add_row(
+            figure.ours.what,
+            _ratio(figure),
+            _times(figure.ours),
+            _times(other) if other is not None else "",
+            other.what if other is not None else "",
+            _goal(figure),
+        )
+    return table
+
+
+def remarks(found: Bench) -> Sequence[Text]:
+    """How to read it, cases per second and processor, what was left out."""
+    lines = [Text(line, style="dim") for line in _LEGEND]
+    if (cases := found.throughput) is not None:
+        lines.append(
+            Text.assemble(
+                (f"{cases.per_core:.1f} cases per second and processor", "bold"),
+                f" ({cases.cases} cases in {cases.seconds:.1f} s on {cases.cores})",
+            )
+        )
+    return [*lines, *(Text(sentence, style="yellow") for sentence in found.left_out)]
+
+
+def _ratio(figure: Figure) -> Text:
+    if figure.ratio is None:
+        return Text()
+    spread = f" ({min(figure.ratios):.2f}-{max(figure.ratios):.2f})"
+    return Text.assemble((f"{figure.ratio:.2f}", "bold"), (spread, "dim"))
+
+
+def _times(times: Times) -> Text:
+    lowest, highest = (_ms(seconds) for seconds in (min(times.seconds), max(times.seconds)))
+    return Text.assemble((_ms(times.median), "bold"), (f" ({lowest}-{highest})", "dim"))
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds, to three digits."""
+    value = seconds * 1000
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _goal(figure: Figure) -> Text:
+    if figure.met is None:
+        return Text()
+    verdict, style = ("met", "green") if figure.met else ("not met", "bold yellow")
+    return Text.assemble(f"{figure.goal}: ", (verdict, style))
