@@ -1,0 +1,81 @@
+"""Packets dissected, and known again after NAT."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed import Crossing, Packet
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
+from testbed.traffic.tcp import LINUX, WINDOWS, Stack
+
+
+def dissected(packet: object) -> Packet:
+    return Packet.dissect(bytes(packet))  # type: ignore[call-overload]
+
+
+def segment(**ip: object) -> object:
+    fields = {"src": "192.168.66.1", "dst": "192.168.66.100", "id": 7, "ttl": 128} | ip
+    return IP(**fields) / TCP(sport=40000, dport=80, flags="SA", seq=5, ack=9) / Raw(b"hi")
+
+
+def test_a_tcp_packet_is_read_field_by_field() -> None:
+    packet = dissected(segment())
+    assert (packet.from_, packet.to, packet.kind) == ("192.168.66.1:40000", "192.168.66.100:80", "SYN/ACK")
+    assert (packet.protocol, packet.ttl, packet.length, packet.identification) == ("tcp", 128, 42, 7)
+    assert (packet.flags, packet.seq, packet.ack, packet.payload, packet.good) == ("SA", 5, 9, b"hi", True)
+
+
+def test_udp_icmp_and_what_has_no_ports() -> None:
+    udp = dissected(IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=1, dport=2))
+    assert (udp.kind, udp.from_, udp.to, udp.length) == ("udp", "192.0.2.1:1", "192.0.2.2:2", 28)
+    echo = dissected(IP(src="192.0.2.1", dst="192.0.2.2") / ICMP(type=8, code=0))
+    assert (echo.kind, echo.icmp, echo.from_) == ("icmp 8/0", (8, 0), "192.0.2.1")
+    other = dissected(IP(src="192.0.2.1", dst="192.0.2.2", proto=47) / Raw(b"gre"))
+    assert (other.kind, other.protocol) == ("47", "47")
+
+
+def test_padding_of_a_short_frame_is_no_payload() -> None:
+    data = bytes(IP(src="192.0.2.1", dst="192.0.2.2") / TCP(flags="A"))
+    assert Packet.dissect(data + bytes(6)).payload == b""
+    assert Packet.dissect(data + bytes(6)).good
+
+
+@pytest.mark.parametrize("wrong", [{"chksum": 1}, {}], ids=["ip", "tcp"])
+def test_a_wrong_checksum_is_noticed(wrong: dict[str, int]) -> None:
+    packet = IP(src="192.0.2.1", dst="192.0.2.2", **wrong) / TCP(chksum=1 if not wrong else None)
+    assert not dissected(packet).good
+
+
+def test_nat_and_routers_do_not_make_it_another_packet() -> None:
+    sent = dissected(segment())
+    assert sent.same_as(dissected(segment(dst="172.17.0.2", ttl=127)))
+    assert not sent.same_as(dissected(segment(id=8)))
+
+
+def test_an_icmp_error_is_the_same_whatever_it_quotes() -> None:
+    """NAT translates the quoted packet too."""
+    first, second = (
+        IP(src="192.0.2.1", dst=dst, id=7) / ICMP(type=3, code=4) / Raw(q)
+        for dst, q in (("192.0.2.2", b"a"), ("192.0.2.3", b"b"))
+    )
+    assert dissected(first).same_as(dissected(second))
+    asked = [IP(src="192.0.2.1", dst="192.0.2.2", id=7) / ICMP(type=8) / Raw(q) for q in (b"a", b"b")]
+    assert not dissected(asked[0]).same_as(dissected(asked[1]))
+
+
+def test_a_crossing_says_what_was_translated_and_how_many_routers_took_it_on() -> None:
+    crossing = Crossing(dissected(segment()), dissected(segment(dst="172.17.0.2", ttl=126)))
+    assert crossing.delivered
+    assert crossing.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
+    assert crossing.routers == 2
+    lost = Crossing(dissected(segment()), None)
+    assert (lost.delivered, lost.translated, lost.routers) == (False, (), 0)
+    assert str(lost) == "SYN/ACK 192.168.66.1:40000 > 192.168.66.100:80, 42 bytes: did not arrive"
+
+
+@pytest.mark.parametrize(("stack", "syn", "ack"), [(WINDOWS, 52, 40), (LINUX, 60, 52)], ids=["windows", "linux"])
+def test_the_sizes_of_the_stacks_packets(stack: Stack, syn: int, ack: int) -> None:
+    """The article's SYN has 52 bytes and its ACK 40; a Linux client's have 60 and 52 (timestamps)."""
+    for is_syn, length in ((True, syn), (False, ack)):
+        packet = IP(src="192.0.2.1", dst="192.0.2.2") / TCP(options=stack.options(is_syn, 1, 0))
+        assert dissected(packet).length == length
