@@ -25,9 +25,9 @@ class Machine:
     inherited: frozenset[str]
 
     def argv(self, *command: str, folder: Path = REPOSITORY) -> list[str]:
-        """How a command is run on this machine."""
-        entering = ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--", "env", f"--chdir={folder}"]
-        return [*entering, *command]
+        """How a command is run on this machine; it can be interrupted also where this test's own process ignores it."""
+        entering = ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--"]
+        return [*entering, "env", "--default-signal=INT", f"--chdir={folder}", *command]
 
     def run(self, *command: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
