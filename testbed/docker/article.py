@@ -11,7 +11,8 @@ from dataclasses import replace
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Interface
 
-from testbed.docker import classic, network
+from testbed.docker import network
+from testbed.docker.engines import classic
 from testbed.docker.host import Container, DockerHost, Network, PublishedPort
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset

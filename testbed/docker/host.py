@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import combinations
 
 from testbed.errors import TopologyError
+
+ALL_ADDRESSES = IPv4Address("0.0.0.0")
+LOOPBACK = IPv4Network("127.0.0.0/8")
+
+
+class GatewayMode(Enum):
+    """How a network's containers are reached from outside (com.docker.network.bridge.gateway_mode_ipv4).
+
+    NAT: by published ports, which are translated. NAT_UNPROTECTED: also by their own addresses, on every port
+    (since engine 28). ROUTED: by their own addresses, on published ports, without translation (since 28).
+    """
+
+    NAT = "nat"
+    NAT_UNPROTECTED = "nat-unprotected"
+    ROUTED = "routed"
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
-    """`-p HOST:CONTAINER/PROTOCOL`: a port of the host that is translated to one of the container."""
+    """`-p ADDRESS:HOST:CONTAINER/PROTOCOL`: a port of the host that is translated to one of the container."""
 
     host: int
     container: int
     protocol: str = "tcp"
+    address: IPv4Address = ALL_ADDRESSES
 
     def __post_init__(self) -> None:
         for port in (self.host, self.container):
@@ -24,15 +42,41 @@ class PublishedPort:
         if self.protocol not in ("tcp", "udp", "sctp"):
             raise TopologyError(f"{self.protocol} has no ports to publish; use tcp, udp or sctp.")
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is published on all addresses of the host."""
+        return self.address == ALL_ADDRESSES
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.address in LOOPBACK
+
+    def collides_with(self, other: PublishedPort) -> bool:
+        """Whether both ask for one port of one address of the host."""
+        same_address = self.everywhere or other.everywhere or self.address == other.address
+        return same_address and (self.host, self.protocol) == (other.host, other.protocol)
+
+    def __str__(self) -> str:
+        address = "" if self.everywhere else f"{self.address}:"
+        return f"{address}{self.host}:{self.container}/{self.protocol}"
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A bridge network; `gateway` is the bridge's own address with its prefix length."""
+    """A bridge network; `gateway` is the bridge's own address with its prefix length.
+
+    `icc`: its containers may speak with each other. `masquerade`: they go out under the host's address. `internal`:
+    nothing goes out or comes in.
+    """
 
     bridge: str
     gateway: IPv4Interface
     mac: str
     index: int | None = None
+    icc: bool = True
+    masquerade: bool = True
+    internal: bool = False
+    mode: GatewayMode = GatewayMode.NAT
 
     @property
     def subnet(self) -> IPv4Network:
@@ -59,12 +103,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class DockerHost:
-    """A host of one engine; networks and containers in the order in which they were made.
+    """A host of any engine; networks and containers in the order in which they were made.
 
     With `userland_proxy` (Docker's default) connections from the host's loopback and from a container to a published
     port are a proxy's business; without it the rules translate them too and bridge ports send back what came from
-    them (hairpin). Raises TopologyError for a host that cannot be: an address outside its network, a port published
-    twice.
+    them (hairpin). Raises TopologyError for a host that cannot be: an address outside its network, a name or an
+    address or a port taken twice.
     """
 
     networks: tuple[Network, ...]
@@ -72,12 +116,37 @@ class DockerHost:
     userland_proxy: bool = True
 
     def __post_init__(self) -> None:
+        _once("bridge", (network.bridge for network in self.networks))
+        _once("container", (container.name for container in self.containers))
+        for one, other in combinations(self.networks, 2):
+            if one.subnet.overlaps(other.subnet):
+                raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet}.")
+        taken = [str(network.gateway.ip) for network in self.networks]
+        _once("address", [*taken, *(str(container.address) for container in self.containers)])
         for container in self.containers:
-            if container.address not in container.network.subnet:
-                raise TopologyError(
-                    f"container {container.name}: {container.address} is not in {container.network.subnet}."
-                )
-        published = Counter((p.host, p.protocol) for c in self.containers for p in c.published)
-        for (port, protocol), times in published.items():
-            if times > 1:
-                raise TopologyError(f"port {port}/{protocol} is published {times} times.")
+            _belongs(container, self.networks)
+        for (name, port), (other_name, other_port) in combinations(self._all_published(), 2):
+            if port.collides_with(other_port):
+                raise TopologyError(f"port {port.host}/{port.protocol} is published by {name} and by {other_name}.")
+
+    def _all_published(self) -> Iterator[tuple[str, PublishedPort]]:
+        return ((container.name, port) for container in self.containers for port in container.published)
+
+    def published(self) -> tuple[tuple[Container, PublishedPort], ...]:
+        """Every port that rules publish; those of containers on internal networks are not."""
+        return tuple((c, port) for c in self.containers if not c.network.internal for port in c.published)
+
+
+def _once(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise TopologyError(f"the {what} {name} is there twice.")
+        seen.add(name)
+
+
+def _belongs(container: Container, networks: tuple[Network, ...]) -> None:
+    if container.network not in networks:
+        raise TopologyError(f"container {container.name} is on {container.network.bridge}, which the host has not.")
+    if container.address not in container.network.subnet:
+        raise TopologyError(f"container {container.name}: {container.address} is not in {container.network.subnet}.")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from testbed import DockerHost, PublishedPort
-from testbed.docker import article, classic
+from testbed.docker import article
+from testbed.docker.engines import classic
 from testbed.errors import TopologyError
 from testbed.rules import save
 
@@ -75,7 +76,7 @@ def test_what_cannot_be_is_refused() -> None:
         PublishedPort(80, 70000)
     with pytest.raises(TopologyError, match="icmp has no ports"):
         PublishedPort(80, 80, "icmp")
-    with pytest.raises(TopologyError, match="port 80/tcp is published 2 times"):
+    with pytest.raises(TopologyError, match="port 80/tcp is published by web and by web"):
         article.publishing(PublishedPort(80, 80), PublishedPort(80, 81))
     assert article.publishing(PublishedPort(80, 80), PublishedPort(80, 80, "udp")).containers[0].published[1].host == 80
     lost = replace(article.WEB, address=IPv4Address("172.18.0.2"))

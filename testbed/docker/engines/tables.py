@@ -1,0 +1,64 @@
+"""A rule set under construction: rules appended and inserted chain by chain, as an engine does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
+
+_BUILT_IN = {
+    "raw": ("PREROUTING", "OUTPUT"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+}
+
+
+class Tables:
+    """Tables in which an engine puts its rules; they come out in the order of `iptables-save`."""
+
+    def __init__(self, policies: dict[str, str]) -> None:
+        self._policies = policies
+        self._rules: dict[str, dict[str, list[str]]] = {}
+
+    def chains(self, table: str, names: Sequence[str]) -> None:
+        """Make user-defined chains."""
+        for name in names:
+            self._chain(table, name)
+
+    def append(self, table: str, chain: str, spec: str) -> None:
+        """`iptables -A`."""
+        self._chain(table, chain).append(spec)
+
+    def insert(self, table: str, chain: str, *specs: str) -> None:
+        """`iptables -I` of several rules, the last one first, so that they stand at the head in this order."""
+        self._chain(table, chain)[:0] = specs
+
+    def append_once(self, table: str, chain: str, spec: str) -> None:
+        """`iptables -A`, unless the rule is there (`iptables -C`)."""
+        if spec not in self._chain(table, chain):
+            self.append(table, chain, spec)
+
+    def insert_once(self, table: str, chain: str, spec: str) -> None:
+        """`iptables -I`, unless the rule is there (`iptables -C`)."""
+        if spec not in self._chain(table, chain):
+            self.insert(table, chain, spec)
+
+    def ruleset(self, source: str) -> Ruleset:
+        """What has been made: tables that hold anything, user-defined chains by name."""
+        return Ruleset(tuple(self._table(name) for name in _BUILT_IN if name in self._rules), source)
+
+    def _chain(self, table: str, chain: str) -> list[str]:
+        return self._rules.setdefault(table, {name: [] for name in _BUILT_IN[table]}).setdefault(chain, [])
+
+    def _table(self, name: str) -> Table:
+        chains = self._rules[name]
+        built_in = _BUILT_IN[name]
+        own = sorted(set(chains) - set(built_in))
+        return Table(
+            name,
+            (
+                *(Chain(chain, self._policies.get(chain, "ACCEPT")) for chain in built_in),
+                *(Chain(chain) for chain in own),
+                *(Rule(chain, spec) for chain in (*built_in, *own) for spec in chains[chain]),
+            ),
+        )

@@ -1,0 +1,31 @@
+"""Names and hardware addresses that an engine would make up: always the same ones for the same host."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from ipaddress import IPv4Address
+
+
+def mac(address: IPv4Address) -> str:
+    """02:42 and the four bytes of the address, as engines before 28 make them (moby, libnetwork/netutils)."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *address.packed))
+
+
+def bridge(network: str) -> str:
+    """`br-` and twelve digits of the network's id."""
+    return f"br-{_digits(network)[:12]}"
+
+
+def veth(container: str) -> str:
+    """`veth` and seven digits."""
+    return f"veth{_digits(container)[:7]}"
+
+
+def veth_mac(container: str) -> str:
+    """A locally administered address."""
+    digits = _digits(f"mac of {container}")
+    return ":".join(["3e", *(digits[number : number + 2] for number in range(0, 10, 2))])
+
+
+def _digits(of: str) -> str:
+    return sha256(of.encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""docker.yaml: what it may say, and what is said of what it may not."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+
+import pytest
+
+from testbed import PublishedPort
+from testbed.docker import hostfile
+from testbed.docker.host import GatewayMode
+from testbed.errors import TopologyError
+
+WHOLE = """
+name: shop
+daemon:
+  userland-proxy: false
+  icc: false
+  bip: 10.9.0.1/24
+networks:
+  back:
+    internal: true
+  front:
+    ipam: {config: [{subnet: 192.0.2.0/24, gateway: 192.0.2.254}]}
+    driver_opts:
+      com.docker.network.bridge.name: front0
+      com.docker.network.bridge.enable_icc: "false"
+      com.docker.network.bridge.enable_ip_masquerade: "false"
+      com.docker.network.bridge.gateway_mode_ipv4: routed
+services:
+  web:
+    image: nginx
+    ports: ["80:80", "127.0.0.1:8081:81", "5353:53/udp", "9000-9002:7000-7002"]
+  db:
+    networks: [back]
+  shop:
+    networks: {front: {ipv4_address: 192.0.2.9}}
+  other:
+    networks:
+      front:
+"""
+
+
+def test_everything_that_a_file_can_say() -> None:
+    host = hostfile.parse(WHOLE)
+    docker0, back, front = host.networks
+    assert not host.userland_proxy
+    assert (docker0.bridge, docker0.gateway, docker0.icc) == ("docker0", IPv4Interface("10.9.0.1/24"), False)
+    assert (back.gateway, back.internal, back.icc, back.mode) == (
+        IPv4Interface("172.17.0.1/16"),
+        True,
+        True,
+        GatewayMode.NAT,
+    )
+    assert back.bridge.startswith("br-")
+    assert (front.bridge, front.gateway) == ("front0", IPv4Interface("192.0.2.254/24"))
+    assert (front.icc, front.masquerade, front.mode) == (False, False, GatewayMode.ROUTED)
+    web, db, shop, other = host.containers
+    assert [str(port) for port in web.published] == [
+        "80:80/tcp",
+        "127.0.0.1:8081:81/tcp",
+        "5353:53/udp",
+        "9000:7000/tcp",
+        "9001:7001/tcp",
+        "9002:7002/tcp",
+    ]
+    assert [str(container.address) for container in (web, db, shop, other)] == [
+        "10.9.0.2",
+        "172.17.0.2",
+        "192.0.2.9",
+        "192.0.2.1",
+    ]
+    assert web.mac == "02:42:0a:09:00:02"
+    assert hostfile.parse(WHOLE) == host
+
+
+def test_ports_know_where_they_are_published() -> None:
+    (web, *_) = hostfile.parse(WHOLE).containers
+    assert [port.everywhere for port in web.published[:2]] == [True, False]
+    assert [port.on_loopback for port in web.published[:2]] == [False, True]
+    assert PublishedPort(80, 80).collides_with(PublishedPort(80, 81, address=IPv4Address("127.0.0.1")))
+    assert not PublishedPort(80, 80).collides_with(PublishedPort(80, 80, "udp"))
+
+
+def service(*lines: str) -> str:
+    return "\n".join(["services:", "  web:", *(f"    {line}" for line in lines)])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("servces: {}", r"mine, line 1: the key servces is not known here"),
+        (service("prts: []"), r"mine, line 3: the key prts is not known here"),
+        ("networks:\n  a:\n    driver_opts:\n      x.y: 1", r"line 4: the key x\.y is not known here"),
+        ("daemon:\n  bip: here", r"line 2: Expected 4 octets in 'here'"),
+        ("daemon:\n  icc: perhaps", r"line 2: icc is true or false, not perhaps"),
+        ("networks:\n  a:\n    driver: overlay", r"line 3: the driver overlay is not known"),
+        (
+            "networks:\n  a:\n    driver_opts:\n      com.docker.network.bridge.gateway_mode_ipv4: open",
+            r"line 4: 'open' is not a valid GatewayMode",
+        ),
+        ("networks:\n  a:\n    ipam: {config: [{subnet: 172.17.0.0/24}]}", r"line 2: the subnets .* overlap"),
+        (
+            "networks:\n  a:\n    ipam: {config: [{subnet: 10.0.0.0/8, gateway: 11.0.0.1}]}",
+            r"line 3: the gateway 11\.0",
+        ),
+        (service("networks: [back]"), r"line 3: there is no network back; there are bridge"),
+        (service('ports: ["80"]'), r"line 3: '80' is no published port"),
+        (service("ports:", '  - "80:80"', '  - "80:81"'), r"line 5: port 80/tcp is published by web and by web"),
+        (
+            service('ports: ["80:80"]') + "\n  b:\n    ports:\n    - 127.0.0.1:80:8",
+            r"line 6: port 80/tcp is published by web",
+        ),
+        (service('ports: ["1-3:1-2"]'), r"line 3: '1-3:1-2' publishes 2 ports on 3"),
+        (service('ports: ["80:80/icmp"]'), r"line 3: icmp has no ports"),
+        (service('ports: ["70000:80"]'), r"line 3: 70000 is no port"),
+        (service('ports: ["300.1.1.1:80:80"]'), r"line 3: .*300\.1\.1\.1 is no address"),
+        (
+            service("networks:", "  bridge:", "    ipv4_address: 10.0.0.1"),
+            r"line 5: 10\.0\.0\.1 is not in 172\.17\.0\.0/16",
+        ),
+        (
+            service("networks:", "  bridge:", "    ipv4_address: 172.17.0.1"),
+            r"line 2: the address 172\.17\.0\.1 is there twice",
+        ),
+        (service("ports: 80"), r"line 3: a list is expected here"),
+        ("services: [web]", r"line 1: keys with values are expected here"),
+        ("services: {web", r"line 1: this is no YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
+    with pytest.raises(TopologyError, match=said):
+        hostfile.parse(text, "mine")
+
+
+def test_an_empty_file_is_a_host_without_containers() -> None:
+    host = hostfile.parse("")
+    assert (len(host.networks), host.containers, host.userland_proxy) == (1, (), True)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match=r"none\.yaml cannot be read: No such file"):
+        hostfile.read(tmp_path / "none.yaml")
