@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from testbed.bed import Testbed
-from testbed.docker import article
+from testbed.docker import DockerHost, article, hostfile
 from testbed.errors import NameTaken, NotUp, TestbedError
 from testbed.kernel import pins
 from testbed.kernel.namespace import Namespace, not_root, quarantine
@@ -35,15 +35,18 @@ RECORDS = Path("/run/docker-host-testbed")
 DEFAULT_NAME = "testbed"
 HTTP_PORT = 80
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_SERVERS = ("web", "internet")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is ours of a bed: its namespaces by device and inode, its HTTP server by process id and start time."""
+    """What is ours of a bed: its namespaces by device and inode, its HTTP server by process id and start time.
+
+    `host` is the text of the file that describes its Docker host, empty for the article's.
+    """
 
     name: str
     backend: str
+    host: str
     rules: str
     source: str
     namespaces: dict[str, tuple[int, int]]
@@ -59,14 +62,21 @@ class Record:
         """Whether every namespace of the bed is there and is the one that was made for it."""
         return self.complete and all(pins.identity(self.path(node)) == i for node, i in self.namespaces.items())
 
+    @property
+    def docker_host(self) -> DockerHost:
+        """The Docker host that it has."""
+        return hostfile.parse(self.host) if self.host else article.HOST
 
-def topology() -> Topology:
-    """What a named bed is made of: the article's host among real machines."""
-    return article.topology_with_kernels()
+    @property
+    def topology(self) -> Topology:
+        """What it is made of: the Docker host among real machines."""
+        return article.topology_with_kernels(self.docker_host)
 
 
-def up(name: str, ruleset: Ruleset, backend: str) -> tuple[Record, bool]:
+def up(name: str, ruleset: Ruleset, backend: str, host: str = "") -> tuple[Record, bool]:
     """Make a bed of that name stand; the record of it, and whether it was made now or stood already.
+
+    `host` is the text that describes its Docker host, where it is not the article's.
 
     Raises NameTaken when a bed of that name stands with other rules, is just being made, or a namespace has its name;
     RulesError and MissingRequirement as Testbed does.
@@ -74,7 +84,7 @@ def up(name: str, ruleset: Ruleset, backend: str) -> tuple[Record, bool]:
     with _alone_with(name):
         old = _read(name)
         if old is not None and old.stands:
-            if (old.backend, old.rules) != (backend, save.render(ruleset)):
+            if (old.backend, old.host, old.rules) != (backend, host, save.render(ruleset)):
                 raise NameTaken(
                     f"the bed {name} is up already, with {old.backend} and {old.source}.",
                     f"Take it down first (invoke down --name {name}), or choose another name.",
@@ -82,7 +92,7 @@ def up(name: str, ruleset: Ruleset, backend: str) -> tuple[Record, bool]:
             return old, False
         if old is not None:
             _clear(old)
-        return _make(name, ruleset, backend), True
+        return _make(Record(name, backend, host, save.render(ruleset), ruleset.source, {}), ruleset), True
 
 
 def down(name: str) -> Record:
@@ -115,7 +125,7 @@ def attached(name: str) -> Iterator[Testbed]:
     with quarantine(), ExitStack() as opened:
         namespaces = {node: Namespace.open(node, record.path(node)) for node in record.namespaces}
         ruleset = save.parse(record.rules, record.source)
-        yield opened.enter_context(Testbed.attach(topology(), namespaces, ruleset, record.backend))
+        yield opened.enter_context(Testbed.attach(record.topology, namespaces, ruleset, record.backend))
 
 
 def server_runs(record: Record) -> bool:
@@ -129,24 +139,21 @@ def _not_up(name: str) -> NotUp:
     return NotUp(f"no bed named {name} is up.", remedy)
 
 
-def _make(name: str, ruleset: Ruleset, backend: str) -> Record:
-    wanted = topology()
-    record = Record(name, backend, save.render(ruleset), ruleset.source, {node.name: (0, 0) for node in wanted.nodes})
-    for node in record.namespaces:
-        if record.path(node).exists():
+def _make(record: Record, ruleset: Ruleset) -> Record:
+    for node in record.topology.nodes:
+        if (path := record.path(node.name)).exists():
             raise NameTaken(
-                f"a network namespace named {name}-{node} is there already, and it is not this testbed's.",
+                f"a network namespace named {path.name} is there already, and it is not this testbed's.",
                 "Choose another name (--name).",
             )
-    with quarantine(), Testbed(wanted, ruleset, backend) as bed:
-        identities = {node: namespace.identity for node, namespace in bed.namespaces.items()}
-        record = replace(record, namespaces=identities)
+    with quarantine(), Testbed(record.topology, ruleset, record.backend) as bed:
+        record = replace(record, namespaces={name: inside.identity for name, inside in bed.namespaces.items()})
         try:
             _write(record)
             pins.prepare()
-            for node, namespace in bed.namespaces.items():
-                namespace.pin(record.path(node))
-            server = _start_server(bed)
+            for name, inside in bed.namespaces.items():
+                inside.pin(record.path(name))
+            server = _start_server(bed, record.docker_host)
             record = replace(record, server=(server.pid, _started(server.pid)), complete=True)
             _write(record)
             _tell_to_serve(server)
@@ -156,11 +163,19 @@ def _make(name: str, ruleset: Ruleset, backend: str) -> Record:
     return record
 
 
-def _start_server(bed: Testbed) -> subprocess.Popen[str]:
-    """An HTTP server for container and internet; it ends by itself if it is never told to serve."""
-    listening = {name: bed.kernel(name).listen(HTTP_PORT) for name in _SERVERS}
+def _served(host: DockerHost) -> Iterator[tuple[str, int]]:
+    """Where HTTP is spoken: in the internet, and in every container on the TCP ports that it publishes, or on 80."""
+    yield "internet", HTTP_PORT
+    for container in host.containers:
+        ports = {port.container for port in container.published if port.protocol == "tcp"} or {HTTP_PORT}
+        yield from ((container.name, port) for port in sorted(ports))
+
+
+def _start_server(bed: Testbed, host: DockerHost) -> subprocess.Popen[str]:
+    """An HTTP server for containers and internet; it ends by itself if it is never told to serve."""
+    listening = [(name, bed.kernel(name).listen(port)) for name, port in _served(host)]
     program = str(files("testbed.traffic").joinpath("server.py"))
-    arguments = [f"{name}={opened.fileno()}" for name, opened in listening.items()]
+    arguments = [f"{name}={opened.fileno()}" for name, opened in listening]
     start = partial(
         subprocess.Popen[str],
         [sys.executable, "-I", program, *arguments],
@@ -170,12 +185,12 @@ def _start_server(bed: Testbed) -> subprocess.Popen[str]:
         text=True,
         cwd="/",
         start_new_session=True,
-        pass_fds=[opened.fileno() for opened in listening.values()],
+        pass_fds=[opened.fileno() for _, opened in listening],
     )
     try:
-        return bed.node("web").run(start)
+        return bed.node("internet").run(start)
     finally:
-        for opened in listening.values():
+        for _, opened in listening:
             opened.close()
 
 

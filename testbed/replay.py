@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.bed import Testbed
+from testbed.docker.host import DockerHost
+from testbed.docker.network import HOST_ADDRESS
+from testbed.errors import TestbedError
 from testbed.rules import Counters
 from testbed.rules.reading import CounterReading, Line
 from testbed.traffic.packet import Crossing
 from testbed.traffic.tcp import Stack
-
-PUBLISHED = ("192.168.66.100", 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,16 @@ def _entry(line: Line, counters: Counters) -> dict[str, Any]:
     return {"table": line.table, "line": line.text, "packets": counters.packets, "bytes": counters.bytes}
 
 
-def replay(bed: Testbed, stack: Stack, close: bool = False) -> Iterator[Step]:
-    """The handshake of a client with the published port, and the close after it; ends at a packet that is lost."""
+def replay(bed: Testbed, host: DockerHost, stack: Stack, close: bool = False) -> Iterator[Step]:
+    """The handshake of a client with the first published port, and the close after it; ends at a packet that is lost.
+
+    Raises TestbedError for a host that publishes no TCP port to the LAN.
+    """
+    if not host.offered():
+        raise TestbedError("this host publishes no TCP port to the LAN.", "Give a service `ports`, for instance 80:80.")
+    container, port = host.offered()[0]
     before = bed.counters()
-    talk = bed.tcp("client", "web", PUBLISHED, stack)
+    talk = bed.tcp("client", container.name, (str(HOST_ADDRESS.ip), port.host), stack)
     for packet in talk.handshake_steps + (talk.close_steps() if close else ()):
         crossing = packet()
         yield Step(crossing, bed.counters() - before)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from testbed.bed import Testbed
 from testbed.bench.building import REST, remove
 from testbed.bench.figures import Figure, Times
+from testbed.docker import article
 from testbed.errors import KernelRefused
 from testbed.kernel.xtables import BACKENDS
-from testbed.replay import PUBLISHED, replay
+from testbed.replay import replay
 from testbed.traffic.tcp import WINDOWS
 
 READINGS = 10  # in each round
@@ -69,7 +70,7 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 def _handshake(bed: Testbed) -> None:
-    if not all(step.crossing.delivered for step in replay(bed, WINDOWS)):
+    if not all(step.crossing.delivered for step in replay(bed, article.HOST, WINDOWS)):
         raise KernelRefused("a packet of the handshake was lost.", "See where with `invoke handshake`.")
 
 
@@ -86,7 +87,7 @@ def _whole_replay(backend: str) -> None:
     bed = Testbed.article(backend=backend)
     try:
         with bed.counting() as counting:
-            bed.tcp("client", "web", PUBLISHED).handshake()
+            bed.tcp("client", "web", article.PUBLISHED).handshake()
         as_expected = counting.result == EXPECTED
     finally:
         remove(bed, others)

@@ -49,6 +49,8 @@ APP = Container(
 )
 HOST_WITH_TWO_NETWORKS = DockerHost((DOCKER0, SECOND_NETWORK), (WEB, APP))
 
+PUBLISHED = (str(network.HOST_ADDRESS.ip), WEB.published[0].host)  # address and port that the client asks for
+
 RULES_FILE = files(__package__).joinpath("article.rules")
 
 

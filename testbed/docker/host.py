@@ -136,6 +136,10 @@ class DockerHost:
         """Every port that rules publish; those of containers on internal networks are not."""
         return tuple((c, port) for c in self.containers if not c.network.internal for port in c.published)
 
+    def offered(self) -> tuple[tuple[Container, PublishedPort], ...]:
+        """The TCP ports that the LAN can ask for, and whose they are."""
+        return tuple((c, port) for c, port in self.published() if port.protocol == "tcp" and not port.on_loopback)
+
 
 def _once(what: str, names: Iterable[str]) -> None:
     seen: set[str] = set()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from testbed.docker import naming
 from testbed.docker.host import Container, DockerHost, GatewayMode, Network
+from testbed.docker.network import AROUND
 from testbed.docker.ports import published_ports
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
@@ -104,6 +105,8 @@ def _free_subnet(host: DockerHost) -> IPv4Network:
 
 def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Network]) -> DockerHost:
     tree.only("ports", "networks", *_NO_PART)
+    if name in AROUND:
+        raise tree.error(f"a service cannot be called {name}: every bed has a node of that name.", "Rename it.")
     network, address = _attachment(name, tree.child("networks"), host, names)
     veth = naming.veth(name)
     container = Container(name, network, address, naming.mac(address), veth, naming.veth_mac(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from testbed.docker.host import Container, DockerHost
+from testbed.errors import TopologyError
 from testbed.topology import Bridge, Interface, Link, Node, Port, Route, Topology
 
 HOST_ADDRESS = IPv4Interface("192.168.66.100/24")
@@ -13,6 +14,7 @@ GATEWAY_ADDRESS = IPv4Interface("192.168.66.254/24")
 INTERNET_ADDRESS = IPv4Interface("203.0.113.10/24")
 INTERNET_GATEWAY = IPv4Interface("203.0.113.254/24")
 SCRIPTED_CLIENT_ADDRESS = IPv4Interface("192.168.66.2/24")  # beside the kernel's own, where the client has a kernel
+AROUND = ("client", "gateway", "internet", "lan", "host")  # the nodes of every bed
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 _QUIET = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
@@ -75,6 +77,7 @@ def topology_with_kernels(
 
 
 def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
+    _own_addresses(docker)
     containers = [_container(container, scripted) for container in docker.containers]
     return Topology(
         nodes=(_client(scripted), _gateway(), _internet(scripted), _switch(), host, *containers),
@@ -86,6 +89,16 @@ def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
             *(Link(Port(c.name, "eth0"), Port("host", c.veth)) for c in docker.containers),
         ),
     )
+
+
+def _own_addresses(docker: DockerHost) -> None:
+    own = (HOST_ADDRESS.ip, *(network.gateway.ip for network in docker.networks))
+    for container, port in docker.published():
+        if not (port.everywhere or port.on_loopback or port.address in own):
+            raise TopologyError(
+                f"{container.name} publishes {port}, but the host has no address {port.address}.",
+                f"It has {', '.join(map(str, own))}, and its loopback.",
+            )
 
 
 def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) -> Node:
@@ -139,11 +152,11 @@ def _switch() -> Node:
 def _container(container: Container, scripted: bool) -> Node:
     network = container.network
     address = IPv4Interface(f"{container.address}/{network.subnet.prefixlen}")
-    way_out = Route(EVERYWHERE, IPv4Address(network.gateway.ip))
+    ways_out = () if network.internal else (Route(EVERYWHERE, IPv4Address(network.gateway.ip)),)
     if scripted:
         eth0 = Interface("eth0", container.mac, scripted=(address,), index=container.index)
-        return Node(container.name, (eth0,), routes=(way_out,), sysctls=(*_QUIET, *_PLAIN))
+        return Node(container.name, (eth0,), routes=ways_out, sysctls=(*_QUIET, *_PLAIN))
     eth0 = Interface("eth0", container.mac, (address,), index=container.index)
     nowhere = Route(IPv4Network(SCRIPTED_CLIENT_ADDRESS.ip), blackhole=True)
     strict = ("net.ipv4.conf.all.rp_filter", "1")
-    return Node(container.name, (eth0,), routes=(way_out, nowhere), sysctls=(*_QUIET, strict))
+    return Node(container.name, (eth0,), routes=(*ways_out, nowhere), sysctls=(*_QUIET, strict))

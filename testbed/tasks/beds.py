@@ -9,12 +9,14 @@ from invoke.tasks import task
 from rich.table import Table
 
 from testbed import named
+from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS
 from testbed.errors import NotUp
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import backend as backend_of
 from testbed.report import map as map_of_bed
 from testbed.rules import save
-from testbed.tasks.console import as_json, chosen_rules, console, in_words
+from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
+from testbed.tasks.console import as_json, console, in_words
 
 _NAME_HELP = "name of the bed; its namespaces are NAME-host, NAME-client and so on"
 
@@ -22,19 +24,30 @@ _NAME_HELP = "name of the bed; its namespaces are NAME-host, NAME-client and so 
 @task(
     help={
         "name": _NAME_HELP,
-        "rules": "file with another rule set (iptables-save text)",
+        "host": HOST_HELP,
+        "engine": ENGINE_HELP,
+        "rules": RULES_HELP,
         "backend": "iptables' way of loading it: nft or legacy",
         "json": "print the record of the bed for programs",
     }
 )
 @in_words
-def up(_: Context, name: str = named.DEFAULT_NAME, rules: str = "", backend: str = "nft", json: bool = False) -> None:
-    """Build the article's Docker host with a LAN, a gateway and an internet; draw the map.
+def up(
+    _: Context,
+    name: str = named.DEFAULT_NAME,
+    host: str = "",
+    engine: str = "",
+    rules: str = "",
+    backend: str = "nft",
+    json: bool = False,
+) -> None:
+    """Build a Docker host, the article's or another, with a LAN, a gateway and an internet; draw the map.
 
     Run again it changes nothing. Beds of several names can be up at once.
     """
     require(backend_of(backend).name)
-    record, made = named.up(name, chosen_rules(rules or None), backend)
+    chosen = choose(host, engine, rules)
+    record, made = named.up(name, chosen.rules, backend, chosen.text)
     if json:
         as_json(_facts(record))
         return
@@ -42,7 +55,7 @@ def up(_: Context, name: str = named.DEFAULT_NAME, rules: str = "", backend: str
     number = sum(1 for _ in save.parse(record.rules).rules)
     note = f"{number} rules ({record.source}), {backend_of(record.backend).program}"
     out.print(f"The bed [bold]{name}[/] {'is up' if made else 'was up already'}.")
-    out.print(map_of_bed.tree(named.topology(), name, note))
+    out.print(map_of_bed.tree(record.topology, name, note))
     out.print("[bold]What to try next[/]")
     out.print(_what_next(record))
 
@@ -58,12 +71,13 @@ def status(_: Context, json: bool = False) -> None:
     if not records:
         console().print("No bed is up. Make one with `invoke up`.")
         return
-    table = Table("bed", "state", "rules", "backend", "namespaces", "HTTP server")
+    table = Table("bed", "state", "rules", "", "backend", "namespaces", "HTTP server")
     for record in records:
         state = "[green]up[/]" if record.stands else "[bold red]broken[/]: invoke down, then up"
         server = "runs" if named.server_runs(record) else "[bold red]gone[/]"
         names = " ".join(record.path(node).name for node in record.namespaces)
-        table.add_row(record.name, state, record.source, record.backend, names, server)
+        number = str(sum(1 for _ in save.parse(record.rules).rules))
+        table.add_row(record.name, state, number, record.source, record.backend, names, server)
     console().print(table)
 
 
@@ -94,13 +108,18 @@ def _what_next(record: named.Record) -> Table:
     program = backend_of(record.backend).program
     enter = f"ip netns exec {record.name}"
     option = "" if record.name == named.DEFAULT_NAME else f" --name {record.name}"
-    commands = (
-        (f"invoke handshake{option}", "one handshake, the article's table after each packet"),
+    host = record.docker_host
+    commands = [
+        (f"invoke handshake{option}", "one handshake, every rule's counters after each packet"),
         (f"{enter}-host {program} -vnL", "the rules and what they have counted"),
-        (f"{enter}-client curl http://192.168.66.100", "through DNAT to the container"),
-        (f"{enter}-web curl http://203.0.113.10", "through MASQUERADE to the internet"),
-        (f"invoke down{option}", "take it away"),
-    )
+    ]
+    for container, port in host.offered()[:1]:
+        url = f"http://{HOST_ADDRESS.ip}" + (f":{port.host}" if port.host != named.HTTP_PORT else "")
+        commands.append((f"{enter}-client curl {url}", f"through DNAT to {container.name}"))
+    outside = f"curl http://{INTERNET_ADDRESS.ip}"
+    outward = [container.name for container in host.containers if not container.network.internal][:1]
+    commands += [(f"{enter}-{name} {outside}", "through MASQUERADE to the internet") for name in outward]
+    commands.append((f"invoke down{option}", "take it away"))
     table = Table.grid(padding=(0, 2))
     for command, purpose in commands:
         table.add_row("", command, f"[dim]{purpose}[/]")

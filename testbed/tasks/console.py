@@ -6,16 +6,13 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 from rich.console import Console
 from rich.text import Text
 
-from testbed.docker import article
 from testbed.errors import TestbedError
-from testbed.rules import Ruleset, save
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,8 +48,3 @@ def in_words(task: Callable[P, T]) -> Callable[P, T]:
 def as_json(value: Any) -> None:
     """Print a value for programs."""
     print(json.dumps(value, indent=2))  # noqa: T201
-
-
-def chosen_rules(path: str | None) -> Ruleset:
-    """The rule set of a file, or the article's."""
-    return save.read(Path(path)) if path else article.ruleset()

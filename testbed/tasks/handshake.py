@@ -10,13 +10,15 @@ from invoke.tasks import task
 
 from testbed import named
 from testbed.bed import Testbed
+from testbed.docker import article
 from testbed.errors import TestbedError
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import backend as backend_of
 from testbed.replay import replay
 from testbed.report import handshake as tables
-from testbed.tasks.console import FINDING, as_json, chosen_rules, console, in_words
+from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
+from testbed.tasks.console import FINDING, as_json, console, in_words
 from testbed.traffic.tcp import STACKS
 
 
@@ -25,7 +27,9 @@ from testbed.traffic.tcp import STACKS
         "name": "bed to use, if it is up",
         "close": "close the connection too: seven packets",
         "client": "whose TCP the client speaks: windows (SYN of 52 bytes, the article's) or linux (60)",
-        "rules": "rule set (file) for a bed of its own",
+        "host": HOST_HELP,
+        "engine": ENGINE_HELP,
+        "rules": RULES_HELP,
         "backend": "nft or legacy; a bed that is up with the other one is left alone",
         "json": "print packets and counters for programs",
     }
@@ -36,29 +40,32 @@ def handshake(
     name: str = named.DEFAULT_NAME,
     close: bool = False,
     client: str = "windows",
+    host: str = "",
+    engine: str = "",
     rules: str = "",
     backend: str = "",
     json: bool = False,
 ) -> None:
     """Send one TCP handshake through the host and print what every rule counted after each packet.
 
-    On the bed that is up; where there is none, or rules or backend are asked for that it does not have, on a bed of
-    its own that is gone afterwards. Exit code 1 when a packet is lost.
+    On the bed that is up; where there is none, or a host, an engine, rules or another backend are asked for, on a bed
+    of its own that is gone afterwards. Exit code 1 when a packet is lost.
     """
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
     with ExitStack() as opened:
         standing = named.find(name)
-        if standing is not None and not rules and backend in ("", standing.backend):
+        if standing is not None and not (host or engine or rules) and backend in ("", standing.backend):
             bed = opened.enter_context(named.attached(name))
-            where = f"the bed {name}"
+            where, docker_host = f"the bed {name}", standing.docker_host
         else:
-            chosen = backend_of(backend or "nft").name
-            require(chosen)
+            loaded_by = backend_of(backend or "nft").name
+            require(loaded_by)
+            chosen = choose(host, engine, rules)
             opened.enter_context(quarantine())
-            bed = opened.enter_context(Testbed.article(chosen_rules(rules or None), chosen))
-            where = "a bed of its own"
-        steps = list(replay(bed, STACKS[client], close))
+            bed = opened.enter_context(Testbed(article.topology(chosen.host), chosen.rules, loaded_by))
+            where, docker_host = "a bed of its own", chosen.host
+        steps = list(replay(bed, docker_host, STACKS[client], close))
         kind = bed.backend.name
     lost = not steps[-1].crossing.delivered
     if json:

@@ -1,0 +1,44 @@
+"""The Docker host and the rules that a user asks for by options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.engines import engine as engine_of
+from testbed.rules import Ruleset, save
+
+HOST_HELP = "file that describes another Docker host (docs/hosts.md)"
+ENGINE_HELP = "version of Docker whose rules it has: 20.10 to 29 (default: 20.10 for the article's host, else 28)"
+RULES_HELP = "file with another rule set (iptables-save text)"
+_NEWEST_MEASURED = "28"  # a real engine of it was held against the model
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A Docker host, the text it was read from (empty: the article's), and its rules."""
+
+    host: DockerHost
+    text: str
+    rules: Ruleset
+
+
+def choose(host: str, engine: str, rules: str) -> Chosen:
+    """What the options say; empty ones say nothing.
+
+    Raises TopologyError for a host that cannot be, RulesError for rules that cannot be read, TestbedError for an engine
+    that is not known.
+    """
+    docker_host = hostfile.read(host) if host else article.HOST
+    text = Path(host).read_text() if host else ""
+    return Chosen(docker_host, text, _rules(docker_host, host, engine, rules))
+
+
+def _rules(docker_host: DockerHost, host: str, engine: str, rules: str) -> Ruleset:
+    if rules:
+        return save.read(rules)
+    if not host and not engine:
+        return article.ruleset()
+    written = engine_of(engine or _NEWEST_MEASURED).rules(docker_host)
+    return replace(written, source=f"{written.source} for {Path(host).name if host else 'the article'}")

@@ -1,0 +1,83 @@
+"""Hosts from a file, with the rules of any engine: invoke up, status and handshake on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from own_machine import REPOSITORY, Machine, assert_nothing_is_left, assert_refused
+
+EXAMPLE = str(REPOSITORY / "docs" / "docker.yaml")
+
+
+def test_the_example_of_the_docs_stands_up_and_its_containers_answer(machine: Machine) -> None:
+    up = machine.invoke("up", "--host", EXAMPLE)
+    assert up.returncode == 0, up.stderr
+    for shown in ("web  eth0 172.18.0.2/16", "db  eth0 172.19.0.2/16", "the rules of engine 28.2.2 for docker.yaml"):
+        assert shown in up.stdout
+    for where, url, answer in (
+        ("client", "http://192.168.66.100", "web 172.18.0.2:8080 answers 192.168.66.1:"),
+        ("client", "http://192.168.66.100:2525", "mail 172.17.0.2:25 answers 192.168.66.1:"),
+        ("web", "http://203.0.113.10", "internet 203.0.113.10:80 answers 192.168.66.100:"),
+    ):
+        asked = machine.run("ip", "netns", "exec", f"testbed-{where}", "curl", "--silent", "--max-time", "5", url)
+        assert asked.stdout.startswith(answer), asked
+    shaken = json.loads(machine.invoke("handshake", "--json").stdout)
+    assert [step["arrived"] is not None for step in shaken["steps"]] == [True] * 3
+    assert shaken["steps"][0]["arrived"]["to"] == "172.18.0.2:8080"
+    assert machine.invoke("down").returncode == 0
+    assert_nothing_is_left(machine)
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_engines_differ_in_status_and_in_what_a_handshake_counts(machine: Machine, backend: str) -> None:
+    counted = {}
+    for engine in ("20.10", "28"):
+        name = f"e{engine.replace('.', '-')}"
+        words = ("--name", name, "--host", EXAMPLE, "--engine", engine, "--backend", backend)
+        assert machine.invoke("up", *words).returncode == 0
+        steps = json.loads(machine.invoke("handshake", "--name", name, "--json").stdout)["steps"]
+        counted[engine] = {rule["line"] for rule in steps[-1]["rules"] if rule["packets"]}
+    status = {bed["name"]: bed for bed in json.loads(machine.invoke("status", "--json").stdout)}
+    assert status["e20-10"]["rules"] == "the rules of engine 20.10 for docker.yaml"
+    assert status["e28"]["rules"] == "the rules of engine 28.2.2 for docker.yaml"
+    assert "-A FORWARD -j DOCKER-USER" in counted["20.10"] & counted["28"]
+    assert "-A DOCKER-FORWARD -j DOCKER-CT" in counted["28"] - counted["20.10"]
+    assert "-A FORWARD -j DOCKER-ISOLATION-STAGE-1" in counted["20.10"] - counted["28"]
+    assert machine.invoke("down", "--all").returncode == 0
+    assert_nothing_is_left(machine)
+
+
+def test_without_a_bed_a_handshake_makes_the_host_for_itself(machine: Machine) -> None:
+    shaken = json.loads(machine.invoke("handshake", "--engine", "29", "--json").stdout)
+    assert shaken["bed"] == "a bed of its own"
+    assert {rule["line"] for rule in shaken["steps"][-1]["rules"]} > {"-A DOCKER-FORWARD -j DOCKER-INTERNAL"}
+    assert_nothing_is_left(machine)
+
+
+def test_the_name_of_a_bed_with_another_host_is_refused(machine: Machine) -> None:
+    assert machine.invoke("up").returncode == 0
+    assert_refused(machine.invoke("up", "--host", EXAMPLE), "the bed testbed is up already", "invoke down")
+    assert machine.invoke("down").returncode == 0
+
+
+@pytest.mark.parametrize("task", ["up", "handshake"])
+def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, task: str) -> None:
+    for text, said, remedy in (
+        ("services:\n  a: {ports: ['80:80']}\n  b: {ports: ['80:81']}\n", "line 3: port 80/tcp is published by a", ""),
+        ("services:\n  web:\n    prts: []\n", "line 3: the key prts is not known here", "Known are ports"),
+        ("services: {web: {ports: ['10.0.0.1:80:80']}}\n", "the host has no address 10.0.0.1", "It has 192.168.66.100"),
+        ("services: {client: {}}\n", "line 1: a service cannot be called client", "Rename"),
+    ):
+        (tmp_path / "docker.yaml").write_text(text)
+        assert_refused(machine.invoke(task, "--host", str(tmp_path / "docker.yaml")), said, remedy)
+    assert_refused(machine.invoke(task, "--host", "no.yaml"), "no.yaml cannot be read", "")
+    assert_refused(machine.invoke(task, "--engine", "1.13"), "engine 1.13 is older than what is known", "begin with")
+    assert_nothing_is_left(machine)
+
+
+def test_a_host_that_publishes_nothing_has_no_handshake(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "docker.yaml").write_text("services: {web: {}}\n")
+    finished = machine.invoke("handshake", "--host", str(tmp_path / "docker.yaml"))
+    assert_refused(finished, "this host publishes no TCP port to the LAN", "ports")
