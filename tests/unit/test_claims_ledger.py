@@ -23,7 +23,9 @@ cases = ["test_1_intro.py::test_it"]
 
 
 def functions(path: Path) -> set[str]:
-    return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+    """The tests of a file, found without running it."""
+    defined = (node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef))
+    return {name for name in defined if name.startswith("test_")}
 
 
 def test_all_27_claims_are_there() -> None:
@@ -34,6 +36,7 @@ def test_all_27_claims_are_there() -> None:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_every_claim_has_cases_that_exist_and_evidence(claim: Claim) -> None:
     assert claim.cases
+    assert claim.verdict in (HOLDS, CORRECTED)
     assert len(claim.evidence.split()) >= 5
     for case in claim.cases:
         file, _, function = case.partition("::")
@@ -68,3 +71,8 @@ def test_a_ledger_with_a_mistake_is_refused(tmp_path: Path, old: str, new: str, 
         read(tmp_path / "claims.toml")
     (tmp_path / "claims.toml").write_text(GOOD)
     assert len(read(tmp_path / "claims.toml")) == 1
+
+
+def test_a_ledger_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TestbedError, match=r"none\.toml cannot be read"):
+        read(tmp_path / "none.toml")

@@ -57,3 +57,16 @@ def test_a_rule_that_is_gone_and_a_difference_in_nat_alone_are_hinted_at() -> No
     assert "is not in this rule set" in hints_of(expected=EXPECTED + "\n[0:0] -A PREROUTING -j NONE")
     only_nat = EXPECTED.replace("[2:104]", "[3:144]").replace("[1:52]", "[3:144]")
     assert "only nat differs" in hints_of(expected=only_nat)
+
+
+def test_a_line_that_is_not_in_the_rule_set_is_marked_and_said_to_be_missing() -> None:
+    lines = comparison(CounterReading(LINES), EXPECTED + "\n[1:52] -A PREROUTING -j NONE")
+    assert [line.split() for line in lines if line.endswith("NONE")] == [
+        ["≠", "[1:52]", "not", "there", "nat", "-A", "PREROUTING", "-j", "NONE"]
+    ]
+
+
+def test_a_rule_that_is_not_named_and_counted_is_marked() -> None:
+    unnamed = EXPECTED.replace("[2:104]", "[3:144]").replace("\n[3:144] -A DOCKER-USER -j RETURN", "")
+    marked = [line.split() for line in comparison(CounterReading(LINES), unnamed) if line.startswith("≠")]
+    assert marked == [["≠", "[0:0]", "[3:144]", "filter", "-A", "DOCKER-USER", "-j", "RETURN"]]

@@ -60,6 +60,33 @@ def test_of_two_networks_too(engine: str) -> None:
     assert classic.rules(DockerHost((article.DOCKER0, network), (article.WEB, app))).listing == captured.listing
 
 
+@pytest.mark.parametrize(("host", "hairpin"), [(article.HOST, False), (article.HOST_WITHOUT_PROXY, True)])
+def test_without_the_proxy_bridge_ports_send_back_and_loopback_is_routed(host: DockerHost, hairpin: bool) -> None:
+    node = article.topology(host).node("host")
+    assert node.interface("veth50b382d").hairpin is hairpin
+    localnet = ("net.ipv4.conf.docker0.route_localnet", "1")
+    assert (localnet in (*node.sysctls, *node.late_sysctls)) is hairpin
+
+
+def test_with_kernels_only_the_clients_second_address_is_scripted() -> None:
+    nodes = article.topology_with_kernels().nodes
+    scripted = {
+        (node.name, str(address)) for node in nodes for interface in node.interfaces for address in interface.scripted
+    }
+    assert scripted == {("client", "192.168.66.2/24")}
+    kernels = {str(address.ip) for node in nodes for device in node.devices for address in device.addresses}
+    assert kernels >= {"192.168.66.1", "192.168.66.100", "203.0.113.10", "172.17.0.2"}
+    web = article.topology_with_kernels().node("web")
+    assert [str(route.destination) for route in web.routes if route.blackhole] == ["192.168.66.2/32"]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+@pytest.mark.parametrize("port", [1, 65535])
+def test_the_lowest_and_the_highest_port_can_be_published(port: int, protocol: str) -> None:
+    (web,) = article.publishing(PublishedPort(port, port, protocol)).containers
+    assert [(p.host, p.container, p.protocol) for p in web.published] == [(port, port, protocol)]
+
+
 def test_ports_that_are_published_show_in_three_rules_each() -> None:
     rules = [rule.text for _, rule in article.rules_of(article.publishing(PublishedPort(53, 5353, "udp"))).rules]
     assert [rule for rule in rules if "53" in rule.split("--dport")[-1] and "--dport" in rule] == [
@@ -72,8 +99,8 @@ def test_ports_that_are_published_show_in_three_rules_each() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(TopologyError, match="0 is no port"):
         PublishedPort(0, 80)
-    with pytest.raises(TopologyError, match="70000 is no port"):
-        PublishedPort(80, 70000)
+    with pytest.raises(TopologyError, match="65536 is no port"):
+        PublishedPort(80, 65536)
     with pytest.raises(TopologyError, match="icmp has no ports"):
         PublishedPort(80, 80, "icmp")
     with pytest.raises(TopologyError, match="port 80/tcp is published by web and by web"):

@@ -22,7 +22,7 @@ def test_there_are_captures() -> None:
 def test_every_capture_comes_out_as_it_went_in(path: Path) -> None:
     text = path.read_text()
     ruleset = save.read(path)
-    assert save.render(ruleset) == text
+    assert save.render(ruleset).encode() == path.read_bytes()
     rules = [line.split("] ", 1)[-1] for line in text.splitlines() if "-A " in line]
     assert [rule.text for _, rule in ruleset.rules] == rules
     assert sum(len(table.chains) for table in ruleset.tables) == sum(line[0] == ":" for line in text.splitlines())
@@ -73,3 +73,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.rules").write_bytes(b"*filter\xff\xfe\n")
     with pytest.raises(RulesError, match=r"binary\.rules cannot be read: it is not text"):
         save.read(tmp_path / "binary.rules")
+
+
+def test_a_policy_and_a_user_defined_chain_are_told_apart() -> None:
+    built_in, own = save.parse("*filter\n:INPUT DROP [1:40]\n:MINE - [0:0]\nCOMMIT\n").table("filter").chains
+    assert (built_in.name, built_in.policy, built_in.counters) == ("INPUT", "DROP", Counters(1, 40))
+    assert (own.name, own.policy) == ("MINE", None)

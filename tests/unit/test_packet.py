@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from testbed import Crossing, Packet
+from testbed.observe.crossings import crossings
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
 from testbed.traffic.tcp import LINUX, WINDOWS, Stack
 
@@ -13,8 +17,8 @@ def dissected(packet: object) -> Packet:
     return Packet.dissect(bytes(packet))  # type: ignore[call-overload]
 
 
-def segment(**ip: object) -> object:
-    fields = {"src": "192.168.66.1", "dst": "192.168.66.100", "id": 7, "ttl": 128} | ip
+def segment(**ip: Any) -> object:
+    fields: dict[str, Any] = {"src": "192.168.66.1", "dst": "192.168.66.100", "id": 7, "ttl": 128} | ip
     return IP(**fields) / TCP(sport=40000, dport=80, flags="SA", seq=5, ack=9) / Raw(b"hi")
 
 
@@ -34,6 +38,38 @@ def test_udp_icmp_and_what_has_no_ports() -> None:
     assert (other.kind, other.protocol) == ("47", "47")
 
 
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        ("S", "SYN"),
+        ("A", "ACK"),
+        ("FA", "FIN/ACK"),
+        ("R", "RST"),
+        ("RA", "RST/ACK"),
+        ("PA", "PSH/ACK"),
+        ("UA", "URG/ACK"),
+        ("SEC", "SYN"),
+        ("", "no flags"),
+    ],
+)
+def test_a_tcp_packet_is_called_by_its_flags(flags: str, kind: str) -> None:
+    packet = dissected(IP(src="192.0.2.1", dst="192.0.2.2") / TCP(flags=flags))
+    assert packet.kind == kind
+    assert set(packet.flags) == set(flags)
+
+
+@pytest.mark.parametrize(("options", "timestamp"), [([("NOP", None), ("Timestamp", (7, 9))], 7), ([("NOP", None)], 0)])
+def test_the_senders_timestamp_is_read_where_there_is_one(options: list[object], timestamp: int) -> None:
+    packet = dissected(IP(src="192.0.2.1", dst="192.0.2.2") / TCP(options=options))
+    assert (packet.timestamp, packet.good) == (timestamp, True)
+
+
+@pytest.mark.parametrize(("number", "protocol"), [(1, "icmp"), (6, "tcp"), (17, "udp"), (132, "sctp"), (50, "50")])
+def test_protocols_are_called_by_name(number: int, protocol: str) -> None:
+    data = bytes(IP(src="192.0.2.1", dst="192.0.2.2", proto=number) / Raw(bytes(20)))
+    assert Packet.dissect(data).protocol == protocol
+
+
 def test_padding_of_a_short_frame_is_no_payload() -> None:
     data = bytes(IP(src="192.0.2.1", dst="192.0.2.2") / TCP(flags="A"))
     assert Packet.dissect(data + bytes(6)).payload == b""
@@ -41,7 +77,7 @@ def test_padding_of_a_short_frame_is_no_payload() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"chksum": 1}, {}], ids=["ip", "tcp"])
-def test_a_wrong_checksum_is_noticed(wrong: dict[str, int]) -> None:
+def test_a_wrong_checksum_is_noticed(wrong: dict[str, Any]) -> None:
     packet = IP(src="192.0.2.1", dst="192.0.2.2", **wrong) / TCP(chksum=1 if not wrong else None)
     assert not dissected(packet).good
 
@@ -52,10 +88,21 @@ def test_nat_and_routers_do_not_make_it_another_packet() -> None:
     assert not sent.same_as(dissected(segment(id=8)))
 
 
-def test_an_icmp_error_is_the_same_whatever_it_quotes() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"flags": "A"}, {"seq": 6}, {"ack": 8}, {"payload": b"ho"}, {"protocol": "udp"}, {"icmp": (8, 0)}],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_nat_leaves_alone_makes_it_another_packet(change: dict[str, object]) -> None:
+    sent = dissected(segment())
+    assert not sent.same_as(replace(sent, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [3, 4, 5, 11, 12])
+def test_an_icmp_error_is_the_same_whatever_it_quotes(error: int) -> None:
     """NAT translates the quoted packet too."""
     first, second = (
-        IP(src="192.0.2.1", dst=dst, id=7) / ICMP(type=3, code=4) / Raw(q)
+        IP(src="192.0.2.1", dst=dst, id=7) / ICMP(type=error, code=0) / Raw(q)
         for dst, q in (("192.0.2.2", b"a"), ("192.0.2.3", b"b"))
     )
     assert dissected(first).same_as(dissected(second))
@@ -68,9 +115,20 @@ def test_a_crossing_says_what_was_translated_and_how_many_routers_took_it_on() -
     assert crossing.delivered
     assert crossing.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert crossing.routers == 2
+    back = Crossing(dissected(segment(src="172.17.0.2")), dissected(segment(src="192.168.66.100")))
+    assert back.translated == ("source 172.17.0.2:40000 > 192.168.66.100:40000",)
+    unchanged = Crossing(dissected(segment()), dissected(segment(ttl=127)))
+    assert (unchanged.translated, unchanged.routers) == ((), 1)
+    assert str(unchanged).endswith("42 bytes: arrived as it was")
     lost = Crossing(dissected(segment()), None)
     assert (lost.delivered, lost.translated, lost.routers) == (False, (), 0)
     assert str(lost) == "SYN/ACK 192.168.66.1:40000 > 192.168.66.100:80, 42 bytes: did not arrive"
+
+
+def test_each_departure_is_matched_with_its_own_arrival_and_a_lost_one_with_none() -> None:
+    left = [dissected(segment(id=number)) for number in (1, 2, 3, 3)]
+    arrived = [dissected(segment(id=number, dst="172.17.0.2", ttl=127)) for number in (3, 1)]
+    assert [crossing.arrived for crossing in crossings(left, arrived)] == [arrived[1], None, arrived[0], None]
 
 
 @pytest.mark.parametrize(("stack", "syn", "ack"), [(WINDOWS, 52, 40), (LINUX, 60, 52)], ids=["windows", "linux"])

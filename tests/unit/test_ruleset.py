@@ -32,6 +32,17 @@ def test_a_built_in_chain_or_table_that_is_not_there_is_added() -> None:
     assert texts(changed, "raw") == ["-A PREROUTING -j NOTRACK"]
 
 
+def test_the_first_rule_of_a_chain_comes_behind_the_chains_and_before_other_rules() -> None:
+    empty = SMALL.delete("filter", "-A MINE -j RETURN")
+    assert [str(entry) for entry in empty.insert("filter", "MINE", "-j DROP").table("filter").entries] == [
+        ":FORWARD DROP [0:0]",
+        ":MINE - [0:0]",
+        "-A MINE -j DROP",
+        "-A FORWARD -j MINE",
+    ]
+    assert str(SMALL.insert("filter", "INPUT", "-j DROP").table("filter").entries[0]) == ":INPUT ACCEPT"
+
+
 def test_what_is_inserted_can_be_written_and_read_back() -> None:
     changed = article.ruleset().insert("mangle", "FORWARD", "-j MARK --set-mark 7").insert("nat", "DOCKER", "-j RETURN")
     assert save.parse(save.render(changed)) == changed
@@ -70,6 +81,8 @@ def test_the_listing_has_every_chain_and_rule_with_its_table_and_no_counters() -
     [
         ("-j DROP", "DROP"),
         ("-p tcp -g MINE", "MINE"),
+        ("--jump DROP", "DROP"),
+        ("--goto MINE", "MINE"),
         ('-m comment --comment "-j DROP" -j ACCEPT', "ACCEPT"),
         ("-p tcp", None),
     ],
@@ -81,3 +94,11 @@ def test_the_target_of_a_rule(spec: str, target: str | None) -> None:
 
 def test_where_a_rule_set_came_from_does_not_make_it_another() -> None:
     assert save.parse("*nat\nCOMMIT\n", "a") == save.parse("*nat\nCOMMIT\n", "b")
+
+
+def test_the_rules_of_a_chain_and_of_a_table_are_looked_up() -> None:
+    assert [rule.spec for rule in SMALL.table("filter").rules_of("MINE")] == ["-j RETURN"]
+    assert SMALL.table("filter").rules_of("NONE") == ()
+    assert [(table.name, rule.chain) for table, rule in SMALL.rules] == [("filter", "FORWARD"), ("filter", "MINE")]
+    with pytest.raises(RulesError, match="small has no table mangle"):
+        SMALL.table("mangle")

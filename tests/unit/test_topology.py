@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
 from testbed import Topology
 from testbed.docker import article
 from testbed.errors import TopologyError
-from testbed.topology import Bridge, Interface, Link, Node, Port
+from testbed.topology import Bridge, Interface, Link, Node, Port, Route
 
 ARTICLE = article.topology()
 
@@ -41,6 +41,19 @@ def test_a_node_without_a_route_says_so() -> None:
         pair().next_hop("a", IPv4Address("198.51.100.1"))
 
 
+def test_the_narrowest_route_with_a_gateway_is_taken() -> None:
+    good = pair()
+    routes = (
+        Route(IPv4Network("0.0.0.0/0"), IPv4Address("192.0.2.7")),
+        Route(IPv4Network("198.51.100.0/24"), IPv4Address("192.0.2.8")),
+        Route(IPv4Network("198.51.0.0/16"), IPv4Address("192.0.2.9")),
+        Route(IPv4Network("198.51.100.1/32"), blackhole=True),
+    )
+    routed = replace(good, nodes=(replace(good.nodes[0], routes=routes), good.nodes[1]))
+    assert routed.next_hop("a", IPv4Address("198.51.100.1")) == IPv4Address("192.0.2.8")
+    assert routed.next_hop("a", IPv4Address("203.0.113.1")) == IPv4Address("192.0.2.7")
+
+
 def test_addresses_are_found_across_the_switch_and_the_bridge() -> None:
     assert ARTICLE.mac_of(Port("client", "eth0"), IPv4Address("192.168.66.100")) == article.ENS33_MAC
     assert ARTICLE.mac_of(Port("web", "eth0"), IPv4Address("172.17.0.1")) == article.DOCKER0.mac
@@ -54,6 +67,24 @@ def test_the_host_needs_entries_for_the_scripted_ends_on_its_segments() -> None:
     assert article.topology_with_kernels().neighbours("web") == ()
 
 
+def test_a_script_beside_a_kernel_has_a_hardware_address_of_its_own() -> None:
+    kernels = article.topology_with_kernels()
+    eth0 = kernels.node("client").interface("eth0")
+    assert eth0.endpoint_mac != eth0.mac
+    assert kernels.mac_of(Port("host", "ens33"), IPv4Address("192.168.66.2")) == eth0.endpoint_mac
+    assert kernels.mac_of(Port("host", "ens33"), IPv4Address("192.168.66.1")) == eth0.mac
+    (entry,) = kernels.neighbours("host")
+    assert (str(entry.address), entry.mac, entry.device) == ("192.168.66.2", eth0.endpoint_mac, "ens33")
+    assert ARTICLE.node("client").interface("eth0").endpoint_mac == eth0.mac
+
+
+def test_a_node_is_known_by_its_scripted_address_first() -> None:
+    assert article.topology_with_kernels().node("client").address == IPv4Address("192.168.66.2")
+    assert ARTICLE.node("host").address == IPv4Address("192.168.66.100")
+    with pytest.raises(TopologyError, match="node b has no address"):
+        _ = pair().node("b").address
+
+
 def test_arp_is_asked_of_the_host_where_it_is_on_the_segment() -> None:
     for node, address in (("client", "192.168.66.100"), ("web", "172.17.0.1"), ("internet", "203.0.113.254")):
         assert ARTICLE.nearest_kernel(Port(node, "eth0")) == IPv4Address(address)
@@ -62,6 +93,38 @@ def test_arp_is_asked_of_the_host_where_it_is_on_the_segment() -> None:
 def test_devices_have_the_wished_for_indexes_and_others_the_next_free_ones() -> None:
     assert ARTICLE.node("host").indexes == {"ens33": 2, "docker0": 3, "veth50b382d": 19}
     assert ARTICLE.node("gateway").indexes == {"eth0": 2, "eth1": 3}
+
+
+@pytest.mark.parametrize("host", ["first", "second"])
+def test_the_host_is_asked_before_other_kernels_wherever_it_is_plugged_in(host: str) -> None:
+    ends = {"first": ("192.0.2.1/24",), "second": ("192.0.2.2/24",), "asking": ()}
+    nodes = [
+        Node(name, (Interface("eth0", f"02:00:00:00:01:0{n}", tuple(map(IPv4Interface, addresses))),))
+        for n, (name, addresses) in enumerate(ends.items())
+    ]
+    ports = tuple(Interface(name, f"02:00:00:00:02:0{n}", master="lan") for n, name in enumerate(ends))
+    lan = Node("lan", ports, (Bridge("lan", "02:00:00:00:03:00"),))
+    links = tuple(Link(Port("lan", name), Port(name, "eth0")) for name in ends)
+    found = Topology((lan, *nodes), links, host=host).nearest_kernel(Port("asking", "eth0"))
+    assert found == IPv4Interface(*ends[host]).ip
+
+
+def test_what_is_not_there_is_named() -> None:
+    with pytest.raises(TopologyError, match="node web has no interface eth1"):
+        ARTICLE.node("web").interface("eth1")
+    with pytest.raises(TopologyError, match="no kernel has an address on the segment of a:eth0"):
+        pair().nearest_kernel(Port("a", "eth0"))
+    with pytest.raises(TopologyError, match="there is no node nobody; this topology has client, gateway"):
+        ARTICLE.next_hop("nobody", IPv4Address("192.0.2.1"))
+
+
+def test_a_link_has_another_end_at_either_end() -> None:
+    (link,) = pair().links
+    assert (link.other(link.a), link.other(link.b)) == (link.b, link.a)
+
+
+def test_a_name_may_have_fifteen_characters() -> None:
+    assert pair(name="fifteen-letters").node("a").devices[0].name == "fifteen-letters"
 
 
 @pytest.mark.parametrize("topology", [ARTICLE, article.topology_with_kernels()], ids=["scripted", "kernels"])
