@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import errno
+import os
+import socket
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from testbed.docker import article
+from testbed import companion
+from testbed.docker import DockerHost, article
 from testbed.errors import KernelRefused
 from testbed.kernel import devices, syscalls
 from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
-from testbed.kernel.packets import PacketSocket
+from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.xtables import backend as backend_of
 from testbed.observe.counting import Counting
 from testbed.rules import Counters, save
@@ -19,8 +24,9 @@ from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
 from testbed.traffic.endpoint import Endpoint, identities
+from testbed.traffic.layers import ICMP
 from testbed.traffic.packet import Crossing, Packet
-from testbed.traffic.sockets import KernelEndpoint
+from testbed.traffic.sockets import Attempt, KernelEndpoint
 from testbed.traffic.tcp import WINDOWS, Stack, TcpConversation
 
 FIRST_PORT = 40000
@@ -192,6 +198,45 @@ class Testbed:
         sent = self.endpoint(origin).send(packet, via)
         return Crossing(sent, receiver.find(sent.same_as, self.settle))
 
+    def ask(self, origin: str, to: tuple[str, int]) -> Attempt:
+        """Whether a node's own kernel gets a TCP connection; known at once, without waiting for what will not come.
+
+        Of a connection that nobody answers one SYN has been sent; close the attempt before the kernel repeats it (1 s).
+        """
+        asking = self.kernel(origin).tcp()
+        asking.setblocking(False)
+        with on_cpu(self._cpu):
+            code = asking.connect_ex(to)
+        if code not in (0, errno.EINPROGRESS):
+            return Attempt(os.strerror(code), asking)
+        self._settle_behind_kernels()
+        return Attempt.judged(asking)
+
+    def ping(self, origin: str, address: str) -> bool:
+        """Whether an echo request of 84 bytes, sent by a node's own kernel, is answered."""
+        with self.kernel(origin).icmp() as asking:
+            request = ICMP(type=8, id=next(self._identities), seq=1) / bytes(56)
+            with on_cpu(self._cpu):
+                asking.sendto(bytes(request), (address, 0))
+            self._settle_behind_kernels()
+            asking.setblocking(False)
+            return any(ICMP(data[20:]).id == request.id and data[20] == 0 for data in _received(asking))
+
+    @contextmanager
+    def userland_proxy(self, host: DockerHost) -> Iterator[None]:
+        """For a while, a process on the host listens where docker-proxy would, and relays."""
+        proxy = companion.userland_proxy(self._host, host)
+        try:
+            yield
+        finally:
+            proxy.close()
+
+    def _settle_behind_kernels(self) -> None:
+        """Return when no packet is on its way that a kernel of a node sent, or answered, on this bed's processor."""
+        for node in self._ends():
+            self.endpoint(node.name).settled = False
+        self.settle()
+
     def seen(self, name: str) -> tuple[Packet, ...]:
         """Every packet that arrived at a node since its endpoint was first asked for."""
         self.settle()
@@ -212,6 +257,13 @@ class Testbed:
                 _WORDS.clear()
             _WORDS[key] = self.ruleset()
         return _WORDS[key]
+
+
+def _received(opened: socket.socket) -> Iterator[bytes]:
+    """What has arrived at a socket that does not block."""
+    with suppress(BlockingIOError):
+        while True:
+            yield opened.recv(65536)
 
 
 _WORDS: dict[tuple[str, str, Hashable], Ruleset] = {}

@@ -39,22 +39,24 @@ def read(path: Path) -> list[Claim]:
     """
     try:
         entries = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TestbedError(
             f"the ledger {path} cannot be read: {error}.", "Run it where cases/article is, or give the file (--ledger)."
         ) from error
     return [_claim(path, identity, entry) for identity, entry in entries.items()]
 
 
-def _claim(path: Path, identity: str, entry: dict[str, object]) -> Claim:
-    empty = [field for field in _FIELDS if not entry.get(field)]
+def _claim(path: Path, identity: str, entry: object) -> Claim:
+    if not isinstance(entry, dict):
+        raise TestbedError(f"{path}: {identity} is no claim.", "A claim is a table: [A01] and its fields below.")
+    empty = [field for field in _FIELDS if not entry.get(field) or not str(entry[field]).strip()]
     if empty:
         raise TestbedError(f"{path}: claim {identity} has no {empty[0]}.")
     if entry["verdict"] not in (HOLDS, CORRECTED):
         raise TestbedError(f"{path}: claim {identity} has the verdict {entry['verdict']!r}; write holds or corrected.")
     cases = entry["cases"]
-    if not isinstance(cases, list):
-        raise TestbedError(f"{path}: the cases of claim {identity} are not a list.")
+    if not isinstance(cases, list) or not all(isinstance(case, str) and case.strip() for case in cases):
+        raise TestbedError(f"{path}: the cases of claim {identity} are not a list of file::function.")
     return Claim(
         identity,
         str(entry["section"]),

@@ -12,17 +12,13 @@ import re
 import select
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from importlib.resources import files
 from pathlib import Path
-from typing import IO
 
 from testbed.bed import Testbed
+from testbed.companion import Companion, userland_proxy
 from testbed.docker import DockerHost, article, hostfile
 from testbed.errors import NameTaken, NotUp, TestbedError
 from testbed.kernel import pins
@@ -39,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is ours of a bed: its namespaces by device and inode, its HTTP server by process id and start time.
+    """What is ours of a bed: its namespaces by device and inode, its programs by process id and start time.
 
     `host` is the text of the file that describes its Docker host, empty for the article's.
     """
@@ -50,7 +46,7 @@ class Record:
     rules: str
     source: str
     namespaces: dict[str, tuple[int, int]]
-    server: tuple[int, int] | None = None
+    companions: tuple[tuple[int, int], ...] = ()
     complete: bool = False
 
     def path(self, node: str) -> Path:
@@ -128,9 +124,9 @@ def attached(name: str) -> Iterator[Testbed]:
         yield opened.enter_context(Testbed.attach(record.topology, namespaces, ruleset, record.backend))
 
 
-def server_runs(record: Record) -> bool:
-    """Whether the bed's HTTP server is alive."""
-    return record.server is not None and _started(record.server[0]) == record.server[1]
+def companions_run(record: Record) -> bool:
+    """Whether the bed's HTTP server and its userland proxy are alive."""
+    return bool(record.companions) and all(_started(pid) == started for pid, started in record.companions)
 
 
 def _not_up(name: str) -> NotUp:
@@ -147,17 +143,22 @@ def _make(record: Record, ruleset: Ruleset) -> Record:
                 "Choose another name (--name).",
             )
     with quarantine(), Testbed(record.topology, ruleset, record.backend) as bed:
+        companions: list[Companion] = []
         record = replace(record, namespaces={name: inside.identity for name, inside in bed.namespaces.items()})
         try:
             _write(record)
             pins.prepare()
             for name, inside in bed.namespaces.items():
                 inside.pin(record.path(name))
-            server = _start_server(bed, record.docker_host)
-            record = replace(record, server=(server.pid, _started(server.pid)), complete=True)
+            companions.extend(_companions(bed, record.docker_host))
+            started = tuple((companion.pid, _started(companion.pid)) for companion in companions)
+            record = replace(record, companions=started, complete=True)
             _write(record)
-            _tell_to_serve(server)
+            for companion in companions:
+                companion.stay()
         except BaseException:
+            for companion in companions:
+                companion.close()
             _clear(record)
             raise
     return record
@@ -171,41 +172,24 @@ def _served(host: DockerHost) -> Iterator[tuple[str, int]]:
         yield from ((container.name, port) for port in sorted(ports))
 
 
-def _start_server(bed: Testbed, host: DockerHost) -> subprocess.Popen[str]:
-    """An HTTP server for containers and internet; it ends by itself if it is never told to serve."""
+def _companions(bed: Testbed, host: DockerHost) -> Iterator[Companion]:
+    """What runs in a bed that stays: HTTP for containers and internet, the userland proxy where the host has one."""
     listening = [(name, bed.kernel(name).listen(port)) for name, port in _served(host)]
-    program = str(files("testbed.traffic").joinpath("server.py"))
-    arguments = [f"{name}={opened.fileno()}" for name, opened in listening]
-    start = partial(
-        subprocess.Popen[str],
-        [sys.executable, "-I", program, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd="/",
-        start_new_session=True,
-        pass_fds=[opened.fileno() for _, opened in listening],
-    )
     try:
-        return bed.node("internet").run(start)
+        fds = [opened.fileno() for _, opened in listening]
+        arguments = [f"{name}={fd}" for (name, _), fd in zip(listening, fds, strict=True)]
+        yield Companion(bed.node("internet"), "server.py", arguments, fds)
     finally:
         for _, opened in listening:
             opened.close()
-
-
-def _tell_to_serve(server: subprocess.Popen[str]) -> None:
-    stdin: IO[str] | None = server.stdin
-    assert stdin is not None
-    stdin.write("serve\n")
-    stdin.close()
-    server.returncode = 0  # it goes on without us
+    if host.userland_proxy:
+        yield userland_proxy(bed.host, host)
 
 
 def _clear(record: Record) -> None:
-    if server_runs(record):
-        assert record.server is not None
-        _end(record.server[0])
+    for pid, started in record.companions:
+        if _started(pid) == started:
+            _end(pid)
     for node, identity in record.namespaces.items():
         if (found := pins.identity(record.path(node))) is not None and found in (identity, pins.UNPINNED):
             pins.unpin(record.path(node))
@@ -270,7 +254,7 @@ def _read(name: str) -> Record | None:
             "Remove that file, and with `ip netns del` the namespaces of that name.",
         ) from error
     facts["namespaces"] = {node: tuple(identity) for node, identity in facts["namespaces"].items()}
-    facts["server"] = tuple(facts["server"]) if facts["server"] else None
+    facts["companions"] = tuple(map(tuple, facts["companions"]))
     return Record(**facts)
 
 

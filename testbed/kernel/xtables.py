@@ -82,7 +82,7 @@ class Backend:
         if not (at_line := _AT_LINE.search(stderr)):
             return RulesError(f"{ruleset.source}: {self.program}-restore refused it: {complaint or stderr.strip()}")
         number = int(at_line[1])
-        line = save.render(ruleset).splitlines()[number - 1]
+        line = save.render(ruleset).split("\n")[number - 1]
         return RulesError(
             f"{ruleset.source}, line {number}: {line!r} is refused by {self.program}-restore: {complaint}",
             "Correct that line, or install what it needs (a match, a target, an ipset).",

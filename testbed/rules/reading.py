@@ -6,12 +6,15 @@ two it is; so readings can be subtracted although handles and positions change w
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testbed.errors import ExpectationError, TestbedError
 from testbed.rules.counters import ZERO, Counters
+
+_OWN_CHAIN = re.compile(r":\S+ - \[0:0\]")  # a user-defined chain has no policy that could count
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def parse_expectation(text: str) -> Iterator[tuple[Line, Counters]]:
     table = ""
     times: Counter[tuple[str, str]] = Counter()
     for line in filter(None, map(str.strip, text.splitlines())):
-        if line.startswith("#") or line == "COMMIT":
+        if line.startswith("#") or line == "COMMIT" or _OWN_CHAIN.fullmatch(line):
             continue
         if line.startswith("*"):
             table = line[1:]

@@ -34,13 +34,15 @@ def parse(text: str, source: str = "the rule set") -> Ruleset:
     finished: list[Table | Comment] = []
     name: str | None = None
     entries: list[Chain | Rule | Comment] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             (finished if name is None else entries).append(Comment(line))
         elif name is None:
             if not re.fullmatch(r"\*\S+", line):
                 raise _broken(source, number, line, "a table begins with *NAME, its lines follow that")
             name, entries = line[1:], []
+            if any(isinstance(entry, Table) and entry.name == name for entry in finished):
+                raise _broken(source, number, line, "this table has been there already; a rule set has it once")
         elif line == "COMMIT":
             finished.append(Table(name, tuple(entries)))
             name = None
@@ -52,7 +54,7 @@ def parse(text: str, source: str = "the rule set") -> Ruleset:
 
 
 def render(ruleset: Ruleset) -> str:
-    """The text of a rule set; what was parsed comes out as it was, byte for byte."""
+    """The text of a rule set; what `iptables-save` wrote comes out as it was, byte for byte."""
     lines: list[str] = []
     for entry in ruleset.entries:
         if isinstance(entry, Table):

@@ -71,20 +71,20 @@ def status(_: Context, json: bool = False) -> None:
     if not records:
         console().print("No bed is up. Make one with `invoke up`.")
         return
-    table = Table("bed", "state", "rules", "", "backend", "namespaces", "HTTP server")
+    table = Table("bed", "state", "rules", "", "backend", "namespaces", "programs")
     for record in records:
         state = "[green]up[/]" if record.stands else "[bold red]broken[/]: invoke down, then up"
-        server = "runs" if named.server_runs(record) else "[bold red]gone[/]"
+        programs = "run" if named.companions_run(record) else "[bold red]gone[/]"
         names = " ".join(record.path(node).name for node in record.namespaces)
         number = str(sum(1 for _ in save.parse(record.rules).rules))
-        table.add_row(record.name, state, number, record.source, record.backend, names, server)
+        table.add_row(record.name, state, number, record.source, record.backend, names, programs)
     console().print(table)
 
 
 @task(help={"name": _NAME_HELP, "all": "take all beds away"})
 @in_words
 def down(_: Context, name: str = named.DEFAULT_NAME, all: bool = False) -> None:  # noqa: A002 - it is the option's name
-    """Take a bed away: its namespaces, its HTTP server, its record, and nothing else."""
+    """Take a bed away: its namespaces, its programs, its record, and nothing else."""
     names = [record.name for record in named.standing()] if all else [name]
     if not names:
         raise NotUp("no bed is up.", "There is nothing to take down.")
@@ -100,7 +100,7 @@ def _facts(record: named.Record) -> dict[str, Any]:
         "backend": record.backend,
         "rules": record.source,
         "namespaces": {node: record.path(node).name for node in record.namespaces},
-        "http_server": named.server_runs(record),
+        "programs": named.companions_run(record),
     }
 
 

@@ -12,5 +12,6 @@ conf.route6_autoload = False
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
+from scapy.utils import checksum  # noqa: E402
 
-__all__ = ["ICMP", "IP", "TCP", "UDP", "Ether", "IPerror", "Raw", "TCPerror", "UDPerror"]
+__all__ = ["ICMP", "IP", "TCP", "UDP", "Ether", "IPerror", "Raw", "TCPerror", "UDPerror", "checksum"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from testbed.traffic.layers import ICMP, IP, TCP, UDP
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw, checksum
 
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+_SCTP, _SCTP_HEADER = 132, 12  # ports, tag, checksum (RFC 9260)
 _FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
 _ICMP_ERRORS = {3, 4, 5, 11, 12}  # RFC 792: they quote the packet that they are about
 
@@ -40,7 +42,8 @@ class Packet:
     def dissect(cls, data: bytes) -> Packet:
         """From the bytes of an IPv4 packet; padding behind it is left out."""
         ip = IP(data)
-        ip = IP(data[: ip.len])
+        data = data[: ip.len]
+        ip = IP(data)
         transport = ip.payload
         facts: dict[str, Any] = {}
         if isinstance(transport, TCP):
@@ -57,6 +60,9 @@ class Packet:
             facts = {"source_port": transport.sport, "destination_port": transport.dport}
         elif isinstance(transport, ICMP):
             facts = {"icmp": (transport.type, transport.code)}
+        elif ip.proto == _SCTP and not ip.frag:
+            source_port, destination_port = struct.unpack_from("!HH", bytes(transport))
+            facts = {"source_port": source_port, "destination_port": destination_port}
         return cls(
             source=ip.src,
             destination=ip.dst,
@@ -64,8 +70,8 @@ class Packet:
             identification=ip.id,
             ttl=ip.ttl,
             length=ip.len,
-            payload=bytes(transport.payload),
-            good=_checksums_good(ip),
+            payload=_payload(ip),
+            good=_checksums_good(ip, data),
             **facts,
         )
 
@@ -103,17 +109,29 @@ class Packet:
         return f"{self.kind} {self.from_} > {self.to}, {self.length} bytes"
 
 
+def _payload(ip: Any) -> bytes:
+    """What is behind the header that NAT changes; of a protocol that has none, and of a later fragment, everything."""
+    if ip.proto == _SCTP and not ip.frag:
+        return bytes(ip.payload)[_SCTP_HEADER:]
+    return bytes(ip.payload) if isinstance(ip.payload, Raw) else bytes(ip.payload.payload)
+
+
 def _socket(address: str, port: int) -> str:
     return f"{address}:{port}" if port else address
 
 
-def _checksums_good(ip: Any) -> bool:
-    """Whether the packet equals itself with its checksums computed anew."""
-    fresh = ip.copy()
-    for layer in (fresh, fresh.payload):
-        if "chksum" in layer.fields:
-            del layer.chksum
-    return bool(bytes(fresh) == bytes(ip))
+def _checksums_good(ip: Any, data: bytes) -> bool:
+    """Whether the sums of header and contents come out (RFC 1071); a fragment's contents are not looked at."""
+    header, contents = data[: ip.ihl * 4], data[ip.ihl * 4 :]
+    if checksum(header):
+        return False
+    if ip.frag or ip.flags.MF or (isinstance(ip.payload, UDP) and ip.payload.chksum == 0):  # none was made (RFC 768)
+        return True
+    if isinstance(ip.payload, ICMP):
+        return not checksum(contents)
+    if isinstance(ip.payload, TCP | UDP):
+        return not checksum(header[12:20] + struct.pack("!BBH", 0, ip.proto, len(contents)) + contents)
+    return True
 
 
 @dataclass(frozen=True, slots=True)

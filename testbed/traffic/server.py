@@ -1,7 +1,7 @@
 """A small HTTP server that tells whom it sees asking, so that a translation can be read off an answer.
 
-Run as a program with listening sockets as inherited descriptors (`server.py NAME=FD ...`); it serves once it is told
-to on its standard input, and ends when that is closed before. It imports nothing of the testbed, to start fast.
+Run as a program with listening sockets as inherited descriptors (`server.py NAME=FD ...`). It goes on until its
+standard input is closed, and for good once it reads `stay` there. It imports nothing of the testbed, to start fast.
 """
 
 from __future__ import annotations
@@ -40,15 +40,11 @@ def serve(name: str, descriptor: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    if not sys.stdin.readline():
-        return
-    threads = []
     for argument in arguments:
         name, _, descriptor = argument.partition("=")
-        threads.append(threading.Thread(target=serve, args=(name, int(descriptor))))
-        threads[-1].start()
-    for thread in threads:
-        thread.join()
+        threading.Thread(target=serve, args=(name, int(descriptor)), daemon=True).start()
+    if sys.stdin.readline() == "stay\n":
+        threading.Event().wait()
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def test_two_beds_stand_side_by_side_and_go_one_by_one(machine: Machine) -> None
         assert json.loads(shaken.stdout)["backend"] == backend
     assert machine.names == sorted(names_of("blue") + names_of("green"))
     status = json.loads(machine.invoke("status", "--json").stdout)
-    assert [(bed["name"], bed["up"], bed["http_server"]) for bed in status] == [
+    assert [(bed["name"], bed["up"], bed["programs"]) for bed in status] == [
         ("blue", True, True),
         ("green", True, True),
     ]

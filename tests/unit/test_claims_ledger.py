@@ -62,6 +62,9 @@ def test_a_claim_that_lacks_something_is_refused(tmp_path: Path, field: str) -> 
         ('"holds"', '"perhaps"', "verdict 'perhaps'"),
         ('["test_1_intro.py::test_it"]', "[]", "has no cases"),
         ('["test_1_intro.py::test_it"]', '"test_it"', "are not a list"),
+        ('["test_1_intro.py::test_it"]', '[" "]', "are not a list"),
+        ('"It was seen."', '"  "', "has no evidence"),
+        ("[A01]", 'title = "x"\n[A01]', "title is no claim"),
         ("[A01]", "[A01", "cannot be read"),
     ],
 )

@@ -31,7 +31,7 @@ def test_every_capture_comes_out_as_it_went_in(path: Path) -> None:
 def test_what_is_not_interpreted_is_kept() -> None:
     text = (
         "# a comment\n\n*raw\n:PREROUTING ACCEPT [3:120]\n# inside\n"
-        '[1:2] -A PREROUTING -m comment --comment "it\'s [5:6] -A \\"here\\"" '
+        '[1:2] -A PREROUTING -m comment --comment "it\'s\u2028\x85\f [5:6] -A \\"here\\"" '
         '-m u32 --u32 "0>>22&0x3C@0>>24=0" -j NOTRACK\n'
         "-A PREROUTING\nCOMMIT\n# end\n"
     )
@@ -54,8 +54,20 @@ def test_what_is_not_interpreted_is_kept() -> None:
         ('*nat\n-A INPUT -m comment --comment "half\nCOMMIT\n', r"line 2: .* a quote is not closed"),
         ("*nat\n-A INPUT -j DROP\n", r"mine: the table nat is not closed by a line COMMIT"),
         ("*nat\nCOMMIT\n-A INPUT -j DROP\n", r"line 3: '-A INPUT -j DROP'"),
+        ("*nat\nCOMMIT\n*filter\nCOMMIT\n*nat\nCOMMIT\n", r"line 5: '\*nat' .* has been there already"),
     ],
-    ids=["no table", "chain", "counters", "rule", "command", "rule's counters", "quote", "no commit", "after commit"],
+    ids=[
+        "no table",
+        "chain",
+        "counters",
+        "rule",
+        "command",
+        "rule's counters",
+        "quote",
+        "no commit",
+        "after commit",
+        "twice",
+    ],
 )
 def test_a_broken_line_is_named_by_number_and_text(text: str, said: str) -> None:
     with pytest.raises(RulesError, match=said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -137,3 +138,34 @@ def test_the_sizes_of_the_stacks_packets(stack: Stack, syn: int, ack: int) -> No
     for is_syn, length in ((True, syn), (False, ack)):
         packet = IP(src="192.0.2.1", dst="192.0.2.2") / TCP(options=stack.options(is_syn, 1, 0))
         assert dissected(packet).length == length
+
+
+def test_what_has_no_ports_is_told_apart_by_all_of_its_contents() -> None:
+    gre = [dissected(IP(src="192.0.2.1", dst="192.0.2.2", proto=47, id=7) / Raw(data)) for data in (b"one", b"two")]
+    assert [packet.payload for packet in gre] == [b"one", b"two"]
+    assert not gre[0].same_as(gre[1])
+
+
+def test_of_fragments_the_lost_one_is_found() -> None:
+    whole = bytes(UDP(sport=1, dport=2) / Raw(bytes(range(72))))
+    common = {"src": "192.0.2.1", "dst": "192.0.2.2", "id": 7, "proto": 17}
+    pieces = [
+        dissected(IP(**common, frag=at // 8, flags=more) / Raw(whole[at : at + 32]))
+        for at, more in ((0, "MF"), (32, "MF"), (64, 0))
+    ]
+    assert [crossing.delivered for crossing in crossings(pieces, [pieces[0], pieces[2]])] == [True, False, True]
+    assert all(piece.good for piece in pieces)
+
+
+def test_a_udp_packet_may_go_without_a_checksum() -> None:
+    assert dissected(IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=1, dport=2, chksum=0)).good
+
+
+def test_sctp_has_ports_and_nat_leaves_its_chunks_alone() -> None:
+    def packet(port: int, chunk: bytes) -> Packet:
+        header = struct.pack("!HHII", 4000, port, 9, port * 7)
+        return dissected(IP(src="192.0.2.1", dst="192.0.2.2", proto=132, id=7) / Raw(header + chunk))
+
+    assert (packet(80, b"init").kind, packet(80, b"init").to) == ("sctp", "192.0.2.2:80")
+    assert packet(80, b"init").same_as(packet(8080, b"init"))
+    assert not packet(80, b"init").same_as(packet(80, b"data"))

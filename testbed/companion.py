@@ -1,0 +1,81 @@
+"""Programs of our own that run in a bed's namespaces: the HTTP server, the userland proxy.
+
+Each is told to stay by a line on its standard input, and ends by itself when that is closed before: with the process
+that started it, however that ends.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib.resources import files
+from typing import IO
+
+from testbed.docker.host import DockerHost
+from testbed.errors import KernelRefused
+from testbed.kernel.namespace import Namespace
+
+_STAY = "stay\n"
+
+
+class Companion:
+    """One such program, running."""
+
+    def __init__(self, namespace: Namespace, program: str, arguments: Sequence[str], fds: Sequence[int] = ()) -> None:
+        path = str(files("testbed.traffic").joinpath(program))
+        start = partial(
+            subprocess.Popen[str],
+            [sys.executable, "-I", path, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=fds,
+        )
+        self._name = program
+        self._process = namespace.run(start)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Return when it says so; KernelRefused when it ends instead."""
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise KernelRefused(f"{self._name} has ended.", "Is a port that the host publishes in use on it?")
+
+    def stay(self) -> None:
+        """Let it go on without us."""
+        stdin: IO[str] | None = self._process.stdin
+        assert stdin is not None
+        assert self._process.stdout is not None
+        stdin.write(_STAY)
+        stdin.close()
+        self._process.stdout.close()
+        self._process.returncode = 0
+
+    def close(self) -> None:
+        """End it, and wait for its end."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
+    """The proxy for every published TCP and UDP port of a host, listening."""
+    ports = [
+        f"{port.protocol}/{port.address}/{port.host}/{container.address}/{port.container}"
+        for container, port in host.published()
+        if port.protocol != "sctp"
+    ]
+    proxy = Companion(namespace, "relay.py", ports)
+    try:
+        proxy.wait_until_ready()
+    except BaseException:
+        proxy.close()
+        raise
+    return proxy

@@ -1,0 +1,88 @@
+"""A userland proxy: listens on a host where docker-proxy would, and relays to containers.
+
+Run as a program in the host's namespace, with PROTOCOL/ADDRESS/PORT/TO/PORT for each published port. It says `ready`
+when it listens, goes on until its standard input is closed, and for good once it reads `stay` there. It imports
+nothing of the testbed, to start fast.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+Address = tuple[str, int]
+
+
+def relay_tcp(listening: socket.socket, to: Address) -> None:
+    """Accept for ever; each connection gets one of its own to the container."""
+    while True:
+        client, _ = listening.accept()
+        threading.Thread(target=_join, args=(client, to), daemon=True).start()
+
+
+def _join(client: socket.socket, to: Address) -> None:
+    try:
+        server = socket.create_connection(to)
+    except OSError:
+        client.close()
+        return
+    back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+    back.start()
+    _pump(client, server)
+    back.join()
+    client.close()
+    server.close()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what comes, and the end of it."""
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        return  # one side has broken off
+
+
+def relay_udp(listening: socket.socket, to: Address) -> None:
+    """Pass datagrams on; each asker has a socket of its own towards the container, by which answers find back."""
+    flows: dict[Address, socket.socket] = {}
+    while True:
+        data, asker = listening.recvfrom(65536)
+        if asker not in flows:
+            flows[asker] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            flows[asker].connect(to)
+            threading.Thread(target=_answers, args=(flows[asker], listening, asker), daemon=True).start()
+        flows[asker].send(data)
+
+
+def _answers(upstream: socket.socket, listening: socket.socket, asker: Address) -> None:
+    while True:
+        try:
+            listening.sendto(upstream.recv(65536), asker)
+        except ConnectionRefusedError:
+            continue  # the container has said that nobody listens there
+
+
+def _open(protocol: str, address: Address) -> tuple[socket.socket, Callable[[socket.socket, Address], None]]:
+    if protocol == "udp":
+        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listening.bind(address)
+        return listening, relay_udp
+    return socket.create_server(address, backlog=128), relay_tcp
+
+
+def main(arguments: list[str]) -> None:
+    for argument in arguments:
+        protocol, address, port, to, to_port = argument.split("/")
+        listening, relay = _open(protocol, (address, int(port)))
+        threading.Thread(target=relay, args=(listening, (to, int(to_port))), daemon=True).start()
+    print("ready", flush=True)  # noqa: T201
+    if sys.stdin.readline() == "stay\n":
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
