@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+_GROWTH_GOALS = {100: 3.0}  # seconds to build a host of that many containers
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -108,11 +110,37 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """A host with that many containers: its rules, and the seconds that it took.
+
+    `build` with rules loaded, `probe` for one published port, `read` of all counters, `remove`.
+    """
+
+    containers: int
+    rules: int
+    build: float
+    probe: float
+    read: float
+    remove: float
+
+    @property
+    def goal(self) -> float | None:
+        """How long building may take, in seconds, where there is a goal."""
+        return _GROWTH_GOALS.get(self.containers)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs, in milliseconds."""
+        times = {"build": self.build, "probe": self.probe, "read": self.read, "remove": self.remove}
+        return {"containers": self.containers, "rules": self.rules, **{f"{k}_ms": _ms(v) for k, v in times.items()}}
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """Everything that one run found; `left_out` says in sentences what it could not measure, and why."""
 
     rounds: int
     figures: tuple[Figure, ...]
+    growth: tuple[Grown, ...]
     throughput: Throughput | None
     left_out: tuple[str, ...]
 
@@ -121,6 +149,7 @@ class Bench:
         return {
             "rounds": self.rounds,
             "figures": [figure.as_dict() for figure in self.figures],
+            "growth": [grown.as_dict() for grown in self.growth],
             "cases": self.throughput.as_dict() if self.throughput is not None else None,
             "left_out": list(self.left_out),
         }

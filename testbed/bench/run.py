@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.bench import building, cases, mininet_plan, replaying
 from testbed.bench.figures import Bench, Throughput
+from testbed.bench.growth import grown
 from testbed.errors import TestbedError
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.xtables import BACKENDS
@@ -13,17 +15,23 @@ from testbed.kernel.xtables import BACKENDS
 CASES = Path("cases/article")
 
 
-def run(rounds: int, with_cases: bool) -> Bench:
-    """Measure everything that can be measured here, `rounds` times; TestbedError for less than one round."""
+def run(rounds: int, sizes: Sequence[int], with_cases: bool) -> Bench:
+    """Measure everything that can be measured here, `rounds` times, and hosts of `sizes` containers once.
+
+    TestbedError for less than one round or container.
+    """
     if rounds < 1:
         raise TestbedError(f"{rounds} rounds measure nothing.", "Give --rounds 1 or more.")
+    if any(size < 1 for size in sizes):
+        raise TestbedError("a host of no containers has no port to ask.", "Give --containers 1 or more.")
     with quarantine():
         python, without_mininet = _mininet()
         figures = building.figures(rounds, python)
         for backend in BACKENDS:
             figures += replaying.figures(rounds, backend)
+        growth = grown(sizes)
         throughput, without_cases = _throughput() if with_cases else (None, "Cases were not run, as was asked for.")
-    return Bench(rounds, tuple(figures), throughput, tuple(filter(None, [without_mininet, without_cases])))
+    return Bench(rounds, tuple(figures), growth, throughput, tuple(filter(None, [without_mininet, without_cases])))
 
 
 def _mininet() -> tuple[str | None, str]:

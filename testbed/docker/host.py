@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -125,12 +125,7 @@ class DockerHost:
         _once("address", [*taken, *(str(container.address) for container in self.containers)])
         for container in self.containers:
             _belongs(container, self.networks)
-        for (name, port), (other_name, other_port) in combinations(self._all_published(), 2):
-            if port.collides_with(other_port):
-                raise TopologyError(f"port {port.host}/{port.protocol} is published by {name} and by {other_name}.")
-
-    def _all_published(self) -> Iterator[tuple[str, PublishedPort]]:
-        return ((container.name, port) for container in self.containers for port in container.published)
+        _published_once(self.containers)
 
     def published(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """Every port that rules publish; those of containers on internal networks are not."""
@@ -139,6 +134,19 @@ class DockerHost:
     def offered(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """The TCP ports that the LAN can ask for, and whose they are."""
         return tuple((c, port) for c, port in self.published() if port.protocol == "tcp" and not port.on_loopback)
+
+
+def _published_once(containers: tuple[Container, ...]) -> None:
+    asked: dict[tuple[int, str], list[tuple[str, PublishedPort]]] = {}
+    for container in containers:
+        for port in container.published:
+            others = asked.setdefault((port.host, port.protocol), [])
+            for name, other in others:
+                if port.collides_with(other):
+                    raise TopologyError(
+                        f"port {port.host}/{port.protocol} is published by {name} and by {container.name}."
+                    )
+            others.append((container.name, port))
 
 
 def _once(what: str, names: Iterable[str]) -> None:

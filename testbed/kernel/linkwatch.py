@@ -22,6 +22,8 @@ _IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change; inc
 _IFLA_IFNAME, _IFLA_OPERSTATE = 3, 16
 _IF_OPER_UP = 6
 _RECEIVE = 1 << 16
+_SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
+_BUFFER = 16 << 20  # bytes; a host of hundreds of links announces each of them several times
 _DEADLINE = 10.0  # seconds
 
 
@@ -51,5 +53,6 @@ class LinkWatch:
 
 def _open() -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     opened.bind((0, _RTMGRP_LINK))
     return opened

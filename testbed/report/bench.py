@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from testbed.bench.figures import Bench, Figure, Times
+from testbed.bench.figures import Bench, Figure, Grown, Times
 from testbed.kernel.requirements import iptables_version
 from testbed.kernel.xtables import BACKENDS
 
@@ -57,6 +57,18 @@ def figures(found: Bench) -> Table:
     return table
 
 
+def growth(found: Bench) -> Table:
+    """What hosts of more and more containers cost."""
+    table = Table(title="Hosts of more and more containers, each with a published port (ms)", title_justify="left")
+    for heading in ("containers", "rules", "build with rules", "ask one port", "read all counters", "tear down"):
+        table.add_column(heading, justify="right")
+    table.add_column("goal")
+    for grown in found.growth:
+        times = (_ms(seconds) for seconds in (grown.build, grown.probe, grown.read, grown.remove))
+        table.add_row(str(grown.containers), str(grown.rules), *times, _growth_goal(grown))
+    return table
+
+
 def remarks(found: Bench) -> Sequence[Text]:
     """How to read it, cases per second and processor, what was left out."""
     lines = [Text(line, style="dim") for line in _LEGEND]
@@ -89,7 +101,12 @@ def _ms(seconds: float) -> str:
 
 
 def _goal(figure: Figure) -> Text:
-    if figure.met is None:
-        return Text()
-    verdict, style = ("met", "green") if figure.met else ("not met", "bold yellow")
-    return Text.assemble(f"{figure.goal}: ", (verdict, style))
+    return _verdict(figure.goal, figure.met) if figure.met is not None else Text()
+
+
+def _growth_goal(grown: Grown) -> Text:
+    return _verdict(f"build ≤ {_ms(grown.goal)}", grown.build <= grown.goal) if grown.goal is not None else Text()
+
+
+def _verdict(goal: str, met: bool) -> Text:
+    return Text.assemble(f"{goal}: ", ("met", "green") if met else ("not met", "bold yellow"))

@@ -16,31 +16,37 @@ from testbed.tasks.console import as_json, console, in_words
 @task(
     help={
         "rounds": "how often each thing is measured",
+        "containers": "how many containers the hosts have that show how cost grows, or nothing",
         "cases": "run the article's cases too, for cases per second and processor; --no-cases leaves them out",
         "json": "print the figures for programs",
     }
 )
 @in_words
-def bench(_: Context, rounds: str = "7", cases: bool = True, json: bool = False) -> None:
+def bench(
+    _: Context, rounds: str = "7", containers: str = "1,10,100,500", cases: bool = True, json: bool = False
+) -> None:
     """Measure beds, counter reads and replays, in turn with a shell script, iptables-save and Mininet.
 
     Exit code 0 whether goals are met or not: times depend on the machine.
     """
     for backend in BACKENDS:
         require(backend)
-    found = run(_number(rounds), cases)
+    sizes = [_number("containers", size) for size in containers.split(",") if size.strip()]
+    found = run(_number("rounds", rounds), sizes, cases)
     if json:
         as_json(tables.machine() | found.as_dict())
         return
     out = console()
     out.print(tables.heading(found))
     out.print(tables.figures(found))
+    if found.growth:
+        out.print(tables.growth(found))
     for line in tables.remarks(found):
         out.print(line)
 
 
-def _number(rounds: str) -> int:
+def _number(option: str, text: str) -> int:
     try:
-        return int(rounds)
+        return int(text)
     except ValueError as error:
-        raise TestbedError(f"--rounds {rounds} is not a number.", "Give --rounds 1 or more.") from error
+        raise TestbedError(f"--{option} {text} is not a number.", f"Give --{option} 1 or more.") from error

@@ -25,7 +25,7 @@ OWN_FIGURES = {
     f"{what} {backend}" for backend in BACKENDS for what in ("build", "tear down", "counters", "handshake", "replay")
 }
 AGAINST_MININET = {"build against Mininet", "tear down against Mininet"}
-ONE_ROUND = ("bench", "--rounds", "1", "--no-cases")
+ONE_ROUND = ("bench", "--rounds", "1", "--containers", "1,3", "--no-cases")
 
 
 def standing(machine: Machine) -> tuple[list[str], list[str], list[int]]:
@@ -43,6 +43,8 @@ def test_every_figure_is_there_and_nothing_is_left(machine: Machine) -> None:
     for figure in figures.values():
         assert_sound(figure)
     assert answer["rounds"] == 1
+    assert [(grown["containers"], grown["rules"]) for grown in answer["growth"]] == [(1, 18), (3, 24)]
+    assert all(grown[f"{what}_ms"] > 0 for grown in answer["growth"] for what in ("build", "probe", "read", "remove"))
     assert answer["cores"] > 0
     assert answer["cases"] is None
     assert "Cases were not run" in answer["left_out"][-1]
@@ -59,7 +61,7 @@ def assert_sound(figure: dict[str, Any]) -> None:
 
 def test_outside_the_repository_it_says_that_there_are_no_cases(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text("from testbed.tasks import namespace\n")
-    finished = machine.invoke("bench", "--rounds", "1", folder=tmp_path)
+    finished = machine.invoke("bench", "--rounds", "1", "--containers", "", folder=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "There is no folder cases/article here" in finished.stdout
 

@@ -1,0 +1,52 @@
+"""How the cost of a bed grows with its containers, each with a published port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from threading import enumerate as threads
+
+from testbed.bed import Testbed
+from testbed.bench.building import REST, remove
+from testbed.bench.figures import Grown
+from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.engines import engine
+from testbed.docker.network import CLIENT_ADDRESS, HOST_ADDRESS
+from testbed.errors import KernelRefused
+from testbed.traffic.layers import IP, TCP
+
+_ENGINE = "28"
+_FIRST_PORT = 10000
+
+
+def grown(sizes: Sequence[int]) -> tuple[Grown, ...]:
+    """One bed of each size, built once: made, asked at every published port, read, taken away."""
+    return tuple(_measured(size) for size in sizes)
+
+
+def _host(size: int) -> DockerHost:
+    services = (f"  c{number}: {{ports: ['{_FIRST_PORT + number}:80']}}" for number in range(size))
+    return hostfile.parse("\n".join(["services:", *services]))
+
+
+def _measured(size: int) -> Grown:
+    host = _host(size)
+    rules = engine(_ENGINE).rules(host)
+    others = set(threads())
+    began = time.perf_counter()
+    bed = Testbed(article.topology(host), rules)
+    built = time.perf_counter()
+    for number in range(size):
+        syn = IP(src=str(CLIENT_ADDRESS.ip), dst=str(HOST_ADDRESS.ip)) / TCP(sport=40000, dport=_FIRST_PORT + number)
+        if not bed.send("client", syn, to=f"c{number}").delivered:
+            raise KernelRefused(f"the port of container {number} of {size} was not reached.")
+    probed = time.perf_counter()
+    bed.counters()
+    first = time.perf_counter()
+    bed.counters()
+    read = time.perf_counter()
+    remove(bed, others)
+    removed = time.perf_counter()
+    time.sleep(REST)
+    number_of_rules = sum(1 for _ in rules.rules)
+    return Grown(size, number_of_rules, built - began, (probed - built) / size, read - first, removed - read)
