@@ -48,7 +48,7 @@ def test_containers_on_one_bridge_reach_each_other_unless_icc_is_off(bed_of: Bed
     closed = bed_of("daemon: {icc: false}\n" + TWO)
     with closed.counting() as counting:
         assert not closed.tcp("web", "other", ("172.17.0.3", 7000)).syn().delivered
-    chain = "FORWARD" if engine.since < (28,) else "DOCKER-FORWARD"
+    chain = "FORWARD" if engine.since < (28, 0, 1) else "DOCKER-FORWARD"
     assert str(counting.result.rule("filter", f"-A {chain} -i docker0 -o docker0 -j DROP")) == "[1:52]"
 
 

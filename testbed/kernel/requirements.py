@@ -80,6 +80,7 @@ def conveniences() -> list[Requirement]:
     """What a bed made by `invoke up` is pleasant to use with."""
     return [
         _program("ip", "to look into a bed with `ip netns exec`", "iproute2", needed=False),
+        _program("ipset", "rules that match sets need it, as those of engine 28.0.0 do", "ipset", needed=False),
         _program("nft", "to look at rules as nf_tables holds them", "nftables", needed=False),
         _program("curl", "to speak through a bed by hand", "curl", needed=False),
     ]

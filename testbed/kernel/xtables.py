@@ -46,6 +46,8 @@ class Backend:
         """
         if not ruleset.tables:
             raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
+        if ruleset.sets:
+            _load_sets(namespace, ruleset)
         with self._lock() as extra:
             restoring = namespace.start([f"{self.program}-restore"], save.render(ruleset), **extra)
         try:
@@ -87,6 +89,13 @@ class Backend:
             f"{ruleset.source}, line {number}: {line!r} is refused by {self.program}-restore: {complaint}",
             "Correct that line, or install what it needs (a match, a target, an ipset).",
         )
+
+
+def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:
+    """Make the ipsets that the rules match; those that are there already get what they lack."""
+    finished = namespace.command(["ipset", "-exist", "restore"], ruleset.sets)
+    if finished.returncode:
+        raise RulesError(f"the sets of {ruleset.source} are refused: {finished.stderr.strip()}", "Correct them.")
 
 
 def _nft() -> Callable[[], Counts]:

@@ -89,10 +89,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """All tables of one family; `source` names where it came from, for messages."""
+    """All tables of one family; `source` names where it came from, for messages.
+
+    `sets` are the ipsets that its rules match, as `ipset save` prints them; iptables-save text does not have them.
+    """
 
     entries: tuple[Table | Comment, ...]
     source: str = field(default="the rule set", compare=False)
+    sets: str = ""
 
     @property
     def tables(self) -> tuple[Table, ...]:

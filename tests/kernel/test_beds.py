@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from testbed import Testbed
-from testbed.docker import article
+from testbed.docker import article, hostfile
+from testbed.docker.engines import engine
 from testbed.errors import MissingRequirement
 from testbed.kernel.devices import write_sysctls
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket
 from testbed.pytest_plugin import MakeBed
+from testbed.traffic.layers import IP, TCP
 
 PUBLISHED = ("192.168.66.100", 80)
 
@@ -103,3 +105,13 @@ def test_the_gateway_is_a_router_of_its_own(article_bed: Testbed) -> None:
     syn = article_bed.tcp("internet", "web", PUBLISHED).syn()
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert syn.routers == 2
+
+
+def test_a_host_of_sixty_containers_stands_up_and_each_is_reached(make_bed: MakeBed) -> None:
+    """Hundreds of links are announced; none of the announcements may be lost (linkwatch.py)."""
+    services = "\n".join(f"  c{number}: {{ports: ['{8000 + number}:80']}}" for number in range(60))
+    host = hostfile.parse(f"services:\n{services}")
+    bed = make_bed(host, rules=engine("28").rules(host))
+    for number in range(60):
+        syn = IP(src="192.168.66.1", dst="192.168.66.100") / TCP(sport=40000, dport=8000 + number)
+        assert bed.send("client", syn, to=f"c{number}").delivered

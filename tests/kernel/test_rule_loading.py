@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,24 @@ def test_what_a_real_engine_installed_loads_and_comes_back_the_same(make_bed: Ma
     assert {table.name: [r.text for r in table.rules] for table in bed.ruleset().tables if table.rules} == {
         name: rules for name, rules in loaded.items() if rules
     }
+
+
+SETS = replace(
+    save.parse("*filter\n-A FORWARD -m set --match-set mine dst -j DROP\nCOMMIT\n", "my.rules"),
+    sets="create mine hash:net\nadd mine 172.17.0.0/16\n",
+)
+
+
+def test_sets_are_made_before_the_rules_that_match_them(make_bed: MakeBed) -> None:
+    bed = make_bed(rules=SETS)
+    bed.load(SETS)  # the set is there already
+    with bed.counting() as counting:
+        assert not bed.tcp("client", "web", ("172.17.0.2", 80), via="192.168.66.100").syn().delivered
+    assert str(counting.result.rule("filter", "-A FORWARD -m set --match-set mine dst -j DROP")) == "[1:52]"
+
+
+def test_sets_that_cannot_be_are_reported(make_bed: MakeBed) -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"the sets of my\.rules are refused: .*line 1.*hash:nothing"):
+        make_bed(rules=replace(SETS, sets="create mine hash:nothing\n"))
+    with pytest.raises(pytest.fail.Exception, match=r"my\.rules, line 2: .*mine"):
+        make_bed(rules=replace(SETS, sets=""))

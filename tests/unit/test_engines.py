@@ -49,6 +49,8 @@ def test_the_model_writes_what_the_real_engine_wrote(captured: Path) -> None:
         ("20.10.24", "20.10"),
         ("26.1", "20.10"),
         ("v27.5.1", "20.10"),
+        ("28.0.0", "28.0.0"),
+        ("28.0", "28.0.1"),
         ("28.0.1", "28.0.1"),
         ("28.1", "28.0.1"),
         ("28.2.1", "28.2.0"),
@@ -63,7 +65,7 @@ def test_a_version_belongs_to_a_generation(version: str, generation: str) -> Non
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("19.03", "older than what is known"), ("new", "no version"), ("28.0.0", "ipset"), ("", "no version")],
+    [("19.03", "older than what is known"), ("new", "no version"), ("", "no version")],
 )
 def test_a_version_that_is_not_known_is_refused(version: str, said: str) -> None:
     with pytest.raises(TestbedError, match=said):
@@ -155,3 +157,19 @@ def test_every_engine_says_what_it_is_known_from_and_names_no_rule_twice(known: 
     host = hostfile.read(DATA / "hosts" / "host-ip-udp-range.yaml")
     rules = [(table.name, rule.text) for table, rule in known.rules(host).rules]
     assert len(rules) == len(set(rules)) > 20
+
+
+def test_28_0_0_finds_bridges_by_a_set_of_subnets() -> None:
+    """moby's listing of 28.0.0: FORWARD itself holds the rules."""
+    host = hostfile.read(DATA / "hosts" / "internal.yaml")
+    rules = engine("28.0.0").rules(host)
+    assert rules.sets == "create docker-ext-bridges-v4 hash:net\nadd docker-ext-bridges-v4 172.17.0.0/16\n"
+    inside = host.networks[1].bridge
+    assert [rule.text for _, rule in rules.rules if rule.chain == "FORWARD"] == [
+        "-A FORWARD -j DOCKER-USER",
+        "-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
+        "-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -j DOCKER",
+        "-A FORWARD -i docker0 -j ACCEPT",
+        f"-A FORWARD -i {inside} -o {inside} -j ACCEPT",
+    ]

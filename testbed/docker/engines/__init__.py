@@ -33,6 +33,7 @@ def _generation(since: _Version, known_from: str, generation: Generation) -> Eng
 
 ENGINES = (
     Engine("20.10", (20, 10), "real engines 20.10.24 and 26.1.5", classic.rules),
+    _generation((28, 0, 0), _LISTINGS, Generation("28.0.0", whole_containers=False, user_returns=True, by_set=True)),
     _generation((28, 0, 1), _LISTINGS, Generation("28.0.1", whole_containers=False, user_returns=True)),
     _generation((28, 2, 0), _LISTINGS, Generation("28.2.0", whole_containers=True, user_returns=True)),
     _generation(
@@ -42,20 +43,17 @@ ENGINES = (
     ),
     _generation((29,), _LISTINGS, Generation("29", whole_containers=True, user_returns=False, isolation=False)),
 )
-_NOT_THERE = {(28, 0, 0): "28.0.0 keeps its bridges in an ipset, which beds do not have."}
 
 
 def engine(version: str) -> Engine:
     """The generation that a version belongs to: `20.10`, `26.1.5`, `28` (its last), `28.0.1`.
 
-    TestbedError for what is no version, one before 20.10, and 28.0.0.
+    TestbedError for what is no version, and for one before 20.10.
     """
     try:
         wanted = tuple(int(part) for part in version.removeprefix("v").split("."))
     except ValueError as error:
         raise TestbedError(f"{version} is no version of Docker's engine.", _known()) from error
-    if wanted in _NOT_THERE:
-        raise TestbedError(_NOT_THERE[wanted], _known())
     last = (*wanted, 999, 999)[:3]
     found = [known for known in ENGINES if known.since <= last]
     if not found:

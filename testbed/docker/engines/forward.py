@@ -1,6 +1,6 @@
-"""The rules of engines from 28.0.1 on that speak iptables: FORWARD hands over to DOCKER-FORWARD.
+"""The rules of engines from 28.0.0 on that speak iptables: FORWARD hands over to DOCKER-FORWARD.
 
-Read off moby's own listings of its rules (integration/network/bridge/iptablesdoc at tags 28.0.1 to 29.7.2) and off a
+Read off moby's own listings of its rules (integration/network/bridge/iptablesdoc at tags 28.0.0 to 29.7.2) and off a
 real 28.5.2. What tells the generations apart is a `Generation`; all else they share.
 """
 
@@ -14,6 +14,7 @@ from testbed.docker.host import Container, DockerHost, GatewayMode, Network, Pub
 from testbed.rules.ruleset import Ruleset
 
 _STAGE_1, _STAGE_2, _INTERNAL = "DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2", "DOCKER-INTERNAL"
+_BRIDGES = "docker-ext-bridges-v4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,15 @@ class Generation:
 
     `whole_containers`: raw PREROUTING drops every packet sent straight to a container, not only those to published
     ports. `user_returns`: DOCKER-USER ends in RETURN. `isolation`: bridges are kept apart by the two stages; where
-    they are not, the DROP at the end of DOCKER does it, and DOCKER-INTERNAL guards internal networks.
+    they are not, the DROP at the end of DOCKER does it, and DOCKER-INTERNAL guards internal networks. `by_set`: an
+    ipset of subnets says where bridges are, and FORWARD itself has the rules (28.0.0 alone).
     """
 
     name: str
     whole_containers: bool
     user_returns: bool
     isolation: bool = True
+    by_set: bool = False
 
     def rules(self, host: DockerHost) -> Ruleset:
         """The rule set of such an engine for this host."""
@@ -39,20 +42,38 @@ class Generation:
             nat.network(tables, host, network, returns=self.isolation)
         for container in host.containers:
             self._container(tables, host, container)
-        return tables.ruleset(f"the rules of engine {self.name}")
+        return tables.ruleset(f"the rules of engine {self.name}", self._sets(host))
 
     @property
     def _guard(self) -> str:
         return _STAGE_1 if self.isolation else _INTERNAL
 
+    @property
+    def _forward(self) -> str:
+        """The chain in which networks have their own rules."""
+        return "FORWARD" if self.by_set else "DOCKER-FORWARD"
+
+    def _sets(self, host: DockerHost) -> str:
+        if not self.by_set:
+            return ""
+        subnets = [network.subnet for network in host.networks if not network.internal]
+        return "\n".join([f"create {_BRIDGES} hash:net", *(f"add {_BRIDGES} {subnet}" for subnet in subnets), ""])
+
     def _start(self, tables: Tables, host: DockerHost) -> None:
         apart = [_STAGE_1, _STAGE_2] if self.isolation else [_INTERNAL]
-        tables.chains("filter", ["DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", *apart, "DOCKER-USER"])
+        tables.chains("filter", ["DOCKER", *apart, "DOCKER-USER"])
         nat.start(tables, host)
         tables.append("filter", "FORWARD", "-j DOCKER-USER")
-        tables.append("filter", "FORWARD", "-j DOCKER-FORWARD")
-        for chain in ("DOCKER-CT", self._guard, "DOCKER-BRIDGE"):
-            tables.append("filter", "DOCKER-FORWARD", f"-j {chain}")
+        if self.by_set:
+            inward = f"-m set --match-set {_BRIDGES} dst"
+            tables.append("filter", "FORWARD", f"{inward} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+            tables.append("filter", "FORWARD", f"-j {self._guard}")
+            tables.append("filter", "FORWARD", f"{inward} -j DOCKER")
+        else:
+            tables.append("filter", "FORWARD", "-j DOCKER-FORWARD")
+            for chain in ("DOCKER-CT", self._guard, "DOCKER-BRIDGE"):
+                tables.chains("filter", [chain])
+                tables.append("filter", "DOCKER-FORWARD", f"-j {chain}")
         if self.user_returns:
             tables.append("filter", "DOCKER-USER", "-j RETURN")
 
@@ -61,17 +82,18 @@ class Generation:
         if network.internal:
             self._internal(tables, network)
             return
-        tables.append("filter", "DOCKER-CT", f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
-        tables.append("filter", "DOCKER-BRIDGE", f"-o {bridge} -j DOCKER")
+        if not self.by_set:
+            tables.append("filter", "DOCKER-CT", f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+            tables.append("filter", "DOCKER-BRIDGE", f"-o {bridge} -j DOCKER")
         if network.mode is GatewayMode.ROUTED:
             tables.append("filter", "DOCKER", f"-o {bridge} -p icmp -j ACCEPT")
         unpublished = "ACCEPT" if network.mode is GatewayMode.NAT_UNPROTECTED else "DROP"
         tables.append("filter", "DOCKER", f"! -i {bridge} -o {bridge} -j {unpublished}")
         if network.icc:
-            tables.append("filter", "DOCKER-FORWARD", f"-i {bridge} -j ACCEPT")
+            tables.append("filter", self._forward, f"-i {bridge} -j ACCEPT")
         else:
-            tables.append("filter", "DOCKER-FORWARD", f"-i {bridge} -o {bridge} -j DROP")
-            tables.append("filter", "DOCKER-FORWARD", f"-i {bridge} ! -o {bridge} -j ACCEPT")
+            tables.append("filter", self._forward, f"-i {bridge} -o {bridge} -j DROP")
+            tables.append("filter", self._forward, f"-i {bridge} ! -o {bridge} -j ACCEPT")
         if self.isolation:
             self._isolated(tables, network)
 
@@ -91,7 +113,7 @@ class Generation:
     def _internal(self, tables: Tables, network: Network) -> None:
         bridge = network.bridge
         among = "ACCEPT" if network.icc else "DROP"
-        tables.append("filter", "DOCKER-FORWARD", f"-i {bridge} -o {bridge} -j {among}")
+        tables.append("filter", self._forward, f"-i {bridge} -o {bridge} -j {among}")
         tables.insert(
             "filter",
             self._guard,

@@ -43,9 +43,9 @@ class Tables:
         if spec not in self._chain(table, chain):
             self.insert(table, chain, spec)
 
-    def ruleset(self, source: str) -> Ruleset:
-        """What has been made: tables that hold anything, user-defined chains by name."""
-        return Ruleset(tuple(self._table(name) for name in _BUILT_IN if name in self._rules), source)
+    def ruleset(self, source: str, sets: str = "") -> Ruleset:
+        """What has been made: tables that hold anything, user-defined chains by name; `sets` as in Ruleset."""
+        return Ruleset(tuple(self._table(name) for name in _BUILT_IN if name in self._rules), source, sets)
 
     def _chain(self, table: str, chain: str) -> list[str]:
         return self._rules.setdefault(table, {name: [] for name in _BUILT_IN[table]}).setdefault(chain, [])
