@@ -40,6 +40,10 @@ class KernelRefused(TestbedError):
     """The kernel or a program that speaks to it refused what was asked."""
 
 
+class EngineRefused(TestbedError):
+    """A real engine did not start, or did not do what it was asked."""
+
+
 class NameTaken(TestbedError):
     """A bed or namespace of that name exists already, or is being made."""
 

@@ -48,9 +48,9 @@ class Machine:
     @property
     def processes(self) -> list[int]:
         """Who runs on this machine besides the holder, in whatever network namespace."""
-        own = self._mounts_of(self.holder.pid)
+        own = mounts_of(self.holder.pid)
         everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in everyone if pid != self.holder.pid and self._mounts_of(pid) == own]
+        return [pid for pid in everyone if pid != self.holder.pid and mounts_of(pid) == own]
 
     @property
     def names(self) -> list[str]:
@@ -66,12 +66,13 @@ class Machine:
     def records(self) -> list[str]:
         return self.run("sh", "-c", "ls -A /run/docker-host-testbed 2>/dev/null").stdout.split()
 
-    @staticmethod
-    def _mounts_of(pid: int) -> int:
-        try:
-            return Path(f"/proc/{pid}/ns/mnt").stat().st_ino
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            return 0
+
+def mounts_of(pid: int) -> int:
+    """Which mount namespace a process is in; 0 for one that is gone, is just ending, or is not ours to ask."""
+    try:
+        return Path(f"/proc/{pid}/ns/mnt").stat().st_ino
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
 
 
 def pinned(pid: int) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_machine import Machine, assert_refused
+from own_machine import Machine, assert_refused, mounts_of
 
 from testbed import Testbed
 from testbed.bench import mininet_plan, script
@@ -89,12 +88,12 @@ def wait_until_gone(pids: set[int]) -> None:
     raise AssertionError(f"still there after 10 s: {pids}")
 
 
-def wait_for_children(pid: int, number: int, own: int | None) -> set[int]:
+def wait_for_children(pid: int, number: int, own: int) -> set[int]:
     """The first programs that a process starts with other mounts than `own`."""
     seen: set[int] = set()
     while len(seen) < number:
         for task in Path(f"/proc/{pid}/task").iterdir():
-            seen |= {child for child in children(task) if mounts_of(child) not in (None, own)}
+            seen |= {child for child in children(task) if mounts_of(child) not in (0, own)}
     return seen
 
 
@@ -103,13 +102,6 @@ def children(task: Path) -> list[int]:
         return [int(child) for child in (task / "children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
-
-
-def mounts_of(pid: int) -> int | None:
-    try:
-        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
-    except (FileNotFoundError, ProcessLookupError):
-        return None
 
 
 @pytest.mark.parametrize(
