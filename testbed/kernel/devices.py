@@ -42,7 +42,13 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
         )
         namespaces[node.name].run(_finish, node)
     for node in topology.nodes:
-        watches[node.name].wait_until_up([device.name for device in node.devices])
+        watches[node.name].wait_until_up(_that_come_up(node))
+
+
+def _that_come_up(node: Node) -> list[str]:
+    """All devices but bridges without a port: those have no carrier (br_dev_open, net/bridge/br_device.c)."""
+    ports = {interface.master for interface in node.interfaces}
+    return [i.name for i in node.interfaces] + [bridge.name for bridge in node.bridges if bridge.name in ports]
 
 
 def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:

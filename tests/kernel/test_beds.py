@@ -115,3 +115,10 @@ def test_a_host_of_sixty_containers_stands_up_and_each_is_reached(make_bed: Make
     for number in range(60):
         syn = IP(src="192.168.66.1", dst="192.168.66.100") / TCP(sport=40000, dport=8000 + number)
         assert bed.send("client", syn, to=f"c{number}").delivered
+
+
+def test_a_network_without_containers_keeps_nobody_waiting(make_bed: MakeBed) -> None:
+    """A bridge without a port has no carrier and never comes up."""
+    host = hostfile.parse("networks: {empty: {}}\nservices: {web: {ports: ['80:80']}}")
+    bed = make_bed(host, rules=engine("28").rules(host))
+    assert bed.tcp("client", "web", PUBLISHED).syn().delivered
