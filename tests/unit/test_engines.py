@@ -173,3 +173,17 @@ def test_28_0_0_finds_bridges_by_a_set_of_subnets() -> None:
         "-A FORWARD -i docker0 -j ACCEPT",
         f"-A FORWARD -i {inside} -o {inside} -j ACCEPT",
     ]
+
+
+def test_a_classic_network_without_icc_is_closed_at_the_end_of_forward() -> None:
+    """Measured on 20.10.24: the ACCEPT of icc is inserted with its network, the DROP is appended."""
+    option = "com.docker.network.bridge."
+    closed = f"networks: {{back: {{driver_opts: {{{option}name: back, {option}enable_icc: no}}}}}}"
+    forward = [rule for rule in texts("20.10", hostfile.parse(closed)) if rule.startswith("-A FORWARD")]
+    assert forward[-2:] == ["-A FORWARD -i docker0 -o docker0 -j ACCEPT", "-A FORWARD -i back -o back -j DROP"]
+
+
+def test_without_masquerade_a_network_has_no_return_in_nat_docker() -> None:
+    """Measured on 20.10.24."""
+    assert "-A DOCKER -i docker0 -j RETURN" in texts("20.10", hostfile.parse(""))
+    assert "-A DOCKER -i docker0 -j RETURN" not in texts("20.10", hostfile.parse("daemon: {ip-masq: false}"))

@@ -1,7 +1,7 @@
 """The rules of engines 20.10 to 27 ("classic"), as 20.10.24 and 26.1.5 were seen to install them.
 
 Bridge rules stand in FORWARD itself. What belongs to a network is inserted at the head of its chain when the network
-is made, so the newest network comes first; what belongs to a port is appended.
+is made, so the newest network comes first; what belongs to a port, and the DROP of a network without icc, is appended.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ def _order(port: PublishedPort) -> tuple[int, int, bool]:
 
 def _network(tables: Tables, network: Network) -> None:
     bridge = network.bridge
-    among = f"-i {bridge} -o {bridge} -j {'ACCEPT' if network.icc else 'DROP'}"
+    among = [f"-i {bridge} -o {bridge} -j ACCEPT"] if network.icc else []
+    if not network.icc:
+        tables.append("filter", "FORWARD", f"-i {bridge} -o {bridge} -j DROP")
     if network.internal:
-        tables.insert("filter", "FORWARD", among)
+        tables.insert("filter", "FORWARD", *among)
         tables.insert(
             "filter",
             _STAGE_1,
@@ -62,7 +64,7 @@ def _network(tables: Tables, network: Network) -> None:
         f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         f"-o {bridge} -j DOCKER",
         f"-i {bridge} ! -o {bridge} -j ACCEPT",
-        among,
+        *among,
     )
     tables.insert("filter", _STAGE_1, f"-i {bridge} ! -o {bridge} -j {_STAGE_2}")
     tables.insert("filter", _STAGE_2, f"-o {bridge} -j DROP")

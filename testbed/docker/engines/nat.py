@@ -24,7 +24,7 @@ def network(tables: Tables, host: DockerHost, network: Network, returns: bool) -
         tables.insert("nat", "POSTROUTING", f"-s {network.subnet} ! -o {bridge} -j MASQUERADE")
     if not host.userland_proxy:
         tables.insert("nat", "POSTROUTING", f"-o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE")
-    elif returns:
+    elif returns and network.masquerade:
         tables.insert("nat", "DOCKER", f"-i {bridge} -j RETURN")
 
 
