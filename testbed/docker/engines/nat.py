@@ -18,9 +18,9 @@ def start(tables: Tables, host: DockerHost) -> None:
 def network(tables: Tables, host: DockerHost, network: Network, returns: bool) -> None:
     """The way out under the host's address; `returns`: containers' calls of the host's ports are left to the proxy."""
     bridge = network.bridge
-    if network.internal or network.mode is GatewayMode.ROUTED:
+    if network.internal:
         return
-    if network.masquerade:
+    if network.masquerade and network.mode is not GatewayMode.ROUTED:
         tables.insert("nat", "POSTROUTING", f"-s {network.subnet} ! -o {bridge} -j MASQUERADE")
     if not host.userland_proxy:
         tables.insert("nat", "POSTROUTING", f"-o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE")
