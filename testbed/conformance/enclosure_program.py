@@ -70,7 +70,7 @@ def _inside(plan: dict[str, Any], group: Path) -> None:
 
 
 def _furnish() -> None:
-    """Mounts in which nothing of the machine can be changed but its network, which is the enclosure's own.
+    """Mounts through which an engine changes nothing of the machine: read-only files, sysctls of its own network only.
 
     Control groups are always of version 2, which every kernel has beside version 1, so that an engine works in one
     group that can be removed. Without securityfs under /sys no engine finds AppArmor, whose profiles are the machine's.
@@ -114,10 +114,12 @@ def _start(step: dict[str, Any], path: str) -> None:
     until = time.monotonic() + _DEADLINE
     ended = os.pidfd_open(process.pid)
     while not _listens(step["socket"]):
-        if select.select([ended], [], [], _LOOK_AGAIN)[0]:
-            raise RuntimeError(f"{step['name']} has ended: {log.read_text().strip().splitlines()[-1:]}")
-        if time.monotonic() > until:
-            raise RuntimeError(f"{step['name']} does not listen after {_DEADLINE:.0f} s.")
+        happened = select.select([ended, sys.stdin], [], [], _LOOK_AGAIN)[0]
+        if ended in happened:
+            last_words = (log.read_text().splitlines() or ["it said nothing"])[-1]
+            raise RuntimeError(f"{step['name']} has ended: {last_words}")
+        if happened or time.monotonic() > until:
+            raise RuntimeError(f"{step['name']} does not listen, and is not waited for any longer.")
     os.close(ended)
 
 

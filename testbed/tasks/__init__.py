@@ -5,10 +5,11 @@ from invoke.collection import Collection
 from testbed.tasks.beds import down, status, up
 from testbed.tasks.bench import bench
 from testbed.tasks.claims import claims
+from testbed.tasks.conformance import conformance
 from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
 from testbed.tasks.test import test
 
-namespace = Collection(doctor, up, status, down, handshake, test, claims, bench)
+namespace = Collection(doctor, up, status, down, handshake, test, claims, conformance, bench)
 
 __all__ = ["namespace"]

@@ -1,0 +1,109 @@
+"""A real engine on a host of its own: containerd and dockerd, and what they are asked to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from testbed.conformance import image, wishes
+from testbed.conformance.api import Api
+from testbed.conformance.enclosure import Step, enclosed
+from testbed.conformance.programs import EnginePrograms
+from testbed.conformance.surroundings import bare_host
+from testbed.docker.host import Container, DockerHost
+from testbed.kernel.namespace import Namespace
+
+_CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+_DOCKER_SOCKET = "/run/docker.sock"
+_CONFIGURED = "/run/containerd.toml"
+# Plugins that would use folders outside of what is given here, or that only Kubernetes needs.
+_CONTAINERD = f"""version = 2
+root = "/run/containerd-root"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+address = "{_CONTAINERD_SOCKET}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """How a container is connected: the index of its veth's end on the host, and its address with prefix length."""
+
+    peer: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class RealEngine:
+    """A running engine; `host` is the network namespace in which it works, `root` its files."""
+
+    host: Namespace
+    root: Path
+    api: Api
+
+    @property
+    def version(self) -> str:
+        """Its version without what a distribution adds: 20.10.24."""
+        version = str(self.api.get("/version")["Version"])
+        return re.split(r"[^\d.]", version)[0]
+
+    def run(self, wanted: DockerHost) -> None:
+        """Make networks and containers, in their order; EngineRefused when one cannot be."""
+        for network in wanted.networks:
+            if network.bridge != wishes.DEFAULT_BRIDGE:
+                self.api.post("/networks/create", wishes.network(network))
+        for container in wanted.containers:
+            self.api.post(f"/containers/create?name={container.name}", wishes.container(container))
+            self.api.post(f"/containers/{container.name}/start")
+
+    def attached(self, container: Container) -> Attached:
+        """How a container that runs is connected."""
+        sandbox = self.api.get(f"/containers/{container.name}/json")["NetworkSettings"]["SandboxKey"]
+        pinned = self.root / Path(sandbox).resolve().relative_to("/")
+        with closing(Namespace.open(container.name, pinned)) as inside:
+            return inside.netlink(_eth0)
+
+
+def _eth0(ip: IPRoute) -> Attached:
+    link: Any = next(iter(ip.get_links(ifname="eth0")))
+    address: Any = next(iter(ip.get_addr(index=link["index"], family=2)))
+    return Attached(link.get("link"), f"{address.get('address')}/{address['prefixlen']}")
+
+
+@contextmanager
+def running(programs: EnginePrograms, options: Sequence[str] = ()) -> Iterator[RealEngine]:
+    """An engine, started with these options of dockerd, with an image for its containers.
+
+    All of it is in namespaces of its own, and gone when the block is left or the process ends, in whatever way.
+    Raises EngineRefused when it does not start, with its own last words.
+    """
+    with (
+        bare_host() as host,
+        enclosed(host, _steps(programs, options), {_CONFIGURED: _CONTAINERD}, programs.path) as root,
+    ):
+        api = Api(root / _DOCKER_SOCKET.lstrip("/"), root / "run/dockerd.log")
+        api.send(f"/images/create?fromSrc=-&repo={image.NAME}&tag={image.TAG}", image.archive(programs.busybox))
+        yield RealEngine(host, root, api)
+
+
+def _steps(programs: EnginePrograms, options: Sequence[str]) -> tuple[Step, Step]:
+    containerd = Step("containerd", (programs.containerd, "--config", _CONFIGURED), _CONTAINERD_SOCKET)
+    own = {
+        "containerd": _CONTAINERD_SOCKET,
+        "data-root": "/run/docker-data",
+        "exec-root": "/run/docker",
+        "host": f"unix://{_DOCKER_SOCKET}",
+        "pidfile": "/run/docker.pid",
+        "userland-proxy-path": programs.proxy,
+        "storage-driver": "vfs",
+        "exec-opt": "native.cgroupdriver=cgroupfs",
+    }
+    words = (programs.dockerd, *(f"--{name}={value}" for name, value in own.items()), *options)
+    return containerd, Step("dockerd", words, _DOCKER_SOCKET)

@@ -1,0 +1,79 @@
+"""The hosts that are built on a real engine: the article's, and one for each thing that changes an engine's rules."""
+
+from __future__ import annotations
+
+from testbed.docker import article, hostfile
+from testbed.docker.host import DockerHost
+
+_OPTION = "com.docker.network.bridge."
+
+_NO_PROXY = "daemon: {userland-proxy: false}\n"
+
+
+def _network(option: str, value: str, *, internal: bool = False) -> str:
+    """A network with one option of its driver, beside docker0; a container on each publishes a port."""
+    return (
+        f"networks: {{back: {{internal: {str(internal).lower()}, driver_opts: {{{_OPTION}{option}: '{value}'}}}}}}\n"
+        "services: {web: {ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}"
+    )
+
+
+_LOOPBACK_AND_UDP = """services:
+  web: {ports: ['80:80']}
+  lo8081: {ports: ['127.0.0.1:8081:80']}
+  udp: {ports: ['5353:53/udp']}
+"""
+# Ports that an engine before 28 puts in an order of chance (5353:53 and 99:99 of one container) are not among these: to
+# portMapSorter.Less (docker/go-connections, nat/sort.go) each of the two comes before the other.
+_EVERY_KIND = """services:
+  web: {ports: ['80:80']}
+  many: {ports: ['127.0.0.1:8081:80', '192.168.66.100:8082:80', '5353:53/udp', '9000-9002:9000-9002']}
+  both: {ports: ['9900:9900', '9900:9900/udp']}
+"""
+_THREE_NETWORKS = """networks: {one: {}, two: {}, three: {}}
+services:
+  c1: {networks: [three], ports: ['81:80']}
+  c2: {networks: [one], ports: ['82:80']}
+  c3: {networks: [two], ports: ['83:80']}
+"""
+_OWN_GATEWAY = """networks: {back: {ipam: {config: [{subnet: 10.1.0.0/24, gateway: 10.1.0.254}]}}}
+services: {app: {networks: {back: {ipv4_address: 10.1.0.7}}, ports: ['8082:80']}}
+"""
+_INTERNAL = """networks: {inside: {internal: true}}
+services: {web: {ports: ['80:80']}, in1: {networks: [inside], ports: ['8083:80']}}
+"""
+
+# Each in the words of a host file (testbed/docker/hostfile.py).
+_DESCRIBED = {
+    "no container": "daemon: {}",
+    "two containers on docker0": "services: {web: {ports: ['80:80']}, other: {}}",
+    "docker0 elsewhere": "daemon: {bip: 10.9.8.1/24}\nservices: {web: {ports: ['80:80']}}",
+    "docker0 without icc": "daemon: {icc: false}\nservices: {web: {ports: ['80:80']}, other: {}}",
+    "docker0 without masquerade": "daemon: {ip-masq: false}\nservices: {web: {ports: ['80:80']}}",
+    "one address of the host": "services: {web: {ports: ['192.168.66.100:80:80']}}",
+    "loopback and UDP": _LOOPBACK_AND_UDP,
+    "loopback and UDP without proxy": _NO_PROXY + _LOOPBACK_AND_UDP,
+    "ports of every kind": _EVERY_KIND,
+    "internal network": _INTERNAL,
+    "internal network without proxy": _NO_PROXY + _INTERNAL,
+    "internal network without icc": _network("enable_icc", "false", internal=True),
+    "network without icc": _network("enable_icc", "false"),
+    "network without masquerade": _network("enable_ip_masquerade", "false"),
+    "the same without proxy": _NO_PROXY + _network("enable_ip_masquerade", "false"),
+    "network with its own gateway": _OWN_GATEWAY,
+    "three networks": _THREE_NETWORKS,
+    "three networks without proxy": _NO_PROXY + _THREE_NETWORKS,
+    "gateway mode nat-unprotected": _network("gateway_mode_ipv4", "nat-unprotected"),
+    "gateway mode routed": _network("gateway_mode_ipv4", "routed"),
+    "gateway mode routed without proxy": _NO_PROXY + _network("gateway_mode_ipv4", "routed"),
+}
+
+
+def known() -> dict[str, DockerHost]:
+    """Every known host by its name."""
+    return {
+        "the article's": article.HOST,
+        "the article's without proxy": article.HOST_WITHOUT_PROXY,
+        "the article's and a second network": article.HOST_WITH_TWO_NETWORKS,
+        **{name: hostfile.parse(text, f"the host {name}") for name, text in _DESCRIBED.items()},
+    }

@@ -1,0 +1,102 @@
+"""A host on a real engine, held against the model's: its rules, and the network of a bed that is built from it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from testbed.bed import Testbed
+from testbed.conformance import compare, wishes
+from testbed.conformance.capture import Capture, capture
+from testbed.conformance.engine import RealEngine, running
+from testbed.conformance.programs import EnginePrograms
+from testbed.docker import article
+from testbed.docker.engines import engine as engine_of
+from testbed.docker.host import DockerHost
+from testbed.errors import EngineRefused, TopologyError
+from testbed.rules import Ruleset
+
+RULES, ORDER = "rules", "order"
+ADDRESSES, ROUTES, PORTS, SYSCTLS = "addresses", "routes", "port flags", "sysctls"
+ASPECTS = (RULES, ORDER, ADDRESSES, ROUTES, PORTS, SYSCTLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Conformance:
+    """What came of one host: for each aspect the lines that differ, `-` expected and `+` found.
+
+    `rules` are the lines of the rule sets, with those out of order, in their order. `refused` is what the engine said
+    to a host that it would not have. `left_out` says why the model has no such host for this engine; nothing was
+    compared then. Times are in seconds: until the engine answered, and in all.
+    """
+
+    host: str
+    differences: dict[str, list[str]] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+    refused: str = ""
+    left_out: str = ""
+    started: float = 0.0
+    total: float = 0.0
+
+    @property
+    def conforms(self) -> bool:
+        return not self.refused and not any(self.differences.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, for programs."""
+        return {**asdict(self), "conforms": self.conforms}
+
+
+def version_of(programs: EnginePrograms) -> str:
+    """What the engine calls itself; raises EngineRefused when it does not start."""
+    with running(programs) as engine:
+        return engine.version
+
+
+def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str) -> Conformance:
+    """Build a host on a real engine of this version, build it as a bed, and compare the two."""
+    began = time.perf_counter()
+    try:
+        model = engine_of(version).rules(host)
+    except TopologyError as error:
+        return Conformance(name, left_out=error.what)
+    try:
+        with running(programs, wishes.daemon(host)) as engine:
+            started = time.perf_counter() - began
+            engine.run(host)
+            found = _captured(engine, host, programs.backend)
+    except EngineRefused as error:
+        return Conformance(name, refused=error.what, total=time.perf_counter() - began)
+    differences = _differences(_modelled(host, model, programs.backend), found)
+    rules = compare.compare(model, found.rules)
+    return Conformance(name, differences, rules, started=started, total=time.perf_counter() - began)
+
+
+def _captured(engine: RealEngine, host: DockerHost, backend: str) -> Capture:
+    attached = {container.name: engine.attached(container) for container in host.containers}
+    found = capture(engine.host, backend, {one.peer: name for name, one in attached.items()})
+    own = [f"{name}:eth0 {one.address}" for name, one in attached.items()]
+    return replace(found, addresses=(*found.addresses, *own))
+
+
+def _modelled(host: DockerHost, model: Ruleset, backend: str) -> Capture:
+    """What a bed has of it, and the containers' addresses, for which scripts speak there."""
+    topology = article.topology(host)
+    indexes = topology.node(topology.host).indexes
+    with Testbed(topology, model, backend) as bed:
+        found = capture(bed.host, backend, {indexes[container.veth]: container.name for container in host.containers})
+    own = [f"{c.name}:eth0 {c.address}/{c.network.subnet.prefixlen}" for c in host.containers]
+    return replace(found, rules=model, addresses=(*found.addresses, *own))
+
+
+def _differences(expected: Capture, found: Capture) -> dict[str, list[str]]:
+    lines = expected.rules.listing, found.rules.listing
+    return {
+        RULES: compare.of_one_side(*lines),
+        ORDER: compare.out_of_order(*lines),
+        ADDRESSES: compare.differing(expected.addresses, found.addresses),
+        ROUTES: compare.differing(expected.routes, found.routes),
+        PORTS: compare.differing(expected.ports, found.ports),
+        SYSCTLS: compare.differing(expected.sysctls, found.sysctls),
+    }

@@ -1,0 +1,68 @@
+"""A Docker host in an engine's own words: the daemon's options, what its API is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.conformance import image
+from testbed.docker.host import Container, DockerHost, GatewayMode, Network, PublishedPort
+
+DEFAULT_BRIDGE = "docker0"
+_DEFAULT_NETWORK = "bridge"  # what the engine calls the network of docker0
+_OPTION = "com.docker.network.bridge."
+
+
+def daemon(host: DockerHost) -> list[str]:
+    """The options of dockerd for a host: its proxy, and what docker0 is to be, which no request can change later."""
+    options = [] if host.userland_proxy else ["--userland-proxy=false"]
+    docker0 = next((network for network in host.networks if network.bridge == DEFAULT_BRIDGE), None)
+    if docker0 is None:
+        return [*options, "--bridge=none"]
+    options += [f"--bip={docker0.gateway}"]
+    options += [] if docker0.icc else ["--icc=false"]
+    options += [] if docker0.masquerade else ["--ip-masq=false"]
+    return options
+
+
+def network(wanted: Network) -> dict[str, Any]:
+    """The request for a network; it is called as its bridge is."""
+    options = {"name": wanted.bridge}
+    if not wanted.icc:
+        options["enable_icc"] = "false"
+    if not wanted.masquerade:
+        options["enable_ip_masquerade"] = "false"
+    if wanted.mode is not GatewayMode.NAT:
+        options["gateway_mode_ipv4"] = wanted.mode.value
+    return {
+        "Name": wanted.bridge,
+        "Driver": "bridge",
+        "Internal": wanted.internal,
+        "IPAM": {"Config": [{"Subnet": str(wanted.subnet), "Gateway": str(wanted.gateway.ip)}]},
+        "Options": {f"{_OPTION}{key}": value for key, value in options.items()},
+    }
+
+
+def container(wanted: Container) -> dict[str, Any]:
+    """The request for a container; on docker0 the engine chooses its address."""
+    own_network = wanted.network.bridge != DEFAULT_BRIDGE
+    name = wanted.network.bridge if own_network else _DEFAULT_NETWORK
+    endpoint = {"IPAMConfig": {"IPv4Address": str(wanted.address)}} if own_network else {}
+    return {
+        "Image": f"{image.NAME}:{image.TAG}",
+        "Cmd": list(image.COMMAND),
+        "ExposedPorts": {_inside(port): {} for port in wanted.published},
+        "HostConfig": {"NetworkMode": name, "PortBindings": _bindings(wanted.published)},
+        "NetworkingConfig": {"EndpointsConfig": {name: endpoint}},
+    }
+
+
+def _inside(port: PublishedPort) -> str:
+    return f"{port.container}/{port.protocol}"
+
+
+def _bindings(published: tuple[PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in published:
+        address = "" if port.everywhere else str(port.address)
+        bindings.setdefault(_inside(port), []).append({"HostIp": address, "HostPort": str(port.host)})
+    return bindings

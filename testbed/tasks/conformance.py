@@ -1,0 +1,63 @@
+"""invoke conformance: the model beside a real engine."""
+
+from __future__ import annotations
+
+import sys
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+from rich.progress import track
+
+from testbed.conformance.hosts import known
+from testbed.conformance.programs import find
+from testbed.conformance.run import examine, version_of
+from testbed.docker.engines import engine as engine_of
+from testbed.kernel.namespace import quarantine
+from testbed.kernel.requirements import require
+from testbed.kernel.xtables import backend as backend_of
+from testbed.report import conformance as tables
+from testbed.tasks.console import FINDING, as_json, console, in_words
+
+
+@task(
+    help={
+        "dockerd": "engine to compare with: the path of its dockerd (default: the one that is installed)",
+        "json": "print what was found for programs",
+    }
+)
+@in_words
+def conformance(_: Context, dockerd: str = "", json: bool = False) -> None:
+    """Build known hosts on a real engine, and compare what it sets up with what the model says, line by line.
+
+    The engine runs in namespaces of its own, of which nothing is left. Exit code 0 when all is equal, 1 when something
+    differs, 2 when it could not run.
+    """
+    programs = find(dockerd)
+    require(programs.backend)
+    with quarantine():
+        version = version_of(programs)
+        generation = engine_of(version).name
+        shown = track(
+            known().items(),
+            f"engine {version}",
+            console=console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        found = [examine(name, host, programs, version) for name, host in shown]
+    compared = [result for result in found if not result.left_out]
+    conforming = [result for result in compared if result.conforms]
+    if json:
+        about = {"engine": version, "dockerd": programs.dockerd, "generation": generation, "backend": programs.backend}
+        as_json({**about, "hosts": [result.as_dict() for result in found]})
+    else:
+        out = console()
+        spoken = backend_of(programs.backend).program
+        out.print(f"Engine {version} ({programs.dockerd}, {spoken}) and the model's generation {generation}")
+        out.print(tables.table(found))
+        for line in tables.remarks(found):
+            out.print(line, soft_wrap=True)
+        out.print(f"{len(conforming)} of {len(compared)} hosts are equal.")
+    if len(conforming) < len(compared):
+        raise Exit(code=FINDING)
