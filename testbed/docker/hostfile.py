@@ -7,6 +7,7 @@ network is on docker0, as after `docker run`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -18,6 +19,7 @@ from testbed.docker.ports import published_ports
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _DEFAULT = "bridge"  # what Docker calls the network of docker0
 _OPTION = "com.docker.network.bridge."
 _OPTIONS = tuple(f"{_OPTION}{key}" for key in ("name", "enable_icc", "enable_ip_masquerade", "gateway_mode_ipv4"))
@@ -105,6 +107,8 @@ def _free_subnet(host: DockerHost) -> IPv4Network:
 
 def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Network]) -> DockerHost:
     tree.only("ports", "networks", *_NO_PART)
+    if not _NAME.fullmatch(name):
+        raise tree.error(f"{name!r} is no name for a container.", "Use two or more letters, digits, dots, - and _.")
     if name in AROUND:
         raise tree.error(f"a service cannot be called {name}: every bed has a node of that name.", "Rename it.")
     network, address = _attachment(name, tree.child("networks"), host, names)

@@ -109,7 +109,7 @@ def service(*lines: str) -> str:
         (service('ports: ["80"]'), r"line 3: '80' is no published port"),
         (service("ports:", '  - "80:80"', '  - "80:81"'), r"line 5: port 80/tcp is published by web and by web"),
         (
-            service('ports: ["80:80"]') + "\n  b:\n    ports:\n    - 127.0.0.1:80:8",
+            service('ports: ["80:80"]') + "\n  b2:\n    ports:\n    - 127.0.0.1:80:8",
             r"line 6: port 80/tcp is published by web",
         ),
         (service('ports: ["1-3:1-2"]'), r"line 3: '1-3:1-2' publishes 2 ports on 3"),
@@ -125,6 +125,8 @@ def service(*lines: str) -> str:
             r"line 2: the address 172\.17\.0\.1 is there twice",
         ),
         (service("ports: 80"), r"line 3: a list is expected here"),
+        ("services:\n  a b: {}", r"line 2: 'a b' is no name for a container"),
+        ("services: {w: {}}", r"line 1: 'w' is no name for a container"),
         ("services: [web]", r"line 1: keys with values are expected here"),
         ("services: {web", r"line 1: this is no YAML"),
     ],

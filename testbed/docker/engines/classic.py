@@ -40,7 +40,11 @@ def rules(host: DockerHost) -> Ruleset:
 
 
 def _order(port: PublishedPort) -> tuple[int, int, bool]:
-    """Of one container's ports the highest of the host comes first (docker/go-connections, nat/sort.go)."""
+    """Of one container's ports the highest of the host comes first (docker/go-connections, nat/sort.go).
+
+    Where the host's and the container's numbers are at odds (82:80 and 99:99), the engine's own order is one of chance:
+    its comparison says of such pairs that each comes before the other.
+    """
     return -port.host, -port.container, port.protocol != "tcp"
 
 
