@@ -65,7 +65,11 @@ def test_the_name_of_a_bed_with_another_host_is_refused(machine: Machine) -> Non
 @pytest.mark.parametrize("task", ["up", "handshake"])
 def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, task: str) -> None:
     for text, said, remedy in (
-        ("services:\n  a1: {ports: ['80:80']}\n  b1: {ports: ['80:81']}\n", "line 3: port 80/tcp is published by a1", ""),
+        (
+            "services:\n  a1: {ports: ['80:80']}\n  b1: {ports: ['80:81']}\n",
+            "line 3: port 80/tcp is published by a1",
+            "",
+        ),
         ("services:\n  web:\n    prts: []\n", "line 3: the key prts is not known here", "Known are ports"),
         ("services: {web: {ports: ['10.0.0.1:80:80']}}\n", "the host has no address 10.0.0.1", "It has 192.168.66.100"),
         ("services: {client: {}}\n", "line 1: a service cannot be called client", "Rename"),
