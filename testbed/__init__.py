@@ -3,7 +3,7 @@
 from testbed.bed import Testbed
 from testbed.docker import Container, DockerHost, Network, PublishedPort
 from testbed.errors import TestbedError
-from testbed.rules import CounterReading, Counters, Ruleset
+from testbed.rules import CounterReading, Counters, NftRuleset, Ruleset
 from testbed.topology import Topology
 from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.tcp import LINUX, WINDOWS
@@ -17,6 +17,7 @@ __all__ = [
     "Crossing",
     "DockerHost",
     "Network",
+    "NftRuleset",
     "Packet",
     "PublishedPort",
     "Ruleset",

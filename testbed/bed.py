@@ -11,15 +11,15 @@ from typing import Any
 
 from testbed import companion
 from testbed.docker import DockerHost, article
-from testbed.errors import KernelRefused
+from testbed.errors import KernelRefused, RulesError
 from testbed.kernel import devices, syscalls
+from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
-from testbed.kernel.xtables import backend as backend_of
 from testbed.observe.counting import Counting
-from testbed.rules import Counters, save
+from testbed.rules import AnyRuleset, Counters
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -36,15 +36,16 @@ class Testbed:
     """Namespaces for every node of a topology, with a rule set loaded into the host's.
 
     A context manager: what it made is gone when it is closed, and when the process ends in whatever way. Raises
-    TestbedError's kin: RulesError for a rule set that iptables refuses, MissingRequirement without root, iptables or a
-    kernel feature.
+    TestbedError's kin: RulesError for a rule set that is refused, MissingRequirement without root, iptables or a kernel
+    feature.
 
-    `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters.
+    `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters. A rule set in
+    nftables' own syntax (NftRuleset) is loaded by nft whatever is said here.
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
 
-    def __init__(self, topology: Topology, ruleset: Ruleset, backend: str = "nft") -> None:
+    def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
@@ -55,12 +56,14 @@ class Testbed:
             raise
 
     @classmethod
-    def article(cls, ruleset: Ruleset | None = None, backend: str = "nft") -> Testbed:
+    def article(cls, ruleset: AnyRuleset | None = None, backend: str = "nft") -> Testbed:
         """The article's host, with its own rule set or another."""
         return cls(article.topology(), ruleset or article.ruleset(), backend)
 
     @classmethod
-    def attach(cls, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: Ruleset, backend: str) -> Testbed:
+    def attach(
+        cls, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: AnyRuleset, backend: str
+    ) -> Testbed:
         """A bed that stands already, in namespaces that were opened by name; closing it leaves it standing."""
         bed = cls.__new__(cls)
         bed._prepare(topology, namespaces, ruleset, backend)
@@ -68,9 +71,11 @@ class Testbed:
         bed._next_port = next(port for port in range(FIRST_PORT, 65536) if port not in used)
         return bed
 
-    def _prepare(self, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: Ruleset, backend: str) -> None:
+    def _prepare(
+        self, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: AnyRuleset, backend: str
+    ) -> None:
         self.topology = topology
-        self.backend = backend_of(backend)
+        self.backend = backend_for(ruleset, backend)
         self._namespaces = namespaces
         self._host = namespaces[topology.host]
         self._connections = ConnectionTable(self._host)
@@ -128,15 +133,18 @@ class Testbed:
 
     # rules and counters
 
-    def load(self, ruleset: Ruleset) -> None:
-        """Replace the rules of the host; RulesError when iptables refuses them."""
+    def load(self, ruleset: AnyRuleset) -> None:
+        """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""
+        if type(ruleset) is not type(self._loaded):
+            raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         self.backend.load(self._host, ruleset)
         self._loaded = ruleset
         self._counters = None
 
-    def ruleset(self) -> Ruleset:
-        """The host's rules as the kernel holds them now, in iptables' words."""
-        return self.backend.saved(self._host)
+    def ruleset(self) -> AnyRuleset:
+        """The host's rules as the kernel holds them now, in iptables' words (Ruleset) or nftables' (NftRuleset)."""
+        saved: AnyRuleset = self.backend.saved(self._host)
+        return saved
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
@@ -251,11 +259,11 @@ class Testbed:
 
         The same text loaded into the same kernel comes back the same, so the words are asked for once a process.
         """
-        key = self.backend.name, save.render(self._loaded), counts.identity
+        key = self.backend.name, self._loaded, counts.identity
         if key not in _WORDS:
             if len(_WORDS) >= _WORDS_KEPT:
                 _WORDS.clear()
-            _WORDS[key] = self.ruleset()
+            _WORDS[key] = self.backend.words(self._host, counts)
         return _WORDS[key]
 
 
@@ -266,16 +274,16 @@ def _received(opened: socket.socket) -> Iterator[bytes]:
             yield opened.recv(65536)
 
 
-_WORDS: dict[tuple[str, str, Hashable], Ruleset] = {}
+_WORDS: dict[tuple[str, AnyRuleset, Hashable], Ruleset] = {}
 _WORDS_KEPT = 256
 
 
-def _reading(ruleset: Ruleset, counts: Counts, loaded: Ruleset) -> CounterReading:
+def _reading(ruleset: Ruleset, counts: Counts, loaded: AnyRuleset) -> CounterReading:
     """Counters given their rules: both list the rules of a chain in the same order.
 
-    Tables come in the order in which they were loaded; each backend lists them in one of its own.
+    Tables come in the order in which they were loaded; each of iptables' ways lists them in one of its own.
     """
-    order = {table.name: number for number, table in enumerate(loaded.tables)}
+    order = {table.name: number for number, table in enumerate(loaded.tables if isinstance(loaded, Ruleset) else ())}
     lines: list[tuple[str, str, Counters]] = []
     for table in sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order))):
         for chain in table.chains:

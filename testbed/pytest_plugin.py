@@ -20,7 +20,7 @@ from testbed.kernel.requirements import iptables_version, require
 from testbed.kernel.xtables import BACKENDS
 from testbed.observe.counting import Counting
 from testbed.report.counters import comparison, summary
-from testbed.rules import Ruleset, save
+from testbed.rules import AnyRuleset, Ruleset, save
 from testbed.rules.reading import CounterReading
 from testbed.topology import Topology
 
@@ -110,7 +110,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
 
-        def make(host: DockerHost | Topology | None = None, rules: Ruleset | None = None) -> Testbed:
+        def make(host: DockerHost | Topology | None = None, rules: AnyRuleset | None = None) -> Testbed:
             topology = host if isinstance(host, Topology) else article.topology(host or article.HOST)
             if rules is None:
                 rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed.kernel.xtables import Backend
+from testbed.kernel.xtables import Iptables
 from testbed.rules import Ruleset, save
 from testbed.topology import Link, Node, Port, Topology
 
 _DRIVER = 'echo ready; for script; do read -r go; sh -e -c "$script"; echo done; done; read -r end'
 
 
-def program(topology: Topology, ruleset: Ruleset, backend: Backend) -> list[str]:
+def program(topology: Topology, ruleset: Ruleset, backend: Iptables) -> list[str]:
     """The program that builds, then removes: a shell of its own for each, a line of input each."""
     return ["sh", "-e", "-c", _DRIVER, "sh", build(topology, ruleset, backend), remove(topology)]
 
 
-def build(topology: Topology, ruleset: Ruleset, backend: Backend) -> str:
+def build(topology: Topology, ruleset: Ruleset, backend: Iptables) -> str:
     """The script that makes the topology, each namespace named as its node, and loads the rules into the host's."""
     nodes = topology.nodes
     commands = [

@@ -31,12 +31,15 @@ def open_socket() -> socket.socket:
     return opened
 
 
-def dump(opened: socket.socket, message: int, family: int) -> list[memoryview]:
-    """The attributes of every object of that kind; KernelRefused with the kernel's reason, Interrupted on a change."""
+def dump(opened: socket.socket, message: int, family: int) -> list[tuple[int, memoryview]]:
+    """(family, attributes) of every object of that kind and family; family 0 asks for those of all.
+
+    KernelRefused with the kernel's reason, Interrupted on a change.
+    """
     kind = _NFNL_SUBSYS_NFTABLES << 8 | message
     length = netlink.HEADER.size + _GENMSG.size
     opened.send(netlink.HEADER.pack(length, kind, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + _GENMSG.pack(family, 0, 0))
-    found: list[memoryview] = []
+    found: list[tuple[int, memoryview]] = []
     interrupted = False
     while True:
         for answer, flags, body in netlink.messages(opened.recv(_RECEIVE)):
@@ -48,4 +51,4 @@ def dump(opened: socket.socket, message: int, family: int) -> list[memoryview]:
                 if code:
                     raise KernelRefused(f"the kernel refused to list its rules: {os.strerror(code)}.")
                 return found
-            found.append(body[_GENMSG.size :])
+            found.append((body[0], body[_GENMSG.size :]))

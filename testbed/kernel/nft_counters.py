@@ -1,57 +1,123 @@
-"""Counters of iptables-nft rules, dumped over netlink (nf_tables_api.c: nf_tables_dump_rules, _dump_chains)."""
+"""Counters of the rules in nf_tables, dumped over netlink (nf_tables_api.c: nf_tables_dump_rules, _dump_chains).
+
+Two ways to look at them: as iptables-nft's tables, with a policy for each built-in chain, and as native nftables, where
+a rule counts only if it has a counter statement and no policy does.
+"""
 
 from __future__ import annotations
 
+import re
 import socket
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 
 from testbed.kernel import netlink, nfnetlink
 from testbed.kernel.counts import ChainCounts, Counts
-from testbed.rules.counters import Counters
+from testbed.rules.counters import ZERO, Counters
 
 TABLES = ("raw", "mangle", "nat", "filter", "security")  # iptables' own; other tables are somebody else's
-_IPV4 = 2
+_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # include/uapi/linux/netfilter.h
+_ALL, _IPV4 = 0, 2
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_COUNTERS = 1, 3, 4, 8
-_RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS = 1, 2, 3, 4
-_LIST_ELEM, _EXPR_NAME, _EXPR_DATA = 1, 1, 2
+_RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS, _RULE_USERDATA = 1, 2, 3, 4, 7
+_EXPR_DATA = 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
+_NAME_OF_COUNTER = slice(4, 12), b"counter\0"  # an expression begins with its name (nf_tables_fill_expr_info)
+_NAMELESS = re.compile(rb"__(set|map)\d")  # what nft calls the set of `tcp dport { 80, 443 }` (src/evaluate.c)
 
 
-def read(opened: socket.socket) -> Counts:
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A rule as dumped; `content` is all of it but the counter, `counters` None where it has no counter."""
+
+    family: int
+    table: str
+    chain: str
+    handle: int
+    content: bytes
+    counters: Counters | None
+
+    @property
+    def identity(self) -> Hashable:
+        return self.family, self.table, self.chain, self.handle, self.content
+
+
+def read_iptables(opened: socket.socket) -> Counts:
     """Every rule and policy of the IPv4 tables that iptables knows, at one moment of the rule set's life."""
+    return _undisturbed(lambda: _iptables(opened))
+
+
+def read_native(opened: socket.socket, here: Hashable) -> Counts:
+    """Every rule with a counter, of all families, at one moment; a table is called `FAMILY NAME`.
+
+    `here` stands for the rules of this namespace: it is part of their identity where a rule has a set without a name,
+    whose elements are no part of the rule.
+    """
+    return _undisturbed(lambda: _native(opened, here))
+
+
+def _undisturbed(read: Callable[[], Counts]) -> Counts:
     while True:
         try:
-            return _read(opened)
+            return read()
         except nfnetlink.Interrupted:
             continue
 
 
-def _read(opened: socket.socket) -> Counts:
+def _iptables(opened: socket.socket) -> Counts:
     policies: dict[tuple[str, str], Counters | None] = {}
-    for message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _IPV4):
+    for _, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _IPV4):
         chain = dict(netlink.attributes(message))
         key = netlink.text(chain[_CHAIN_TABLE]), netlink.text(chain[_CHAIN_NAME])
         if key[0] in TABLES:
             counters = chain.get(_CHAIN_COUNTERS, memoryview(b""))
             policies[key] = _counters(counters) if _CHAIN_HOOK in chain else None
-    rules: defaultdict[tuple[str, str], list[Counters]] = defaultdict(list)
-    handles: list[tuple[str, str, int]] = []
-    for message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETRULE, _IPV4):
+    rules = [rule for rule in _rules(opened, _IPV4) if rule.table in TABLES]
+    counted: defaultdict[tuple[str, str], list[Counters]] = defaultdict(list)
+    for rule in rules:
+        counted[rule.table, rule.chain].append(rule.counters or ZERO)
+    chains = {key: ChainCounts(policy, tuple(counted[key])) for key, policy in policies.items()}
+    return Counts((tuple(policies), tuple(rule.identity for rule in rules)), chains)
+
+
+def _native(opened: socket.socket, here: Hashable) -> Counts:
+    rules = list(_rules(opened, _ALL))
+    counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
+    for rule in rules:
+        if rule.counters is not None:
+            counted[f"{_FAMILIES[rule.family]} {rule.table}", rule.chain][rule.handle] = rule.counters
+    chains = {key: ChainCounts(None, tuple(found.values()), tuple(found)) for key, found in counted.items()}
+    nameless = any(_NAMELESS.search(rule.content) for rule in rules)
+    return Counts((here if nameless else None, tuple(rule.identity for rule in rules)), chains)
+
+
+def _rules(opened: socket.socket, family: int) -> Iterator[_Rule]:
+    """All rules; those of a chain in the order in which a packet meets them."""
+    for of_family, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETRULE, family):
         rule = dict(netlink.attributes(message))
-        key = netlink.text(rule[_RULE_TABLE]), netlink.text(rule[_RULE_CHAIN])
-        if key[0] in TABLES:
-            handles.append((*key, netlink.big_endian(rule[_RULE_HANDLE])))
-            rules[key].append(_rule_counters(rule[_RULE_EXPRESSIONS]))
-    chains = {key: ChainCounts(policy, tuple(rules[key])) for key, policy in policies.items()}
-    return Counts((tuple(policies), tuple(handles)), chains)
+        content, counters = _taken_apart(rule[_RULE_EXPRESSIONS])
+        yield _Rule(
+            of_family,
+            netlink.text(rule[_RULE_TABLE]),
+            netlink.text(rule[_RULE_CHAIN]),
+            netlink.big_endian(rule[_RULE_HANDLE]),
+            content + rule.get(_RULE_USERDATA, b""),
+            counters,
+        )
 
 
-def _rule_counters(expressions: memoryview) -> Counters:
-    for kind, element in netlink.attributes(expressions):
-        expression = dict(netlink.attributes(element))
-        if kind == _LIST_ELEM and netlink.text(expression[_EXPR_NAME]) == "counter":
-            return _counters(expression[_EXPR_DATA])
-    return Counters()
+def _taken_apart(expressions: memoryview) -> tuple[bytes, Counters | None]:
+    """A rule's first counter, and everything else in it."""
+    place, name = _NAME_OF_COUNTER
+    counters: Counters | None = None
+    content: list[memoryview] = []
+    for _, expression in netlink.attributes(expressions):
+        if expression[place] != name:
+            content.append(expression)
+        elif counters is None:
+            counters = _counters(dict(netlink.attributes(expression))[_EXPR_DATA])
+    return b"".join(content), counters
 
 
 def _counters(nested: memoryview) -> Counters:

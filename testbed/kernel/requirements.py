@@ -11,7 +11,9 @@ from pathlib import Path
 
 from testbed.errors import MissingRequirement
 from testbed.kernel import programs
+from testbed.kernel.backends import ALL
 from testbed.kernel.namespace import AS_ROOT, DOCTOR
+from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.xtables import BACKENDS
 
 # Package managers, and how each installs a package without asking.
@@ -44,7 +46,7 @@ class Requirement:
 
 
 def requirements(backend: str | None = None) -> list[Requirement]:
-    """Everything a bed needs, met or not; of one backend, or of all."""
+    """Everything a bed needs, met or not; of one backend, or of iptables' two."""
     chosen = [backend] if backend else list(BACKENDS)
     found = [
         Requirement(
@@ -72,8 +74,7 @@ def requirements(backend: str | None = None) -> list[Requirement]:
             (("modprobe", "nf_conntrack"),),
         ),
     ]
-    loaders = [_program(f"{BACKENDS[name].program}-restore", f"it loads rules ({name})", "iptables") for name in chosen]
-    return [*found, *loaders]
+    return [*found, *(_loader(name) for name in chosen)]
 
 
 def conveniences() -> list[Requirement]:
@@ -100,7 +101,7 @@ def require(backend: str) -> None:
 @lru_cache
 def iptables_version(backend: str) -> str:
     """What the backend's program says of itself, or nothing where it is not installed."""
-    program = programs.find(BACKENDS[backend].program)
+    program = programs.find(ALL[backend].program)
     if program is None:
         return ""
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
@@ -111,6 +112,13 @@ def _may(*capabilities: int) -> bool:
     status = Path("/proc/self/status").read_text()
     effective = int(status.partition("CapEff:")[2].split()[0], 16)
     return all(effective >> capability & 1 for capability in capabilities)
+
+
+def _loader(backend: str) -> Requirement:
+    why = f"it loads rules ({backend})"
+    if backend == NFTABLES.name:
+        return _program(NFTABLES.program, why, "nftables")
+    return _program(f"{BACKENDS[backend].program}-restore", why, "iptables")
 
 
 def _program(name: str, why: str, package: str, needed: bool = True) -> Requirement:

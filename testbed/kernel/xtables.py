@@ -1,6 +1,6 @@
 """Rule sets put into a namespace and read back, by the programs of iptables: there is no other way in.
 
-Two backends, one for each of iptables' two ways of speaking to the kernel; the names are those of iptables' version
+Two backends, one for each of iptables' two ways of speaking to the kernel; their names are those of iptables' version
 line: nft (nf_tables) and legacy.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 from testbed.errors import RulesError, TestbedError
 from testbed.kernel import legacy_counters, nfnetlink, nft_counters
 from testbed.kernel.counts import Counts
+from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
@@ -26,7 +27,7 @@ _CHATTER = re.compile(r"Try `.*' for more information|^#|^\s*$|^Error occurred a
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class Iptables:
     """One of iptables' two ways; `program` is the prefix of its commands' names."""
 
     name: str
@@ -40,30 +41,24 @@ class Backend:
 
     @contextmanager
     def loading(self, namespace: Namespace, ruleset: Ruleset) -> Iterator[None]:
-        """Load while the block runs; the rules are there when it is left. Raises what `load` raises.
-
-        iptables-nft-restore spends most of its time asleep, waiting for the kernel to free what it replaced.
-        """
+        """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
         if not ruleset.tables:
             raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
         if ruleset.sets:
             _load_sets(namespace, ruleset)
         with self._lock() as extra:
             restoring = namespace.start([f"{self.program}-restore"], save.render(ruleset), **extra)
-        try:
+        with at_work(restoring, lambda said: self._complaint(ruleset, said)):
             yield
-        except BaseException:
-            restoring.kill()
-            raise
-        finally:
-            _, complaints = restoring.communicate()
-        if restoring.returncode:
-            raise self._complaint(ruleset, complaints)
 
     def saved(self, namespace: Namespace) -> Ruleset:
         """The namespace's rules in the kernel's own words."""
         with self._lock() as extra:
             return save.parse(namespace.command([f"{self.program}-save"], **extra).stdout, f"{self.program}-save")
+
+    def words(self, namespace: Namespace, _: Counts) -> Ruleset:
+        """What the rules of a reading are called; both list the rules of a chain in the same order."""
+        return self.saved(namespace)
 
     @contextmanager
     def _lock(self) -> Iterator[dict[str, Any]]:
@@ -100,7 +95,7 @@ def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:
 
 def _nft() -> Callable[[], Counts]:
     netlink = nfnetlink.open_socket()
-    return lambda: nft_counters.read(netlink)
+    return lambda: nft_counters.read_iptables(netlink)
 
 
 def _legacy() -> Callable[[], Counts]:
@@ -110,12 +105,12 @@ def _legacy() -> Callable[[], Counts]:
 
 
 BACKENDS = {
-    "nft": Backend("nft", "iptables-nft", _nft),
-    "legacy": Backend("legacy", "iptables-legacy", _legacy),
+    "nft": Iptables("nft", "iptables-nft", _nft),
+    "legacy": Iptables("legacy", "iptables-legacy", _legacy),
 }
 
 
-def backend(name: str) -> Backend:
+def backend(name: str) -> Iptables:
     """The backend of that name; TestbedError names those there are."""
     if name not in BACKENDS:
         raise TestbedError(f"there is no backend {name}.", f"There are {', '.join(BACKENDS)}.")

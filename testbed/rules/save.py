@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from testbed.errors import RulesError
+from testbed.rules import files
 from testbed.rules.counters import Counters
 from testbed.rules.ruleset import Chain, Comment, Rule, Ruleset, Table
 
@@ -17,12 +18,7 @@ _COMMANDS = re.compile(r"-(?:I|N|P|D|F|X|R|Z|E)\b|--(?:insert|new-chain|policy|d
 
 def read(path: Path | str) -> Ruleset:
     """The rule set in a file; RulesError when it cannot be read or a line is not understood."""
-    try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise RulesError(f"{path} cannot be read: {reason}.", "Give a file that iptables-save wrote.") from error
-    return parse(text, source=str(path))
+    return parse(files.text_of(path, "Give a file that iptables-save wrote."), source=str(path))
 
 
 def parse(text: str, source: str = "the rule set") -> Ruleset:

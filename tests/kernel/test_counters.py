@@ -57,6 +57,15 @@ def test_a_rule_added_by_hand_is_read_too(article_bed: Testbed) -> None:
     assert rule not in [line.text for line, _ in article_bed.counters()]
 
 
+def test_rules_added_by_hand_to_two_beds_are_not_mixed_up(make_bed: MakeBed) -> None:
+    """Both rules have the same place, and in nf_tables the same handle; only what they say is different."""
+    for port in ("80", "81"):
+        bed = make_bed()
+        added = ["-p", "tcp", "-m", "tcp", "--dport", port, "-j", "RETURN"]
+        assert bed.host.command([bed.backend.program, "-I", "DOCKER-USER", *added]).returncode == 0
+        assert f"-A DOCKER-USER {' '.join(added)}" in [line.text for line, _ in bed.counters()]
+
+
 def test_two_rules_of_the_same_text_are_told_apart(make_bed: MakeBed) -> None:
     text = "*filter\n:FORWARD ACCEPT\n-A FORWARD -p tcp\n-A FORWARD -p tcp -j DROP\n-A FORWARD -p tcp\nCOMMIT\n"
     bed = make_bed(rules=save.parse(text))
