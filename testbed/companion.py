@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import IO
 
 from testbed.docker.host import DockerHost
@@ -20,24 +21,30 @@ from testbed.kernel.namespace import Namespace
 _STAY = "stay\n"
 
 
+def start_own(
+    namespace: Namespace, program: Traversable, arguments: Sequence[str], fds: Sequence[int] = ()
+) -> subprocess.Popen[str]:
+    """Start a Python program of ours in a namespace, in a session of its own; its input and output are ours."""
+    start = partial(
+        subprocess.Popen[str],
+        [sys.executable, "-I", str(program), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd="/",
+        start_new_session=True,
+        pass_fds=fds,
+    )
+    return namespace.run(start)
+
+
 class Companion:
     """One such program, running."""
 
     def __init__(self, namespace: Namespace, program: str, arguments: Sequence[str], fds: Sequence[int] = ()) -> None:
-        path = str(files("testbed.traffic").joinpath(program))
-        start = partial(
-            subprocess.Popen[str],
-            [sys.executable, "-I", path, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd="/",
-            start_new_session=True,
-            pass_fds=fds,
-        )
         self._name = program
-        self._process = namespace.run(start)
+        self._process = start_own(namespace, files("testbed.traffic").joinpath(program), arguments, fds)
 
     @property
     def pid(self) -> int:

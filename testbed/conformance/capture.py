@@ -16,7 +16,7 @@ from pyroute2 import IPRoute
 
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.xtables import backend as backend_of
-from testbed.rules import Ruleset, save
+from testbed.rules import Ruleset
 
 # Those of a device that decide on packets, as conformance looks at them; Documentation/networking/ip-sysctl.rst.
 _CONF = (
@@ -41,10 +41,9 @@ _PROTOCOLS = {2: "kernel", 3: "boot"}
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What was found at one moment; IPv4 but for `rules6`, the rules of ip6tables."""
+    """What was found of IPv4 at one moment."""
 
     rules: Ruleset
-    rules6: Ruleset
     addresses: tuple[str, ...]
     routes: tuple[str, ...]
     ports: tuple[str, ...]
@@ -54,10 +53,8 @@ class Capture:
 def capture(host: Namespace, backend: str, veths: Mapping[int, str]) -> Capture:
     """The state of a host whose iptables speaks by this backend; `veths` names veth devices by their index."""
     names = host.netlink(lambda ip: _names(ip, veths))
-    saved6 = host.command([f"ip6tables-{backend}-save"])
     return Capture(
         backend_of(backend).saved(host),
-        save.parse(saved6.stdout, "ip6tables-save"),
         host.netlink(lambda ip: _addresses(ip, names)),
         host.netlink(lambda ip: _routes(ip, names)),
         host.netlink(lambda ip: _ports(ip, names)),

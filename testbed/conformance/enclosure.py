@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
+from testbed.companion import start_own
 from testbed.errors import EngineRefused
 from testbed.kernel.namespace import Namespace
 
@@ -39,18 +37,7 @@ def enclosed(namespace: Namespace, steps: Sequence[Step], given: Mapping[str, st
     `given` are files to write first, `search` is the programs' PATH. Raises EngineRefused when one does not come up.
     """
     plan = json.dumps({"steps": [asdict(step) for step in steps], "files": dict(given), "path": search})
-    program = str(files("testbed.conformance").joinpath("enclosure_program.py"))
-    start = partial(
-        subprocess.Popen[str],
-        [sys.executable, "-I", program, plan],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd="/",
-        start_new_session=True,
-    )
-    process = namespace.run(start)
+    process = start_own(namespace, files("testbed.conformance").joinpath("enclosure_program.py"), [plan])
     try:
         assert process.stdout is not None
         said = process.stdout.readline()
