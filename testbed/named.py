@@ -37,12 +37,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 class Record:
     """What is ours of a bed: its namespaces by device and inode, its programs by process id and start time.
 
-    `host` is the text of the file that describes its Docker host, empty for the article's.
+    `host` is the text of the file that describes its Docker host, None for the article's.
     """
 
     name: str
     backend: str
-    host: str
+    host: str | None
     rules: str
     source: str
     namespaces: dict[str, tuple[int, int]]
@@ -61,7 +61,7 @@ class Record:
     @property
     def docker_host(self) -> DockerHost:
         """The Docker host that it has."""
-        return hostfile.parse(self.host) if self.host else article.HOST
+        return hostfile.parse(self.host) if self.host is not None else article.HOST
 
     @property
     def topology(self) -> Topology:
@@ -69,7 +69,7 @@ class Record:
         return article.topology_with_kernels(self.docker_host)
 
 
-def up(name: str, ruleset: Ruleset, backend: str, host: str = "") -> tuple[Record, bool]:
+def up(name: str, ruleset: Ruleset, backend: str, host: str | None = None) -> tuple[Record, bool]:
     """Make a bed of that name stand; the record of it, and whether it was made now or stood already.
 
     `host` is the text that describes its Docker host, where it is not the article's.

@@ -18,6 +18,7 @@ from testbed.docker.network import AROUND
 from testbed.docker.ports import published_ports
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
+from testbed.rules.files import text_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _DEFAULT = "bridge"  # what Docker calls the network of docker0
@@ -32,12 +33,12 @@ _NO_PART = (
 
 def read(path: Path | str) -> DockerHost:
     """The host that a file describes; TopologyError, with the line, for what is not known or cannot be."""
-    try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise TopologyError(f"{path} cannot be read: {reason}.", "Give a file that describes a host.") from error
-    return parse(text, str(path))
+    return parse(text_of_host(path), str(path))
+
+
+def text_of_host(path: Path | str) -> str:
+    """What such a file says; TopologyError when it cannot be read."""
+    return text_of(path, "Give a file that describes a host.", TopologyError)
 
 
 def parse(text: str, source: str = "the host file") -> DockerHost:

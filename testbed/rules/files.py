@@ -1,16 +1,16 @@
-"""Files with rules in them, whatever their syntax."""
+"""Files with rules or hosts in them, whatever their syntax."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from testbed.errors import RulesError
+from testbed.errors import RulesError, TestbedError
 
 
-def text_of(path: Path | str, remedy: str) -> str:
-    """What a file says; RulesError with that remedy when it cannot be read or is not text."""
+def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesError) -> str:
+    """What a file says; an error of that kind, with that remedy, when it cannot be read or is not text."""
     try:
         return Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise RulesError(f"{path} cannot be read: {reason}.", remedy) from error
+        raise refusal(f"{path} cannot be read: {reason}.", remedy) from error

@@ -17,10 +17,10 @@ _NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A Docker host, the text it was read from (empty: the article's), and its rules."""
+    """A Docker host, the text it was read from (None: the article's), and its rules."""
 
     host: DockerHost
-    text: str
+    text: str | None
     rules: Ruleset
 
 
@@ -30,8 +30,8 @@ def choose(host: str, engine: str, rules: str) -> Chosen:
     Raises TopologyError for a host that cannot be, RulesError for rules that cannot be read, TestbedError for an engine
     that is not known.
     """
-    docker_host = hostfile.read(host) if host else article.HOST
-    text = Path(host).read_text() if host else ""
+    text = hostfile.text_of_host(host) if host else None
+    docker_host = hostfile.parse(text, host) if text is not None else article.HOST
     return Chosen(docker_host, text, _rules(docker_host, host, engine, rules))
 
 

@@ -85,3 +85,11 @@ def test_a_host_that_publishes_nothing_has_no_handshake(machine: Machine, tmp_pa
     (tmp_path / "docker.yaml").write_text("services: {web: {}}\n")
     finished = machine.invoke("handshake", "--host", str(tmp_path / "docker.yaml"))
     assert_refused(finished, "this host publishes no TCP port to the LAN", "ports")
+
+
+def test_an_empty_file_is_a_host_without_containers_and_not_the_articles(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "docker.yaml").write_text("")
+    assert machine.invoke("up", "--host", str(tmp_path / "docker.yaml")).returncode == 0
+    assert "testbed-web" not in machine.names
+    assert machine.invoke("down").returncode == 0
+    assert_nothing_is_left(machine)
