@@ -9,78 +9,135 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.kernel import syscalls
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.rules.counters import Counters
+from testbed.rules.ruleset import IPV6
 
-_IPT_SO_GET_INFO, _IPT_SO_GET_ENTRIES = 64, 65
+_SO_GET_INFO, _SO_GET_ENTRIES = 64, 65
 _INFO = struct.Struct("=32sI5I5III")
 _GET_ENTRIES = struct.Struct("=32sI4x")
 _OFFSETS = struct.Struct("=HH")  # of an entry: where its target begins, where the next entry begins
-_OFFSETS_AT = 88
 _COUNTERS = struct.Struct("=QQ")
-_COUNTERS_AT = 96
 _TARGET_NAME_AT, _TARGET_NAME_LENGTH = 2, 29
 _ERROR_NAME_AT = 32
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
-def open_socket() -> socket.socket:
-    """A socket to read the tables of the calling thread's namespace with."""
-    return socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+@dataclass(frozen=True, slots=True)
+class Family:
+    """IPv4's or IPv6's tables: how they are asked for, and where in an entry offsets and counters stand."""
+
+    prefix: str
+    domain: int
+    level: int
+    listed: str
+    offsets_at: int
+    counters_at: int
 
 
-def tables() -> list[str]:
-    """The tables that exist in the calling thread's namespace."""
-    return sorted(Path("/proc/thread-self/net/ip_tables_names").read_text().split())
+# struct ipt_entry, and struct ip6t_entry of include/uapi/linux/netfilter_ipv6/ip6_tables.h
+_FAMILIES = (
+    Family("", socket.AF_INET, socket.SOL_IP, "ip_tables_names", 88, 96),
+    Family(IPV6, socket.AF_INET6, socket.IPPROTO_IPV6, "ip6_tables_names", 140, 152),
+)
 
 
-def read(opened: socket.socket, names: list[str]) -> Counts:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A family's tables in one namespace, and a socket to read them with."""
+
+    family: Family
+    socket: socket.socket
+    names: tuple[str, ...]
+
+
+def open_families() -> list[Opened]:
+    """What there is to read in the calling thread's namespace."""
+    return [Opened(family, _socket(family), names) for family in _FAMILIES if (names := _names(family))]
+
+
+def read(families: list[Opened]) -> Counts:
     """Every rule and policy of those tables."""
     chains: dict[tuple[str, str], ChainCounts] = {}
-    identity: list[bytes] = []
-    for name in names:
-        blob, starts = _entries(opened, name)
-        for chain, counts in _chains(blob, starts):
-            chains[name, chain] = counts
-        identity.append(_without_counters(blob))
-    return Counts((tuple(names), tuple(identity)), chains)
+    identity: list[tuple[str, bytes]] = []
+    for opened in families:
+        for name in opened.names:
+            blob, starts = _entries(opened, name)
+            table = _Table(opened.family, blob, starts)
+            label = opened.family.prefix + name
+            chains.update({(label, chain): counts for chain, counts in table.chains()})
+            identity.append((label, table.without_counters()))
+    return Counts(tuple(identity), chains)
 
 
-def _entries(opened: socket.socket, table: str) -> tuple[bytearray, dict[int, str]]:
+def _socket(family: Family) -> socket.socket:
+    return socket.socket(family.domain, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+
+
+def _names(family: Family) -> tuple[str, ...]:
+    """The tables that exist in the calling thread's namespace; none of a family that the kernel has not."""
+    listed = Path("/proc/thread-self/net", family.listed)
+    return tuple(sorted(listed.read_text().split())) if listed.exists() else ()
+
+
+def _entries(opened: Opened, table: str) -> tuple[bytearray, dict[int, str]]:
     """A table as the kernel holds it, and where in it the built-in chains begin."""
+    descriptor, level = opened.socket.fileno(), opened.family.level
     request = bytearray(_INFO.pack(table.encode(), *[0] * 13))
-    syscalls.getsockopt(opened.fileno(), socket.SOL_IP, _IPT_SO_GET_INFO, request)
+    syscalls.getsockopt(descriptor, level, _SO_GET_INFO, request)
     _, valid, *numbers = _INFO.unpack(request)
     size = numbers[11]
     starts = {numbers[hook]: name for hook, name in enumerate(_HOOKS) if valid & 1 << hook}
     request = bytearray(_GET_ENTRIES.pack(table.encode(), size)) + bytearray(size)
-    syscalls.getsockopt(opened.fileno(), socket.SOL_IP, _IPT_SO_GET_ENTRIES, request)
+    syscalls.getsockopt(descriptor, level, _SO_GET_ENTRIES, request)
     return request[_GET_ENTRIES.size :], starts
 
 
-def _offsets(blob: bytearray) -> Iterator[int]:
-    offset = 0
-    while offset < len(blob):
-        yield offset
-        offset += _OFFSETS.unpack_from(blob, offset + _OFFSETS_AT)[1]
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table as the kernel gave it; `starts` says where in it the built-in chains begin."""
 
+    family: Family
+    blob: bytearray
+    starts: dict[int, str]
 
-def _chains(blob: bytearray, starts: dict[int, str]) -> Iterator[tuple[str, ChainCounts]]:
-    """Each chain: its rules, then one entry that is the policy or the return at the end of a user-defined chain."""
-    name, built_in = "", False
-    counted: list[Counters] = []
-    for offset in _offsets(blob):
-        header = _user_chain(blob, offset)
-        if header is not None or offset in starts:
-            if name:
-                yield name, _chain(counted, built_in)
-            name, built_in = (header, False) if header is not None else (starts[offset], True)
-            counted = []
-        if header is None:
-            counted.append(Counters(*_COUNTERS.unpack_from(blob, offset + _COUNTERS_AT)))
+    def chains(self) -> Iterator[tuple[str, ChainCounts]]:
+        """Each chain: its rules, then one entry that is the policy or the return at the end of a user-defined chain."""
+        name, built_in = "", False
+        counted: list[Counters] = []
+        for offset in self._offsets():
+            header = self._user_chain(offset)
+            if header is not None or offset in self.starts:
+                if name:
+                    yield name, _chain(counted, built_in)
+                name, built_in = (header, False) if header is not None else (self.starts[offset], True)
+                counted = []
+            if header is None:
+                counted.append(Counters(*_COUNTERS.unpack_from(self.blob, offset + self.family.counters_at)))
+
+    def without_counters(self) -> bytes:
+        shape = bytearray(self.blob)
+        for offset in self._offsets():
+            at = offset + self.family.counters_at
+            shape[at : at + _COUNTERS.size] = bytes(_COUNTERS.size)
+        return bytes(shape)
+
+    def _offsets(self) -> Iterator[int]:
+        offset = 0
+        while offset < len(self.blob):
+            yield offset
+            offset += _OFFSETS.unpack_from(self.blob, offset + self.family.offsets_at)[1]
+
+    def _user_chain(self, offset: int) -> str | None:
+        """The chain's name where an entry with the target ERROR heads a user-defined chain (or ends the table)."""
+        target = offset + _OFFSETS.unpack_from(self.blob, offset + self.family.offsets_at)[0]
+        if _string(self.blob, target + _TARGET_NAME_AT, _TARGET_NAME_LENGTH) != "ERROR":
+            return None
+        return _string(self.blob, target + _ERROR_NAME_AT, _TARGET_NAME_LENGTH + 1)
 
 
 def _chain(counted: list[Counters], built_in: bool) -> ChainCounts:
@@ -88,20 +145,5 @@ def _chain(counted: list[Counters], built_in: bool) -> ChainCounts:
     return ChainCounts(last if built_in else None, tuple(rules))
 
 
-def _user_chain(blob: bytearray, offset: int) -> str | None:
-    """The chain's name where an entry with the target ERROR heads a user-defined chain (or ends the table)."""
-    target = offset + _OFFSETS.unpack_from(blob, offset + _OFFSETS_AT)[0]
-    if _string(blob, target + _TARGET_NAME_AT, _TARGET_NAME_LENGTH) != "ERROR":
-        return None
-    return _string(blob, target + _ERROR_NAME_AT, _TARGET_NAME_LENGTH + 1)
-
-
 def _string(blob: bytearray, at: int, length: int) -> str:
     return bytes(blob[at : at + length]).split(b"\0")[0].decode(errors="replace")
-
-
-def _without_counters(blob: bytearray) -> bytes:
-    shape = bytearray(blob)
-    for offset in _offsets(blob):
-        shape[offset + _COUNTERS_AT : offset + _COUNTERS_AT + _COUNTERS.size] = bytes(_COUNTERS.size)
-    return bytes(shape)

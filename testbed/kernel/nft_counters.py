@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from testbed.kernel import netlink, nfnetlink
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.rules.counters import ZERO, Counters
+from testbed.rules.ruleset import IPV6
 
 TABLES = ("raw", "mangle", "nat", "filter", "security")  # iptables' own; other tables are somebody else's
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # include/uapi/linux/netfilter.h
-_ALL, _IPV4 = 0, 2
+_ALL = 0
+_IPTABLES = {2: "", 10: IPV6}  # the families of iptables and ip6tables, and how their tables are called
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_COUNTERS = 1, 3, 4, 8
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS, _RULE_USERDATA = 1, 2, 3, 4, 7
 _EXPR_DATA = 2
@@ -44,7 +46,7 @@ class _Rule:
 
 
 def read_iptables(opened: socket.socket) -> Counts:
-    """Every rule and policy of the IPv4 tables that iptables knows, at one moment of the rule set's life."""
+    """Every rule and policy of the tables that iptables and ip6tables know, at one moment of the rule set's life."""
     return _undisturbed(lambda: _iptables(opened))
 
 
@@ -67,16 +69,17 @@ def _undisturbed(read: Callable[[], Counts]) -> Counts:
 
 def _iptables(opened: socket.socket) -> Counts:
     policies: dict[tuple[str, str], Counters | None] = {}
-    for _, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _IPV4):
+    for family, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _ALL):
         chain = dict(netlink.attributes(message))
-        key = netlink.text(chain[_CHAIN_TABLE]), netlink.text(chain[_CHAIN_NAME])
-        if key[0] in TABLES:
+        table = netlink.text(chain[_CHAIN_TABLE])
+        if family in _IPTABLES and table in TABLES:
             counters = chain.get(_CHAIN_COUNTERS, memoryview(b""))
+            key = _IPTABLES[family] + table, netlink.text(chain[_CHAIN_NAME])
             policies[key] = _counters(counters) if _CHAIN_HOOK in chain else None
-    rules = [rule for rule in _rules(opened, _IPV4) if rule.table in TABLES]
+    rules = [rule for rule in _rules(opened, _ALL) if rule.family in _IPTABLES and rule.table in TABLES]
     counted: defaultdict[tuple[str, str], list[Counters]] = defaultdict(list)
     for rule in rules:
-        counted[rule.table, rule.chain].append(rule.counters or ZERO)
+        counted[_IPTABLES[rule.family] + rule.table, rule.chain].append(rule.counters or ZERO)
     chains = {key: ChainCounts(policy, tuple(counted[key])) for key, policy in policies.items()}
     return Counts((tuple(policies), tuple(rule.identity for rule in rules)), chains)
 

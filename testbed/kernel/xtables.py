@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ from testbed.kernel.counts import Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import save
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.ruleset import IPV6, Ruleset
 
 _AT_LINE = re.compile(r"line:? (\d+)")
 _CHATTER = re.compile(r"Try `.*' for more information|^#|^\s*$|^Error occurred at line")
@@ -46,19 +45,34 @@ class Iptables:
             raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
         if ruleset.sets:
             _load_sets(namespace, ruleset)
+        with ExitStack() as at_once:
+            for ipv6 in sorted({table.of_ipv6 for table in ruleset.tables}):
+                at_once.enter_context(self._restoring(namespace, ruleset, ipv6))
+            yield
+
+    @contextmanager
+    def _restoring(self, namespace: Namespace, ruleset: Ruleset, ipv6: bool) -> Iterator[None]:
+        program = self._program("restore", ipv6)
         with self._lock() as extra:
-            restoring = namespace.start([f"{self.program}-restore"], save.render(ruleset), **extra)
-        with at_work(restoring, lambda said: self._complaint(ruleset, said)):
+            restoring = namespace.start([program], save.render_family(ruleset, ipv6), **extra)
+        with at_work(restoring, lambda said: _complaint(ruleset, program, said)):
             yield
 
     def saved(self, namespace: Namespace) -> Ruleset:
-        """The namespace's rules in the kernel's own words."""
-        with self._lock() as extra:
-            return save.parse(namespace.command([f"{self.program}-save"], **extra).stdout, f"{self.program}-save")
+        """The namespace's rules in the kernel's own words, IPv4's before IPv6's."""
+        return self._saved(namespace, (False, True))
 
-    def words(self, namespace: Namespace, _: Counts) -> Ruleset:
+    def words(self, namespace: Namespace, counts: Counts) -> Ruleset:
         """What the rules of a reading are called; both list the rules of a chain in the same order."""
-        return self.saved(namespace)
+        return self._saved(namespace, sorted({table.startswith(IPV6) for table, _ in counts.chains}))
+
+    def _saved(self, namespace: Namespace, families: Iterable[bool]) -> Ruleset:
+        with self._lock() as extra:
+            texts = [namespace.command([self._program("save", ipv6)], **extra).stdout for ipv6 in families]
+        return save.parse("".join(texts), self._program("save", ipv6=False))
+
+    def _program(self, verb: str, ipv6: bool) -> str:
+        return f"{self.program.replace('ip', 'ip6', 1) if ipv6 else self.program}-{verb}"
 
     @contextmanager
     def _lock(self) -> Iterator[dict[str, Any]]:
@@ -73,17 +87,18 @@ class Iptables:
         finally:
             os.close(lock)
 
-    def _complaint(self, ruleset: Ruleset, stderr: str) -> RulesError:
-        said = [line for line in stderr.splitlines() if not _CHATTER.search(line)]
-        complaint = "; ".join(re.sub(rf"^{self.program}-restore( v\S+ \(\w+\))?: ", "", line) for line in said)
-        if not (at_line := _AT_LINE.search(stderr)):
-            return RulesError(f"{ruleset.source}: {self.program}-restore refused it: {complaint or stderr.strip()}")
-        number = int(at_line[1])
-        line = save.render(ruleset).split("\n")[number - 1]
-        return RulesError(
-            f"{ruleset.source}, line {number}: {line!r} is refused by {self.program}-restore: {complaint}",
-            "Correct that line, or install what it needs (a match, a target, an ipset).",
-        )
+
+def _complaint(ruleset: Ruleset, program: str, stderr: str) -> RulesError:
+    said = [line for line in stderr.splitlines() if not _CHATTER.search(line)]
+    complaint = "; ".join(re.sub(rf"^{program}( v\S+ \(\w+\))?: ", "", line) for line in said)
+    if not (at_line := _AT_LINE.search(stderr)):
+        return RulesError(f"{ruleset.source}: {program} refused it: {complaint or stderr.strip()}")
+    number = int(at_line[1])
+    line = save.render(ruleset).split("\n")[number - 1]
+    return RulesError(
+        f"{ruleset.source}, line {number}: {line!r} is refused by {program}: {complaint}",
+        "Correct that line, or install what it needs (a match, a target, an ipset).",
+    )
 
 
 def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:
@@ -99,9 +114,8 @@ def _nft() -> Callable[[], Counts]:
 
 
 def _legacy() -> Callable[[], Counts]:
-    opened: socket.socket = legacy_counters.open_socket()
-    names = legacy_counters.tables()
-    return lambda: legacy_counters.read(opened, names)
+    families = legacy_counters.open_families()
+    return lambda: legacy_counters.read(families)
 
 
 BACKENDS = {

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testbed.errors import ExpectationError, TestbedError
+from testbed.rules import save
 from testbed.rules.counters import ZERO, Counters
 
 _OWN_CHAIN = re.compile(r":\S+ - \[0:0\]")  # a user-defined chain has no policy that could count
@@ -134,13 +135,14 @@ class CounterReading:
 
 def parse_expectation(text: str) -> Iterator[tuple[Line, Counters]]:
     """The lines of an expectation; ExpectationError names the first that is not of the form of `iptables-save -c`."""
-    table = ""
+    table, family = "", ""
     times: Counter[tuple[str, str]] = Counter()
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("#") or line == "COMMIT" or _OWN_CHAIN.fullmatch(line):
+            family = save.family_of(line, family)
             continue
         if line.startswith("*"):
-            table = line[1:]
+            table = family + line[1:].removeprefix(family)
             continue
         first, _, rest = line.partition(" ")
         if first.startswith(":"):

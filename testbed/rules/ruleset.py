@@ -14,6 +14,7 @@ from testbed.errors import RulesError
 from testbed.rules.counters import Counters
 
 BUILT_IN_CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+IPV6 = "ip6 "  # what the names of IPv6's tables begin with here, as in nftables: `ip6 filter`
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,17 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table; `entries` keeps chains, rules and comments in the order of the file."""
+    """One table; `entries` keeps chains, rules and comments in the order of the file.
+
+    `filter` is IPv4's table of that name, `ip6 filter` IPv6's.
+    """
 
     name: str
     entries: tuple[Chain | Rule | Comment, ...]
+
+    @property
+    def of_ipv6(self) -> bool:
+        return self.name.startswith(IPV6)
 
     @property
     def chains(self) -> tuple[Chain, ...]:
@@ -89,7 +97,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """All tables of one family; `source` names where it came from, for messages.
+    """All tables, of IPv4 and of IPv6; `source` names where it came from, for messages.
 
     `sets` are the ipsets that its rules match, as `ipset save` prints them; iptables-save text does not have them.
     """
