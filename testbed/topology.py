@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import count
 
 from testbed.errors import TopologyError
+
+Address = IPv4Address | IPv6Address
+AddressWithPrefix = IPv4Interface | IPv6Interface
+Prefix = IPv4Network | IPv6Network
 
 LONGEST_NAME = 15  # IFNAMSIZ - 1, include/uapi/linux/if.h
 
@@ -25,8 +29,8 @@ class Interface:
 
     name: str
     mac: str
-    addresses: tuple[IPv4Interface, ...] = ()
-    scripted: tuple[IPv4Interface, ...] = ()
+    addresses: tuple[AddressWithPrefix, ...] = ()
+    scripted: tuple[AddressWithPrefix, ...] = ()
     scripted_mac: str = ""
     index: int | None = None
     master: str | None = None
@@ -45,7 +49,7 @@ class Bridge:
 
     name: str
     mac: str
-    addresses: tuple[IPv4Interface, ...] = ()
+    addresses: tuple[AddressWithPrefix, ...] = ()
     index: int | None = None
 
 
@@ -53,8 +57,8 @@ class Bridge:
 class Route:
     """A route of the main table; `blackhole` ones have no gateway."""
 
-    destination: IPv4Network
-    via: IPv4Address | None = None
+    destination: Prefix
+    via: Address | None = None
     blackhole: bool = False
 
 
@@ -62,7 +66,7 @@ class Route:
 class Neighbour:
     """A permanent entry of a node's neighbour table."""
 
-    address: IPv4Address
+    address: Address
     mac: str
     device: str
 
@@ -119,13 +123,13 @@ class Node:
         return {device.name: wishes.get(device.name) or next(free) for device in self.devices}
 
     @property
-    def addresses(self) -> tuple[IPv4Interface, ...]:
+    def addresses(self) -> tuple[AddressWithPrefix, ...]:
         """All addresses spoken for in this node, the scripted ones first."""
         scripted = [address for interface in self.interfaces for address in interface.scripted]
         return (*scripted, *(address for device in self.devices for address in device.addresses))
 
     @property
-    def address(self) -> IPv4Address:
+    def address(self) -> Address:
         """The address this node is known by: the first scripted one, else the first of its kernel's."""
         if not self.addresses:
             raise TopologyError(f"node {self.name} has no address.")
@@ -197,18 +201,20 @@ class Topology:
                 yield node, device
 
     def neighbours(self, name: str) -> tuple[Neighbour, ...]:
-        """Permanent entries that a node needs because nobody answers ARP for a scripted address."""
-        node = self.node(name)
+        """Permanent entries that a node needs because nobody answers ARP for a scripted address.
+
+        And those for IPv6 addresses of kernels: finding neighbours is traffic of the IP layer there (RFC 4861), which
+        rules would count.
+        """
         return tuple(
-            Neighbour(address.ip, other.endpoint_mac, device.name)
-            for device in node.devices
+            neighbour
+            for device in self.node(name).devices
             if device.addresses
             for _, other in self.segment(Port(name, device.name))
-            if isinstance(other, Interface)
-            for address in other.scripted
+            for neighbour in _as_neighbours(other, device)
         )
 
-    def mac_of(self, port: Port, address: IPv4Address) -> str:
+    def mac_of(self, port: Port, address: Address) -> str:
         """The hardware address that `address` has on the segment of `port`; TopologyError when it is not there."""
         for _, device in self.segment(port):
             if any(own.ip == address for own in device.addresses):
@@ -217,7 +223,7 @@ class Topology:
                 return device.endpoint_mac
         raise TopologyError(f"nobody on the segment of {port} has the address {address}.")
 
-    def next_hop(self, name: str, destination: IPv4Address) -> IPv4Address:
+    def next_hop(self, name: str, destination: Address) -> Address:
         """Where a node sends a packet for `destination` first: the destination itself or a gateway."""
         node = self.node(name)
         if any(destination in address.network for address in node.addresses):
@@ -230,11 +236,26 @@ class Topology:
         return via
 
     def nearest_kernel(self, port: Port) -> IPv4Address:
-        """An address on the segment of `port` that a kernel answers for, the host's own where it is there."""
-        nodes = [(node.name, device.addresses[0].ip) for node, device in self.segment(port) if device.addresses]
+        """An IPv4 address on the segment of `port` that a kernel answers for, the host's own where it is there."""
+        nodes = [
+            (node.name, address.ip)
+            for node, device in self.segment(port)
+            for address in device.addresses[:1]
+            if isinstance(address.ip, IPv4Address)
+        ]
         if not nodes:
             raise TopologyError(f"no kernel has an address on the segment of {port}.")
         return min(nodes, key=lambda found: found[0] != self.host)[1]
+
+
+def _as_neighbours(other: Interface | Bridge, device: Interface | Bridge) -> Iterator[Neighbour]:
+    """Entries for another device of the segment that `device` is on."""
+    for address in other.addresses:
+        if isinstance(address.ip, IPv6Address):
+            yield Neighbour(address.ip, other.mac, device.name)
+    if isinstance(other, Interface):
+        for address in other.scripted:
+            yield Neighbour(address.ip, other.endpoint_mac, device.name)
 
 
 def _unique(what: str, names: list[str]) -> None:

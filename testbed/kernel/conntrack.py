@@ -23,7 +23,8 @@ _TCP_STATES = (
     "CLOSE",
     "SYN_SENT2",
 )
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+_FAMILIES = (2, 10)  # IPv4, IPv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Tuple:
     destination_port: int
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.source_port} > {self.destination}:{self.destination_port}"
+        source, destination = (f"[{a}]" if ":" in a else a for a in (self.source, self.destination))
+        return f"{source}:{self.source_port} > {destination}:{self.destination_port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,10 @@ class ConnectionTable:
         self._socket: NFCTSocket | None = None
 
     def entries(self) -> list[Connection]:
-        """Every IPv4 connection that the kernel tracks now."""
+        """Every connection that the kernel tracks now, IPv4's and IPv6's."""
 
         def dump() -> list[Connection]:
-            return [_connection(message) for message in self._opened().dump() if message["nfgen_family"] == 2]
+            return [_connection(message) for message in self._opened().dump() if message["nfgen_family"] in _FAMILIES]
 
         return self._namespace.run(dump)
 
@@ -110,8 +112,8 @@ def _connection(message: NFCTSocket) -> Connection:
 def _tuple(nested: NFCTSocket) -> Tuple:
     addresses, protocol = nested.get_attr("CTA_TUPLE_IP"), nested.get_attr("CTA_TUPLE_PROTO")
     return Tuple(
-        addresses.get_attr("CTA_IP_V4_SRC"),
-        addresses.get_attr("CTA_IP_V4_DST"),
+        addresses.get_attr("CTA_IP_V4_SRC") or addresses.get_attr("CTA_IP_V6_SRC"),
+        addresses.get_attr("CTA_IP_V4_DST") or addresses.get_attr("CTA_IP_V6_DST"),
         protocol.get_attr("CTA_PROTO_SRC_PORT") or 0,
         protocol.get_attr("CTA_PROTO_DST_PORT") or 0,
     )

@@ -7,7 +7,7 @@ import fcntl
 import socket
 import struct
 from collections.abc import Mapping
-from ipaddress import IPv4Interface
+from ipaddress import IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 from testbed.errors import KernelRefused, MissingRequirement, TestbedError
 from testbed.kernel.linkwatch import LinkWatch
 from testbed.kernel.namespace import DOCTOR, Namespace
-from testbed.topology import Interface, Link, Node, Topology
+from testbed.topology import AddressWithPrefix, Interface, Link, Node, Topology
 
 _UP = {"flags": 1, "change": 1}  # IFF_UP, include/uapi/linux/if.h
+_IFA_F_NODAD = 0x02  # include/uapi/linux/if_addr.h
 _PROTO_BOOT = 3  # how `ip route` marks its own, include/uapi/linux/rtnetlink.h
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
 _ETHTOOL_STXCSUM = 0x17  # include/uapi/linux/ethtool.h
@@ -126,7 +127,10 @@ def _configure(ip: IPRoute, topology: Topology, node: Node) -> None:
         ip.neigh("add", ifindex=index[neighbour.device], **entry)
 
 
-def _address(address: IPv4Interface) -> dict[str, Any]:
+def _address(address: AddressWithPrefix) -> dict[str, Any]:
+    """One of IPv6 is usable at once: nobody else is asked whether it has it (RFC 4862), since nobody has."""
+    if isinstance(address, IPv6Interface):
+        return {"address": str(address.ip), "prefixlen": address.network.prefixlen, "flags": _IFA_F_NODAD}
     return {
         "address": str(address.ip),
         "prefixlen": address.network.prefixlen,
@@ -137,11 +141,12 @@ def _address(address: IPv4Interface) -> dict[str, Any]:
 def _add_routes(ip: IPRoute, node: Node) -> None:
     own = [address.network for device in node.devices for address in device.addresses]
     for route in node.routes:
-        destination = "default" if route.destination.prefixlen == 0 else str(route.destination)
+        family = socket.AF_INET if route.destination.version == 4 else socket.AF_INET6
+        wish = {"dst": str(route.destination), "family": family, "proto": _PROTO_BOOT}
         if route.blackhole:
-            ip.route("add", dst=destination, type="blackhole", proto=_PROTO_BOOT)
+            ip.route("add", type="blackhole", **wish)
         elif any(route.via in network for network in own):  # a scripted end keeps its routes to itself
-            ip.route("add", dst=destination, gateway=str(route.via), proto=_PROTO_BOOT)
+            ip.route("add", gateway=str(route.via), **wish)
 
 
 def _finish(node: Node) -> None:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from testbed.errors import KernelRefused
 from testbed.kernel.namespace import Namespace
 
-_ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP = 0x0003, 0x0800, 0x0806
+_ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 _PACKET_OUTGOING = 4  # include/uapi/linux/if_packet.h
 _SO_RCVBUFFORCE = 33
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
@@ -26,7 +26,7 @@ _ARP_DEADLINE = 10.0  # seconds; a kernel that has not answered by then is not t
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An IPv4 frame that an interface sent (`outgoing`) or received."""
+    """A frame with an IP packet that an interface sent (`outgoing`) or received."""
 
     data: bytes
     outgoing: bool
@@ -61,7 +61,7 @@ class PacketSocket:
         self._socket.send(frame)
 
     def received(self) -> list[Frame]:
-        """The IPv4 frames seen since the last call, oldest first; KernelRefused when the kernel dropped any."""
+        """The frames of IP seen since the last call, oldest first; KernelRefused when the kernel dropped any."""
         self._drain()
         frames, self._waiting = self._waiting, []
         return frames
@@ -101,7 +101,7 @@ class PacketSocket:
                 data, (_, protocol, kind, *_) = self._socket.recvfrom(65536)
             except BlockingIOError:
                 break
-            if protocol == _ETH_P_IP:
+            if protocol in (_ETH_P_IP, _ETH_P_IPV6):
                 self._waiting.append(Frame(data, kind == _PACKET_OUTGOING))
             elif protocol == _ETH_P_ARP and kind != _PACKET_OUTGOING:
                 self._arp.append(data)

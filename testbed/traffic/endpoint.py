@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
 from testbed.errors import TestbedError
 from testbed.kernel.packets import PacketSocket, on_cpu
-from testbed.topology import Interface, Port, Topology
-from testbed.traffic.layers import IP, Ether
+from testbed.topology import Address, Interface, Port, Topology
+from testbed.traffic import internet
+from testbed.traffic.layers import Ether
 from testbed.traffic.packet import Packet
 
 # A question and its answer cross two to four receive queues; the longest way through a bed has six.
@@ -39,23 +40,36 @@ class Endpoint:
         interface = topology.node(port.node).interface(port.device)
         self._mac = interface.endpoint_mac
         self._own = bytes.fromhex(self._mac.replace(":", ""))
-        self.address = str(_first_address(interface, port))
+        self._addresses = _addresses(interface, port)
         self.seen: list[Packet] = []
         self.left: list[Packet] = []
         self.settled = True
 
+    @property
+    def address(self) -> str:
+        """The address it is known by: the first that is spoken for."""
+        return str(self._addresses[0])
+
+    def address_towards(self, destination: str) -> str:
+        """The address from which it speaks to another: the first of that version; TestbedError where it has none."""
+        version = ip_address(destination).version
+        for address in self._addresses:
+            if address.version == version:
+                return str(address)
+        raise TestbedError(f"{self.node} has no address from which {destination} can be asked.")
+
     def send(self, packet: Any, via: str | None = None) -> Packet:
         """Send a scapy IP packet, through the router `via` or the one the node's routes name; as it left, is returned.
 
-        Its identification is set where the packet has none, so that it can be told from all others of the bed.
+        Its identification (IPv6: its flow label) is set where the packet has none, so that it can be told from all
+        others of the bed.
         """
-        if packet.id == IP().id:
-            packet = packet.copy()
-            packet.id = next(self._identities)
+        packet = internet.marked(packet, next(self._identities))
         data = bytes(packet)
-        destination = IPv4Address(packet.dst)
-        hop = IPv4Address(via) if via else self._topology.next_hop(self.node, destination)
-        header = Ether(src=self._mac, dst=self._topology.mac_of(self._port, hop), type=0x0800)
+        destination = ip_address(packet.dst)
+        hop = ip_address(via) if via else self._topology.next_hop(self.node, destination)
+        kind = internet.ethernet_type(packet)
+        header = Ether(src=self._mac, dst=self._topology.mac_of(self._port, hop), type=kind)
         self.settled = False
         with on_cpu(self._cpu):
             self._socket.send(bytes(header) + data)
@@ -112,8 +126,8 @@ def identities() -> Iterator[int]:
     return (2 + number % 65000 for number in count())
 
 
-def _first_address(interface: Interface, port: Port) -> IPv4Address:
+def _addresses(interface: Interface, port: Port) -> list[Address]:
     addresses = (*interface.scripted, *interface.addresses)
     if not addresses:
         raise TestbedError(f"{port} has no address to speak for.")
-    return addresses[0].ip
+    return [address.ip for address in addresses]

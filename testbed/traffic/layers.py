@@ -10,8 +10,22 @@ conf.route_autoload = False
 conf.route6_autoload = False
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  # noqa: E402
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 from scapy.utils import checksum  # noqa: E402
 
-__all__ = ["ICMP", "IP", "TCP", "UDP", "Ether", "IPerror", "Raw", "TCPerror", "UDPerror", "checksum"]
+__all__ = [
+    "ICMP",
+    "IP",
+    "TCP",
+    "UDP",
+    "Ether",
+    "IPerror",
+    "IPv6",
+    "IPv6ExtHdrFragment",
+    "Raw",
+    "TCPerror",
+    "UDPerror",
+    "checksum",
+]

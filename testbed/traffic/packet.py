@@ -6,20 +6,23 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw, checksum
+from testbed.traffic import internet
+from testbed.traffic.layers import TCP, UDP, Raw
 
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 132: "sctp"}
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _SCTP, _SCTP_HEADER = 132, 12  # ports, tag, checksum (RFC 9260)
+_ICMP, _ICMP_HEADER = {internet.ICMP_PROTOCOL, internet.ICMPV6_PROTOCOL}, 8
 _FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
-_ICMP_ERRORS = {3, 4, 5, 11, 12}  # RFC 792: they quote the packet that they are about
+_ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """An IPv4 packet; `length` is its total length in bytes, as rules count it.
+    """An IP packet; `length` is its total length in bytes, as rules count it.
 
     `flags` are TCP's, one letter each (`SA`), `icmp` is (type, code) of an ICMP message; fields that the protocol does
-    not have are zero or empty. `good` says whether its checksums are right.
+    not have are zero or empty; `identification` is IPv6's flow label (internet.py), `ttl` its hop limit. `good` says
+    whether its checksums are right.
     """
 
     source: str
@@ -40,11 +43,9 @@ class Packet:
 
     @classmethod
     def dissect(cls, data: bytes) -> Packet:
-        """From the bytes of an IPv4 packet; padding behind it is left out."""
-        ip = IP(data)
-        data = data[: ip.len]
-        ip = IP(data)
-        transport = ip.payload
+        """From the bytes of an IP packet; padding behind it is left out."""
+        header = internet.read(data)
+        transport = header.layer
         facts: dict[str, Any] = {}
         if isinstance(transport, TCP):
             stamps = dict(option[:2] for option in transport.options).get("Timestamp", (0, 0))
@@ -58,20 +59,20 @@ class Packet:
             }
         elif isinstance(transport, UDP):
             facts = {"source_port": transport.sport, "destination_port": transport.dport}
-        elif isinstance(transport, ICMP):
-            facts = {"icmp": (transport.type, transport.code)}
-        elif ip.proto == _SCTP and not ip.frag:
-            source_port, destination_port = struct.unpack_from("!HH", bytes(transport))
+        elif header.protocol in _ICMP and not header.later:
+            facts = {"icmp": (header.contents[0], header.contents[1])}
+        elif header.protocol == _SCTP and not header.later:
+            source_port, destination_port = struct.unpack_from("!HH", header.contents)
             facts = {"source_port": source_port, "destination_port": destination_port}
         return cls(
-            source=ip.src,
-            destination=ip.dst,
-            protocol=_PROTOCOLS.get(ip.proto, str(ip.proto)),
-            identification=ip.id,
-            ttl=ip.ttl,
-            length=ip.len,
-            payload=_payload(ip),
-            good=_checksums_good(ip, data),
+            source=header.source,
+            destination=header.destination,
+            protocol=_PROTOCOLS.get(header.protocol, str(header.protocol)),
+            identification=header.identification,
+            ttl=header.ttl,
+            length=header.length,
+            payload=_payload(header),
+            good=header.checksums_good,
             **facts,
         )
 
@@ -91,7 +92,7 @@ class Packet:
         if self.protocol == "tcp":
             names = [_FLAG_NAMES[flag] for flag in "SFRPUA" if flag in self.flags]
             return "/".join(names) or "no flags"
-        return f"icmp {self.icmp[0]}/{self.icmp[1]}" if self.icmp else self.protocol
+        return f"{self.protocol} {self.icmp[0]}/{self.icmp[1]}" if self.icmp else self.protocol
 
     def same_as(self, other: Packet) -> bool:
         """Whether both are one packet, seen at two places: NAT and routers change neither of these fields.
@@ -102,36 +103,26 @@ class Packet:
 
     @property
     def _unchanging(self) -> tuple[object, ...]:
-        payload = b"" if self.icmp and self.icmp[0] in _ICMP_ERRORS else self.payload
+        payload = b"" if self.icmp and self.icmp[0] in _ICMP_ERRORS.get(self.protocol, ()) else self.payload
         return self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, payload
 
     def __str__(self) -> str:
         return f"{self.kind} {self.from_} > {self.to}, {self.length} bytes"
 
 
-def _payload(ip: Any) -> bytes:
+def _payload(header: internet.Header) -> bytes:
     """What is behind the header that NAT changes; of a protocol that has none, and of a later fragment, everything."""
-    if ip.proto == _SCTP and not ip.frag:
-        return bytes(ip.payload)[_SCTP_HEADER:]
-    return bytes(ip.payload) if isinstance(ip.payload, Raw) else bytes(ip.payload.payload)
+    if header.protocol == _SCTP and not header.later:
+        return header.contents[_SCTP_HEADER:]
+    if header.protocol in _ICMP and not header.later:
+        return header.contents[_ICMP_HEADER:]
+    return header.contents if isinstance(header.layer, Raw) else bytes(header.layer.payload)
 
 
 def _socket(address: str, port: int) -> str:
-    return f"{address}:{port}" if port else address
-
-
-def _checksums_good(ip: Any, data: bytes) -> bool:
-    """Whether the sums of header and contents come out (RFC 1071); a fragment's contents are not looked at."""
-    header, contents = data[: ip.ihl * 4], data[ip.ihl * 4 :]
-    if checksum(header):
-        return False
-    if ip.frag or ip.flags.MF or (isinstance(ip.payload, UDP) and ip.payload.chksum == 0):  # none was made (RFC 768)
-        return True
-    if isinstance(ip.payload, ICMP):
-        return not checksum(contents)
-    if isinstance(ip.payload, TCP | UDP):
-        return not checksum(header[12:20] + struct.pack("!BBH", 0, ip.proto, len(contents)) + contents)
-    return True
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from testbed.errors import NotDelivered, TestbedError
 from testbed.rules.reading import CounterReading
 from testbed.traffic.endpoint import Endpoint
-from testbed.traffic.layers import IP, TCP
+from testbed.traffic.layers import IP, TCP, IPv6
 from testbed.traffic.packet import Crossing
 
 
@@ -74,9 +74,9 @@ class TcpConversation:
         server_port: int | None = None,
         via: str | None = None,
     ) -> None:
-        self._client = _End(client, client.address, port, seq=1_000_000 + port, ttl=stack.ttl)
+        self._client = _End(client, client.address_towards(to[0]), port, seq=1_000_000 + port, ttl=stack.ttl)
         self._client.peer, self._client.peer_port = to
-        self._server = _End(server, server.address, server_port or to[1], seq=5_000_000 + port, ttl=64)
+        self._server = _End(server, server.address_towards(to[0]), server_port or to[1], seq=5_000_000 + port, ttl=64)
         self._stack = stack
         self._settle = settle
         self._counters = counters
@@ -190,4 +190,6 @@ class TcpConversation:
             window=self._stack.window,
             options=self._stack.options("S" in flags, sender.stamp, sender.echo),
         )
+        if ":" in sender.peer:
+            return IPv6(src=sender.address, dst=sender.peer, hlim=sender.ttl) / segment / data
         return IP(src=sender.address, dst=sender.peer, ttl=sender.ttl, flags="DF") / segment / data

@@ -1,0 +1,115 @@
+"""The IP header of a packet, of either version, and whether the checksums of the packet are right."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, checksum
+
+ICMP_PROTOCOL, ICMPV6_PROTOCOL = 1, 58
+_ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is read off an IP header; `length` is the whole packet's in bytes, `contents` what is behind the header.
+
+    `identification` tells packets of a bed apart: the field of that name, and in IPv6, which has none, the flow label
+    (RFC 6437); routers and NAT leave both as they are. `fragment` says whether it is a piece of a packet, `later`
+    whether it is not the first piece, which has the ports.
+    """
+
+    version: int
+    source: str
+    destination: str
+    protocol: int
+    identification: int
+    ttl: int
+    length: int
+    contents: bytes
+    layer: Any
+    fragment: bool
+    later: bool
+    good: bool
+
+    @property
+    def checksums_good(self) -> bool:
+        """Whether the sums of header and contents come out (RFC 1071); a fragment's contents are not looked at."""
+        if not self.good or self.fragment:
+            return self.good
+        if isinstance(self.layer, UDP) and self.layer.chksum == 0 and self.version == 4:  # none was made (RFC 768)
+            return True
+        if isinstance(self.layer, ICMP):
+            return not checksum(self.contents)
+        if isinstance(self.layer, TCP | UDP) or self.protocol == ICMPV6_PROTOCOL:
+            return not checksum(self._pseudo_header + self.contents)
+        return True
+
+    @property
+    def _pseudo_header(self) -> bytes:
+        if self.version == 4:
+            addresses = bytes(IP(src=self.source, dst=self.destination))[12:20]
+            return addresses + struct.pack("!BBH", 0, self.protocol, len(self.contents))
+        addresses = bytes(IPv6(src=self.source, dst=self.destination))[8:40]
+        return addresses + struct.pack("!II", len(self.contents), self.protocol)
+
+
+def read(data: bytes) -> Header:
+    """From the bytes of an IP packet; padding behind it is left out."""
+    return _version_6(data) if data[0] >> 4 == 6 else _version_4(data)
+
+
+def marked(packet: Any, identification: int) -> Any:
+    """A scapy packet that can be told from others: with an identification, where it has none of its own."""
+    field = "fl" if isinstance(packet, IPv6) else "id"
+    if getattr(packet, field) != getattr(type(packet)(), field):
+        return packet
+    packet = packet.copy()
+    setattr(packet, field, identification)
+    return packet
+
+
+def ethernet_type(packet: Any) -> int:
+    """What a frame says of the packet in it."""
+    return _ETHERNET_TYPES[packet.version]
+
+
+def _version_4(data: bytes) -> Header:
+    data = data[: IP(data).len]
+    ip = IP(data)
+    return Header(
+        version=4,
+        source=ip.src,
+        destination=ip.dst,
+        protocol=ip.proto,
+        identification=ip.id,
+        ttl=ip.ttl,
+        length=ip.len,
+        contents=data[ip.ihl * 4 :],
+        layer=ip.payload,
+        fragment=bool(ip.frag or ip.flags.MF),
+        later=bool(ip.frag),
+        good=not checksum(data[: ip.ihl * 4]),
+    )
+
+
+def _version_6(data: bytes) -> Header:
+    data = data[: 40 + IPv6(data).plen]
+    ip = IPv6(data)
+    piece = ip.payload if isinstance(ip.payload, IPv6ExtHdrFragment) else None
+    return Header(
+        version=6,
+        source=ip.src,
+        destination=ip.dst,
+        protocol=piece.nh if piece is not None else ip.nh,
+        identification=ip.fl,
+        ttl=ip.hlim,
+        length=40 + ip.plen,
+        contents=data[48 if piece is not None else 40 :],
+        layer=piece.payload if piece is not None else ip.payload,
+        fragment=piece is not None,
+        later=piece is not None and bool(piece.offset),
+        good=True,
+    )
