@@ -211,7 +211,7 @@ class Testbed:
 
         Of a connection that nobody answers one SYN has been sent; close the attempt before the kernel repeats it (1 s).
         """
-        asking = self.kernel(origin).tcp()
+        asking = self.kernel(origin).tcp(towards=to[0])
         asking.setblocking(False)
         with on_cpu(self._cpu):
             code = asking.connect_ex(to)

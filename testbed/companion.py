@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -74,15 +74,20 @@ class Companion:
 
 def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
     """The proxy for every published TCP and UDP port of a host, listening."""
-    ports = [
-        f"{port.protocol}/{port.address}/{port.host}/{container.address}/{port.container}"
-        for container, port in host.published()
-        if port.protocol != "sctp"
-    ]
-    proxy = Companion(namespace, "relay.py", ports)
+    proxy = Companion(namespace, "relay.py", list(_relays(host)))
     try:
         proxy.wait_until_ready()
     except BaseException:
         proxy.close()
         raise
     return proxy
+
+
+def _relays(host: DockerHost) -> Iterator[str]:
+    """What listens where; a port on all addresses is on those of IPv6 too, for a container that may have IPv4 only."""
+    for container, port in host.published():
+        if port.protocol == "sctp":
+            continue
+        yield f"{port.protocol}/{port.address}/{port.host}/{container.address}/{port.container}"
+        if port.everywhere and host.ipv6:
+            yield f"{port.protocol}/::/{port.host}/{container.address6 or container.address}/{port.container}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import combinations
 
 from testbed.errors import TopologyError
@@ -63,7 +63,7 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A bridge network; `gateway` is the bridge's own address with its prefix length.
+    """A bridge network; `gateway` is the bridge's own address with its prefix length, `gateway6` that of IPv6, if any.
 
     `icc`: its containers may speak with each other. `masquerade`: they go out under the host's address. `internal`:
     nothing goes out or comes in.
@@ -77,10 +77,15 @@ class Network:
     masquerade: bool = True
     internal: bool = False
     mode: GatewayMode = GatewayMode.NAT
+    gateway6: IPv6Interface | None = None
 
     @property
     def subnet(self) -> IPv4Network:
         return self.gateway.network
+
+    @property
+    def subnet6(self) -> IPv6Network | None:
+        return self.gateway6.network if self.gateway6 is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class Container:
     published: tuple[PublishedPort, ...] = ()
     index: int | None = None
     veth_index: int | None = None
+    address6: IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,11 @@ class DockerHost:
         for container in self.containers:
             _belongs(container, self.networks)
         _published_once(self.containers)
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether any of its networks has IPv6."""
+        return any(network.gateway6 is not None for network in self.networks)
 
     def published(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """Every port that rules publish; those of containers on internal networks are not."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from testbed.docker.host import Container, DockerHost
 from testbed.errors import TopologyError
-from testbed.topology import Bridge, Interface, Link, Node, Port, Route, Topology
+from testbed.topology import AddressWithPrefix, Bridge, Interface, Link, Node, Port, Route, Topology
 
 HOST_ADDRESS = IPv4Interface("192.168.66.100/24")
 CLIENT_ADDRESS = IPv4Interface("192.168.66.1/24")
@@ -15,9 +15,38 @@ INTERNET_ADDRESS = IPv4Interface("203.0.113.10/24")
 INTERNET_GATEWAY = IPv4Interface("203.0.113.254/24")
 SCRIPTED_CLIENT_ADDRESS = IPv4Interface("192.168.66.2/24")  # beside the kernel's own, where the client has a kernel
 AROUND = ("client", "gateway", "internet", "lan", "host")  # the nodes of every bed
-EVERYWHERE = IPv4Network("0.0.0.0/0")
+EVERYWHERE, EVERYWHERE6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
+
+# The same places in IPv6 (2001:db8::/32 is for documentation, RFC 3849), where the Docker host has a network with it.
+HOST_ADDRESS6 = IPv6Interface("2001:db8:66::100/64")
+CLIENT_ADDRESS6 = IPv6Interface("2001:db8:66::1/64")
+GATEWAY_ADDRESS6 = IPv6Interface("2001:db8:66::fe/64")
+INTERNET_ADDRESS6 = IPv6Interface("2001:db8:113::10/64")
+INTERNET_GATEWAY6 = IPv6Interface("2001:db8:113::fe/64")
+SCRIPTED_CLIENT_ADDRESS6 = IPv6Interface("2001:db8:66::2/64")
 
 _QUIET = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
+
+# IPv6 that speaks only when it is spoken to: no router asked for, no address made up or checked. What is left is to
+# report each group joined (RFC 2710); it is done at once, so that it is over when the bed stands (devices.py).
+_IPV6 = (
+    *(
+        (f"net.ipv6.conf.{scope}.{key}", value)
+        for scope in ("all", "default")
+        for key, value in (
+            ("disable_ipv6", "0"),
+            ("accept_ra", "0"),
+            ("autoconf", "0"),
+            ("router_solicitations", "0"),
+            ("accept_dad", "0"),
+            ("dad_transmits", "0"),
+            ("use_tempaddr", "0"),
+            ("force_mld_version", "1"),
+            ("mldv1_unsolicited_report_interval", "1"),
+        )
+    ),
+    ("net.ipv6.conf.default.addr_gen_mode", "1"),
+)
 
 # What engine 20.10.24 left on its host (capture 20.10/web80), written out because a new namespace takes some of these
 # from the machine it is made on (net.core.devconf_inherit_init_net, Documentation/admin-guide/sysctl/net.rst).
@@ -56,6 +85,7 @@ _PLAIN = tuple(
     (f"net.ipv4.conf.{scope}.{key}", "0") for scope in ("all", "default") for key in ("rp_filter", "send_redirects")
 )
 _ROUTER = (("net.ipv4.ip_forward", "1"), *_PLAIN)
+_ROUTER6 = (("net.ipv6.conf.all.forwarding", "1"), ("net.ipv6.conf.default.forwarding", "1"))
 _SWITCH = (("net.bridge.bridge-nf-call-iptables", "0"), ("net.bridge.bridge-nf-call-arptables", "0"))
 
 
@@ -78,9 +108,10 @@ def topology_with_kernels(
 
 def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
     _own_addresses(docker)
+    six = docker.ipv6
     containers = [_container(container, scripted) for container in docker.containers]
     return Topology(
-        nodes=(_client(scripted), _gateway(), _internet(scripted), _switch(), host, *containers),
+        nodes=(_client(scripted, six), _gateway(six), _internet(scripted, six), _switch(), host, *containers),
         links=(
             Link(Port("client", "eth0"), Port("lan", "client")),
             Link(Port("gateway", "eth0"), Port("lan", "gateway")),
@@ -102,7 +133,8 @@ def _own_addresses(docker: DockerHost) -> None:
 
 
 def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) -> Node:
-    ens33 = Interface("ens33", mac, (HOST_ADDRESS,), index=index, altname=altname)
+    six = docker.ipv6
+    ens33 = Interface("ens33", mac, _both(HOST_ADDRESS, HOST_ADDRESS6 if six else None), index=index, altname=altname)
     veths = (
         Interface(c.veth, c.veth_mac, index=c.veth_index, master=c.network.bridge, hairpin=not docker.userland_proxy)
         for c in docker.containers
@@ -111,33 +143,50 @@ def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) 
     return Node(
         "host",
         (ens33, *veths),
-        tuple(Bridge(n.bridge, n.mac, (n.gateway,), n.index) for n in docker.networks),
-        (Route(EVERYWHERE, GATEWAY_ADDRESS.ip),),
-        (*_QUIET, *HOST_SYSCTLS),
+        tuple(Bridge(n.bridge, n.mac, _both(n.gateway, n.gateway6), n.index) for n in docker.networks),
+        _ways_out(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None),
+        (*_ipv6(six), *HOST_SYSCTLS, *(_ROUTER6 if six else ())),
         tuple(localnet),
     )
 
 
-def _client(scripted: bool) -> Node:
+def _both(address: IPv4Interface, address6: IPv6Interface | None) -> tuple[AddressWithPrefix, ...]:
+    return (address,) if address6 is None else (address, address6)
+
+
+def _ways_out(gateway: IPv4Interface, gateway6: IPv6Interface | None) -> tuple[Route, ...]:
+    to_all = Route(EVERYWHERE, gateway.ip)
+    return (to_all,) if gateway6 is None else (to_all, Route(EVERYWHERE6, gateway6.ip))
+
+
+def _ipv6(wanted: bool) -> tuple[tuple[str, str], ...]:
+    """Sysctls that let a kernel speak IPv6, or not."""
+    return _IPV6 if wanted else _QUIET
+
+
+def _client(scripted: bool, six: bool) -> Node:
     mac = "00:50:56:c0:00:08"
+    addresses = _both(CLIENT_ADDRESS, CLIENT_ADDRESS6 if six else None)
     if scripted:
-        eth0 = Interface("eth0", mac, scripted=(CLIENT_ADDRESS,))
+        eth0 = Interface("eth0", mac, scripted=addresses)
     else:
-        own_mac = "00:50:56:c0:00:09"
-        eth0 = Interface("eth0", mac, (CLIENT_ADDRESS,), (SCRIPTED_CLIENT_ADDRESS,), own_mac)
-    return Node("client", (eth0,), routes=(Route(EVERYWHERE, GATEWAY_ADDRESS.ip),), sysctls=(*_QUIET, *_PLAIN))
+        own = _both(SCRIPTED_CLIENT_ADDRESS, SCRIPTED_CLIENT_ADDRESS6 if six else None)
+        eth0 = Interface("eth0", mac, addresses, own, scripted_mac="00:50:56:c0:00:09")
+    ways_out = _ways_out(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None)
+    return Node("client", (eth0,), routes=ways_out, sysctls=(*_ipv6(six and not scripted), *_PLAIN))
 
 
-def _gateway() -> Node:
-    lan = Interface("eth0", "00:50:56:e0:00:fe", (GATEWAY_ADDRESS,))
-    outside = Interface("eth1", "00:50:56:e0:01:fe", (INTERNET_GATEWAY,))
-    return Node("gateway", (lan, outside), sysctls=(*_QUIET, *_ROUTER))
+def _gateway(six: bool) -> Node:
+    lan = Interface("eth0", "00:50:56:e0:00:fe", _both(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None))
+    outside = Interface("eth1", "00:50:56:e0:01:fe", _both(INTERNET_GATEWAY, INTERNET_GATEWAY6 if six else None))
+    return Node("gateway", (lan, outside), sysctls=(*_ipv6(six), *_ROUTER, *(_ROUTER6 if six else ())))
 
 
-def _internet(scripted: bool) -> Node:
-    mac = "00:00:5e:00:53:0a"
-    eth0 = Interface("eth0", mac, *(((), (INTERNET_ADDRESS,)) if scripted else ((INTERNET_ADDRESS,), ())))
-    return Node("internet", (eth0,), routes=(Route(EVERYWHERE, INTERNET_GATEWAY.ip),), sysctls=(*_QUIET, *_PLAIN))
+def _internet(scripted: bool, six: bool) -> Node:
+    addresses = _both(INTERNET_ADDRESS, INTERNET_ADDRESS6 if six else None)
+    eth0 = Interface("eth0", "00:00:5e:00:53:0a", *(((), addresses) if scripted else (addresses, ())))
+    ways_out = _ways_out(INTERNET_GATEWAY, INTERNET_GATEWAY6 if six else None)
+    return Node("internet", (eth0,), routes=ways_out, sysctls=(*_ipv6(six and not scripted), *_PLAIN))
 
 
 def _switch() -> Node:
@@ -151,12 +200,20 @@ def _switch() -> Node:
 
 def _container(container: Container, scripted: bool) -> Node:
     network = container.network
-    address = IPv4Interface(f"{container.address}/{network.subnet.prefixlen}")
-    ways_out = () if network.internal else (Route(EVERYWHERE, IPv4Address(network.gateway.ip)),)
+    six = container.address6 is not None
+    addresses = _both(
+        IPv4Interface(f"{container.address}/{network.subnet.prefixlen}"),
+        IPv6Interface(f"{container.address6}/{network.gateway6.network.prefixlen}")
+        if network.gateway6 and six
+        else None,
+    )
+    ways_out = () if network.internal else _ways_out(network.gateway, network.gateway6 if six else None)
     if scripted:
-        eth0 = Interface("eth0", container.mac, scripted=(address,), index=container.index)
+        eth0 = Interface("eth0", container.mac, scripted=addresses, index=container.index)
         return Node(container.name, (eth0,), routes=ways_out, sysctls=(*_QUIET, *_PLAIN))
-    eth0 = Interface("eth0", container.mac, (address,), index=container.index)
-    nowhere = Route(IPv4Network(SCRIPTED_CLIENT_ADDRESS.ip), blackhole=True)
+    eth0 = Interface("eth0", container.mac, addresses, index=container.index)
+    nowhere = [Route(IPv4Network(SCRIPTED_CLIENT_ADDRESS.ip), blackhole=True)]
+    if six:
+        nowhere.append(Route(IPv6Network(SCRIPTED_CLIENT_ADDRESS6.ip), blackhole=True))
     strict = ("net.ipv4.conf.all.rp_filter", "1")
-    return Node(container.name, (eth0,), routes=(*ways_out, nowhere), sysctls=(*_QUIET, strict))
+    return Node(container.name, (eth0,), routes=(*ways_out, *nowhere), sysctls=(*_ipv6(six), strict))

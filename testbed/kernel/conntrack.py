@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 from pyroute2 import NFCTSocket
@@ -90,7 +91,7 @@ class ConnectionTable:
     def _opened(self) -> NFCTSocket:
         """The socket, opened and used in the namespace's thread alone."""
         if self._socket is None:
-            self._socket = NFCTSocket()
+            self._socket = NFCTSocket(socket.AF_UNSPEC)
         return self._socket
 
 

@@ -15,6 +15,10 @@ from collections.abc import Callable
 Address = tuple[str, int]
 
 
+def family_of(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
 def relay_tcp(listening: socket.socket, to: Address) -> None:
     """Accept for ever; each connection gets one of its own to the container."""
     while True:
@@ -52,7 +56,7 @@ def relay_udp(listening: socket.socket, to: Address) -> None:
     while True:
         data, asker = listening.recvfrom(65536)
         if asker not in flows:
-            flows[asker] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            flows[asker] = socket.socket(family_of(to), socket.SOCK_DGRAM)
             flows[asker].connect(to)
             threading.Thread(target=_answers, args=(flows[asker], listening, asker), daemon=True).start()
         flows[asker].send(data)
@@ -67,11 +71,14 @@ def _answers(upstream: socket.socket, listening: socket.socket, asker: Address) 
 
 
 def _open(protocol: str, address: Address) -> tuple[socket.socket, Callable[[socket.socket, Address], None]]:
-    if protocol == "udp":
-        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        listening.bind(address)
-        return listening, relay_udp
-    return socket.create_server(address, backlog=128), relay_tcp
+    family = family_of(address)
+    if protocol != "udp":
+        return socket.create_server(address, family=family, backlog=128), relay_tcp
+    listening = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listening.bind(address)
+    return listening, relay_udp
 
 
 def main(arguments: list[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from testbed.kernel.namespace import Namespace
 
+ANY = "0.0.0.0"  # every IPv4 address of a node
 _DEADLINE = 10.0  # seconds
 
 
@@ -45,25 +46,27 @@ class KernelEndpoint:
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
 
-    def tcp(self) -> socket.socket:
-        """A TCP socket of this node; the caller closes it."""
-        return self._open(socket.SOCK_STREAM)
+    def tcp(self, towards: str = ANY) -> socket.socket:
+        """A TCP socket of this node, of the version of an address that it is to be used with; the caller closes it."""
+        return self._open(socket.SOCK_STREAM, towards)
 
-    def udp(self) -> socket.socket:
-        """A UDP socket of this node; the caller closes it."""
-        return self._open(socket.SOCK_DGRAM)
+    def udp(self, towards: str = ANY) -> socket.socket:
+        """A UDP socket of this node, of the version of an address that it is to be used with; the caller closes it."""
+        return self._open(socket.SOCK_DGRAM, towards)
 
-    def listen(self, port: int, address: str = "0.0.0.0") -> socket.socket:
+    def listen(self, port: int, address: str = ANY) -> socket.socket:
         """A listening TCP socket: the kernel completes handshakes with it whether or not somebody accepts."""
-        listening = self.tcp()
+        listening = self.tcp(address)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if listening.family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind((address, port))
         listening.listen()
         return listening
 
     def connect(self, address: str, port: int) -> socket.socket:
         """A connected TCP socket; OSError as the kernel reports it (refused, unreachable, timed out)."""
-        connected = self.tcp()
+        connected = self.tcp(address)
         try:
             connected.connect((address, port))
         except OSError:
@@ -73,9 +76,10 @@ class KernelEndpoint:
 
     def icmp(self) -> socket.socket:
         """A raw socket of this node for ICMP messages; the caller closes it."""
-        return self._open(socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        return self._open(socket.SOCK_RAW, ANY, socket.IPPROTO_ICMP)
 
-    def _open(self, kind: int, protocol: int = 0) -> socket.socket:
-        opened = self._namespace.run(socket.socket, socket.AF_INET, kind, protocol)
+    def _open(self, kind: int, towards: str, protocol: int = 0) -> socket.socket:
+        family = socket.AF_INET6 if ":" in towards else socket.AF_INET
+        opened = self._namespace.run(socket.socket, family, kind, protocol)
         opened.settimeout(_DEADLINE)
         return opened

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from scapy.layers.inet6 import ICMPv6EchoRequest
 
 from testbed import Crossing, Packet
 from testbed.observe.crossings import crossings
-from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, Raw
 from testbed.traffic.tcp import LINUX, WINDOWS, Stack
 
 
@@ -169,3 +170,31 @@ def test_sctp_has_ports_and_nat_leaves_its_chunks_alone() -> None:
     assert (packet(80, b"init").kind, packet(80, b"init").to) == ("sctp", "192.0.2.2:80")
     assert packet(80, b"init").same_as(packet(8080, b"init"))
     assert not packet(80, b"init").same_as(packet(80, b"data"))
+
+
+def test_ipv6_is_read_and_its_flow_label_tells_packets_apart() -> None:
+    ip = IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=64, fl=7)
+    tcp = dissected(ip / TCP(sport=40000, dport=80, flags="S") / Raw(b"hi"))
+    assert (tcp.from_, tcp.to, tcp.kind) == ("[2001:db8::1]:40000", "[2001:db8::2]:80", "SYN")
+    assert (tcp.identification, tcp.ttl, tcp.length, tcp.payload, tcp.good) == (7, 64, 62, b"hi", True)
+    echo = dissected(ip / ICMPv6EchoRequest(id=3, data=b"abc"))
+    assert (echo.kind, echo.icmp, echo.payload, echo.good) == ("icmpv6 128/0", (128, 0), b"abc", True)
+    translated = dissected(
+        IPv6(src="2001:db8::9", dst="2001:db8::2", hlim=63, fl=7) / ICMPv6EchoRequest(id=9, data=b"abc")
+    )
+    assert translated.same_as(echo)
+    assert not replace(translated, identification=8).same_as(echo)
+
+
+@pytest.mark.parametrize("layer", [TCP(), UDP(), ICMPv6EchoRequest()], ids=["tcp", "udp", "icmpv6"])
+def test_a_wrong_checksum_of_ipv6_is_seen(layer: Any) -> None:
+    data = bytearray(bytes(IPv6(src="2001:db8::1", dst="2001:db8::2") / layer / Raw(b"data")))
+    assert Packet.dissect(bytes(data)).good
+    data[-1] ^= 1
+    assert not Packet.dissect(bytes(data)).good
+
+
+def test_a_later_piece_of_ipv6_has_no_ports() -> None:
+    whole = IPv6(src="2001:db8::1", dst="2001:db8::2") / IPv6ExtHdrFragment(nh=17, offset=2, m=0) / Raw(b"rest")
+    piece = dissected(whole)
+    assert (piece.protocol, piece.source_port, piece.payload) == ("udp", 0, b"rest")
