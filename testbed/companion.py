@@ -84,10 +84,12 @@ def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
 
 
 def _relays(host: DockerHost) -> Iterator[str]:
-    """What listens where; a port on all addresses is on those of IPv6 too, for a container that may have IPv4 only."""
+    """What listens where; on an address of IPv6 also for a container that has IPv4 only."""
     for container, port in host.published():
+        to6 = container.address6 or container.address
         if port.protocol == "sctp":
             continue
-        yield f"{port.protocol}/{port.address}/{port.host}/{container.address}/{port.container}"
-        if port.everywhere and host.ipv6:
-            yield f"{port.protocol}/::/{port.host}/{container.address6 or container.address}/{port.container}"
+        if port.in_version(4):
+            yield f"{port.protocol}/{port.address or '0.0.0.0'}/{port.host}/{container.address}/{port.container}"
+        if port.in_version(6) and host.ipv6:
+            yield f"{port.protocol}/{port.address or '::'}/{port.host}/{to6}/{port.container}"

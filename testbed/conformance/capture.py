@@ -6,9 +6,10 @@ same for a real engine's host and for a bed. Veth devices are called by their co
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ _TABLES = {255: "local", 254: "main"}  # include/uapi/linux/rtnetlink.h, as all 
 _TYPES = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole"}
 _SCOPES = {0: "global", 253: "link", 254: "host"}
 _PROTOCOLS = {2: "kernel", 3: "boot"}
+_CONF6 = ("accept_ra", "disable_ipv6", "forwarding")
+_OWN_PREFIXES = re.compile(r" (fe80:|ff00:)")
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What was found of IPv4 at one moment."""
+    """What was found at one moment: of IPv4, and of IPv6 where the host has it."""
 
     rules: Ruleset
     addresses: tuple[str, ...]
@@ -50,15 +53,17 @@ class Capture:
     sysctls: tuple[str, ...]
 
 
-def capture(host: Namespace, backend: str, veths: Mapping[int, str]) -> Capture:
+def capture(host: Namespace, backend: str, veths: Mapping[int, str], six: bool = False) -> Capture:
     """The state of a host whose iptables speaks by this backend; `veths` names veth devices by their index."""
     names = host.netlink(lambda ip: _names(ip, veths))
+    families = (socket.AF_INET, socket.AF_INET6) if six else (socket.AF_INET,)
+    rules = backend_of(backend).saved(host)
     return Capture(
-        backend_of(backend).saved(host),
-        host.netlink(lambda ip: _addresses(ip, names)),
-        host.netlink(lambda ip: _routes(ip, names)),
+        rules if six else replace(rules, entries=tuple(table for table in rules.tables if not table.of_ipv6)),
+        host.netlink(lambda ip: _addresses(ip, names, families)),
+        host.netlink(lambda ip: _routes(ip, names, families)),
         host.netlink(lambda ip: _ports(ip, names)),
-        host.run(_sysctls, {name: names[index] for index, name in host.run(socket.if_nameindex)}),
+        host.run(_sysctls, {name: names[index] for index, name in host.run(socket.if_nameindex)}, six),
     )
 
 
@@ -66,8 +71,9 @@ def _names(ip: IPRoute, veths: Mapping[int, str]) -> dict[int, str]:
     return {link["index"]: veths.get(link["index"], str(link.get("ifname"))) for link in ip.get_links()}
 
 
-def _addresses(ip: IPRoute, names: Mapping[int, str]) -> tuple[str, ...]:
-    found: Any = ip.get_addr(family=socket.AF_INET)
+def _addresses(ip: IPRoute, names: Mapping[int, str], families: Sequence[int]) -> tuple[str, ...]:
+    """All but those that IPv6 gives every device by itself."""
+    found: Any = [a for family in families for a in ip.get_addr(family=family) if not _of_the_link(a)]
     return tuple(
         sorted(
             f"{names[address['index']]} {address.get('address')}/{address['prefixlen']}"
@@ -77,9 +83,15 @@ def _addresses(ip: IPRoute, names: Mapping[int, str]) -> tuple[str, ...]:
     )
 
 
-def _routes(ip: IPRoute, names: Mapping[int, str]) -> tuple[str, ...]:
-    found: Any = ip.get_routes(family=socket.AF_INET)
-    return tuple(sorted(_route(route, names) for route in found if route.get("table") in _TABLES))
+def _of_the_link(address: Any) -> bool:
+    return address["family"] == socket.AF_INET6 and _SCOPES[address["scope"]] == "link"
+
+
+def _routes(ip: IPRoute, names: Mapping[int, str], families: Sequence[int]) -> tuple[str, ...]:
+    """All but those of IPv6's own prefixes, for a device's link and for groups."""
+    found: Any = [route for family in families for route in ip.get_routes(family=family)]
+    lines = (_route(route, names) for route in found if route.get("table") in _TABLES)
+    return tuple(sorted(line for line in lines if not _OWN_PREFIXES.search(line)))
 
 
 def _route(route: Any, names: Mapping[int, str]) -> str:
@@ -105,12 +117,14 @@ def _port(link: Any, names: Mapping[int, str]) -> str:
     return " ".join((names[link["index"]], "on", names[link.get("master")], *flags))
 
 
-def _sysctls(devices: Mapping[str, str]) -> tuple[str, ...]:
+def _sysctls(devices: Mapping[str, str], six: bool) -> tuple[str, ...]:
     """Those of the calling thread's network namespace; `devices` are their names, and what they are called here."""
     net = Path("/proc/sys/net")
     bridge = sorted(f"bridge/{path.name}" for path in (net / "bridge").iterdir())
     scopes = {"all": "all", "default": "default", **devices}
     asked = {f"ipv4/conf/{name}/{key}": f"ipv4/conf/{called}/{key}" for name, called in scopes.items() for key in _CONF}
+    if six:
+        asked |= {f"ipv6/conf/{n}/{key}": f"ipv6/conf/{called}/{key}" for n, called in scopes.items() for key in _CONF6}
     asked |= {key: key for key in (*_SYSCTLS, *bridge)}
     return tuple(
         sorted(

@@ -19,6 +19,7 @@ from testbed.conformance.surroundings import bare_host
 from testbed.docker.host import Container, DockerHost
 from testbed.kernel.namespace import Namespace
 
+_GLOBAL = 0  # RT_SCOPE_UNIVERSE, include/uapi/linux/rtnetlink.h
 _CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 _DOCKER_SOCKET = "/run/docker.sock"
 _CONFIGURED = "/run/containerd.toml"
@@ -34,10 +35,10 @@ address = "{_CONTAINERD_SOCKET}"
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """How a container is connected: the index of its veth's end on the host, and its address with prefix length."""
+    """How a container is connected: the index of its veth's end on the host, and its addresses with prefix length."""
 
     peer: int
-    address: str
+    addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +74,19 @@ class RealEngine:
 
 def _eth0(ip: IPRoute) -> Attached:
     link: Any = next(iter(ip.get_links(ifname="eth0")))
-    address: Any = next(iter(ip.get_addr(index=link["index"], family=2)))
-    return Attached(link.get("link"), f"{address.get('address')}/{address['prefixlen']}")
+    found: Any = ip.get_addr(index=link["index"], scope=_GLOBAL)
+    return Attached(link.get("link"), tuple(sorted(f"{one.get('address')}/{one['prefixlen']}" for one in found)))
 
 
 @contextmanager
-def running(programs: EnginePrograms, options: Sequence[str] = ()) -> Iterator[RealEngine]:
-    """An engine, started with these options of dockerd, with an image for its containers.
+def running(programs: EnginePrograms, options: Sequence[str] = (), six: bool = False) -> Iterator[RealEngine]:
+    """An engine, started with these options of dockerd, with an image for its containers; `six`: its host has IPv6.
 
     All of it is in namespaces of its own, and gone when the block is left or the process ends, in whatever way.
     Raises EngineRefused when it does not start, with its own last words.
     """
     with (
-        bare_host() as host,
+        bare_host(six) as host,
         enclosed(host, _steps(programs, options), {_CONFIGURED: _CONTAINERD}, programs.path) as root,
     ):
         api = Api(root / _DOCKER_SOCKET.lstrip("/"), root / "run/dockerd.log")

@@ -43,6 +43,32 @@ _INTERNAL = """networks: {inside: {internal: true}}
 services: {web: {ports: ['80:80']}, in1: {networks: [inside], ports: ['8083:80']}}
 """
 
+_IPV6 = """networks:
+  six:
+    enable_ipv6: true
+    ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}
+services:
+  web: {networks: [six], ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
+  dns: {networks: [six], ports: ['5353:53/udp']}
+  lo: {networks: [six], ports: ['[::1]:8081:80', '[2001:db8:66::100]:8082:80']}
+  four: {ports: ['8084:80']}
+"""
+_ROUTED6 = """networks:
+  six:
+    enable_ipv6: true
+    ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv6: routed}
+services: {web: {networks: [six], ports: ['80:80']}}
+"""
+_INTERNAL6 = """networks:
+  six:
+    enable_ipv6: true
+    internal: true
+    ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}
+services: {web: {networks: [six], ports: ['80:80']}}
+"""
+_IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
+
 # Each in the words of a host file (testbed/docker/hostfile.py).
 _DESCRIBED = {
     "no container": "daemon: {}",
@@ -63,6 +89,12 @@ _DESCRIBED = {
     "network with its own gateway": _OWN_GATEWAY,
     "three networks": _THREE_NETWORKS,
     "three networks without proxy": _NO_PROXY + _THREE_NETWORKS,
+    "IPv6": _IPV6,
+    "IPv6 with ip6tables": _IP6TABLES + _IPV6,
+    "IPv6 without ip6tables": "daemon: {ip6tables: false}\n" + _IPV6,
+    "IPv6 with ip6tables, without proxy": _IP6TABLES.replace("{", "{userland-proxy: false, ") + _IPV6,
+    "IPv6 on an internal network": _IP6TABLES + _INTERNAL6,
+    "IPv6 in gateway mode routed": _ROUTED6,
     "gateway mode nat-unprotected": _network("gateway_mode_ipv4", "nat-unprotected"),
     "gateway mode routed": _network("gateway_mode_ipv4", "routed"),
     "gateway mode routed without proxy": _NO_PROXY + _network("gateway_mode_ipv4", "routed"),

@@ -62,7 +62,7 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
     except TopologyError as error:
         return Conformance(name, left_out=error.what)
     try:
-        with running(programs, wishes.daemon(host)) as engine:
+        with running(programs, wishes.daemon(host), host.ipv6) as engine:
             started = time.perf_counter() - began
             engine.run(host)
             found = _captured(engine, host, programs.backend)
@@ -75,8 +75,8 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
 
 def _captured(engine: RealEngine, host: DockerHost, backend: str) -> Capture:
     attached = {container.name: engine.attached(container) for container in host.containers}
-    found = capture(engine.host, backend, {one.peer: name for name, one in attached.items()})
-    own = [f"{name}:eth0 {one.address}" for name, one in attached.items()]
+    found = capture(engine.host, backend, {one.peer: name for name, one in attached.items()}, host.ipv6)
+    own = [f"{name}:eth0 {address}" for name, one in attached.items() for address in one.addresses]
     return replace(found, addresses=(*found.addresses, *own))
 
 
@@ -85,8 +85,10 @@ def _modelled(host: DockerHost, model: Ruleset, backend: str) -> Capture:
     topology = article.topology(host)
     indexes = topology.node(topology.host).indexes
     with Testbed(topology, model, backend) as bed:
-        found = capture(bed.host, backend, {indexes[container.veth]: container.name for container in host.containers})
-    own = [f"{c.name}:eth0 {c.address}/{c.network.subnet.prefixlen}" for c in host.containers]
+        veths = {indexes[container.veth]: container.name for container in host.containers}
+        found = capture(bed.host, backend, veths, host.ipv6)
+    nodes = [topology.node(container.name) for container in host.containers]
+    own = [f"{node.name}:eth0 {address}" for node in nodes for address in sorted(map(str, node.addresses))]
     return replace(found, rules=model, addresses=(*found.addresses, *own))
 
 

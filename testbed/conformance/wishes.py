@@ -15,6 +15,8 @@ _OPTION = "com.docker.network.bridge."
 def daemon(host: DockerHost) -> list[str]:
     """The options of dockerd for a host: its proxy, and what docker0 is to be, which no request can change later."""
     options = [] if host.userland_proxy else ["--userland-proxy=false"]
+    if host.ip6tables is not None:
+        options += ["--experimental", f"--ip6tables={str(host.ip6tables).lower()}"]
     docker0 = next((network for network in host.networks if network.bridge == DEFAULT_BRIDGE), None)
     if docker0 is None:
         return [*options, "--bridge=none"]
@@ -33,11 +35,15 @@ def network(wanted: Network) -> dict[str, Any]:
         options["enable_ip_masquerade"] = "false"
     if wanted.mode is not GatewayMode.NAT:
         options["gateway_mode_ipv4"] = wanted.mode.value
+    if wanted.mode6 is not GatewayMode.NAT:
+        options["gateway_mode_ipv6"] = wanted.mode6.value
+    pools = [gateway for gateway in (wanted.gateway, wanted.gateway6) if gateway is not None]
     return {
         "Name": wanted.bridge,
         "Driver": "bridge",
         "Internal": wanted.internal,
-        "IPAM": {"Config": [{"Subnet": str(wanted.subnet), "Gateway": str(wanted.gateway.ip)}]},
+        "EnableIPv6": wanted.gateway6 is not None,
+        "IPAM": {"Config": [{"Subnet": str(pool.network), "Gateway": str(pool.ip)} for pool in pools]},
         "Options": {f"{_OPTION}{key}": value for key, value in options.items()},
     }
 
@@ -46,7 +52,10 @@ def container(wanted: Container) -> dict[str, Any]:
     """The request for a container; on docker0 the engine chooses its address."""
     own_network = wanted.network.bridge != DEFAULT_BRIDGE
     name = wanted.network.bridge if own_network else _DEFAULT_NETWORK
-    endpoint = {"IPAMConfig": {"IPv4Address": str(wanted.address)}} if own_network else {}
+    addresses = {"IPv4Address": str(wanted.address)}
+    if wanted.address6 is not None:
+        addresses["IPv6Address"] = str(wanted.address6)
+    endpoint = {"IPAMConfig": addresses} if own_network else {}
     return {
         "Image": f"{image.NAME}:{image.TAG}",
         "Cmd": list(image.COMMAND),
@@ -63,6 +72,6 @@ def _inside(port: PublishedPort) -> str:
 def _bindings(published: tuple[PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in published:
-        address = "" if port.everywhere else str(port.address)
+        address = "" if port.address is None else str(port.address)
         bindings.setdefault(_inside(port), []).append({"HostIp": address, "HostPort": str(port.host)})
     return bindings

@@ -10,8 +10,7 @@ from itertools import combinations
 
 from testbed.errors import TopologyError
 
-ALL_ADDRESSES = IPv4Address("0.0.0.0")
-LOOPBACK = IPv4Network("127.0.0.0/8")
+LOOPBACK, LOOPBACK6 = IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")
 
 
 class GatewayMode(Enum):
@@ -28,12 +27,15 @@ class GatewayMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
-    """`-p ADDRESS:HOST:CONTAINER/PROTOCOL`: a port of the host that is translated to one of the container."""
+    """`-p ADDRESS:HOST:CONTAINER/PROTOCOL`: a port of the host that is translated to one of the container.
+
+    Without an address it is published on all of the host's, IPv4 and IPv6; 0.0.0.0 and :: are all of one version.
+    """
 
     host: int
     container: int
     protocol: str = "tcp"
-    address: IPv4Address = ALL_ADDRESSES
+    address: IPv4Address | IPv6Address | None = None
 
     def __post_init__(self) -> None:
         for port in (self.host, self.container):
@@ -44,21 +46,30 @@ class PublishedPort:
 
     @property
     def everywhere(self) -> bool:
-        """Whether it is published on all addresses of the host."""
-        return self.address == ALL_ADDRESSES
+        """Whether it is published on all addresses of the host, or all of one version."""
+        return self.address is None or self.address.is_unspecified
 
     @property
     def on_loopback(self) -> bool:
-        return self.address in LOOPBACK
+        return self.address is not None and (self.address in LOOPBACK or self.address in LOOPBACK6)
+
+    def in_version(self, version: int) -> bool:
+        """Whether it is published on addresses of that version of IP."""
+        return self.address is None or self.address.version == version
 
     def collides_with(self, other: PublishedPort) -> bool:
         """Whether both ask for one port of one address of the host."""
-        same_address = self.everywhere or other.everywhere or self.address == other.address
-        return same_address and (self.host, self.protocol) == (other.host, other.protocol)
+        if (self.host, self.protocol) != (other.host, other.protocol):
+            return False
+        if self.address is None or other.address is None or self.address == other.address:
+            return True
+        return self.address.version == other.address.version and (self.everywhere or other.everywhere)
 
     def __str__(self) -> str:
-        address = "" if self.everywhere else f"{self.address}:"
-        return f"{address}{self.host}:{self.container}/{self.protocol}"
+        if self.address is None:
+            return f"{self.host}:{self.container}/{self.protocol}"
+        address = f"[{self.address}]" if self.address.version == 6 else self.address
+        return f"{address}:{self.host}:{self.container}/{self.protocol}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ class Network:
     internal: bool = False
     mode: GatewayMode = GatewayMode.NAT
     gateway6: IPv6Interface | None = None
+    mode6: GatewayMode = GatewayMode.NAT
 
     @property
     def subnet(self) -> IPv4Network:
@@ -120,6 +132,7 @@ class DockerHost:
     networks: tuple[Network, ...]
     containers: tuple[Container, ...]
     userland_proxy: bool = True
+    ip6tables: bool | None = None
 
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))
@@ -127,11 +140,18 @@ class DockerHost:
         for one, other in combinations(self.networks, 2):
             if one.subnet.overlaps(other.subnet):
                 raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet}.")
-        taken = [str(network.gateway.ip) for network in self.networks]
-        _once("address", [*taken, *(str(container.address) for container in self.containers)])
+            if one.subnet6 and other.subnet6 and one.subnet6.overlaps(other.subnet6):
+                raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet6}.")
+        _once("address", map(str, self.addresses()))
         for container in self.containers:
             _belongs(container, self.networks)
         _published_once(self.containers)
+
+    def addresses(self) -> list[IPv4Address | IPv6Address]:
+        """Every address that a bridge or a container has."""
+        taken = [(network.gateway.ip, network.gateway6 and network.gateway6.ip) for network in self.networks]
+        taken += [(container.address, container.address6) for container in self.containers]
+        return [address for pair in taken for address in pair if address is not None]
 
     @property
     def ipv6(self) -> bool:
@@ -173,3 +193,8 @@ def _belongs(container: Container, networks: tuple[Network, ...]) -> None:
         raise TopologyError(f"container {container.name} is on {container.network.bridge}, which the host has not.")
     if container.address not in container.network.subnet:
         raise TopologyError(f"container {container.name}: {container.address} is not in {container.network.subnet}.")
+    subnet6 = container.network.subnet6
+    if (container.address6 is None) != (subnet6 is None):
+        raise TopologyError(f"container {container.name} and its network: one has IPv6, the other has not.")
+    if container.address6 is not None and subnet6 is not None and container.address6 not in subnet6:
+        raise TopologyError(f"container {container.name}: {container.address6} is not in {subnet6}.")

@@ -8,9 +8,20 @@ network is on docker0, as after `docker run`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
+from typing import TypeVar
 
 from testbed.docker import naming
 from testbed.docker.host import Container, DockerHost, GatewayMode, Network
@@ -20,10 +31,15 @@ from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
 from testbed.rules.files import text_of
 
+A = TypeVar("A", IPv4Address, IPv6Address)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _DEFAULT = "bridge"  # what Docker calls the network of docker0
 _OPTION = "com.docker.network.bridge."
-_OPTIONS = tuple(f"{_OPTION}{key}" for key in ("name", "enable_icc", "enable_ip_masquerade", "gateway_mode_ipv4"))
+_OPTIONS = tuple(
+    f"{_OPTION}{key}"
+    for key in ("name", "enable_icc", "enable_ip_masquerade", "gateway_mode_ipv4", "gateway_mode_ipv6")
+)
 _NO_PART = (
     *("image", "build", "command", "entrypoint", "environment", "env_file", "volumes", "restart", "labels"),
     *("container_name", "depends_on", "user", "working_dir", "healthcheck", "logging", "deploy", "hostname"),
@@ -47,7 +63,8 @@ def parse(text: str, source: str = "the host file") -> DockerHost:
     tree.only("daemon", "networks", "services", "version", "name")
     daemon = tree.child("daemon")
     docker0 = _docker0(daemon)
-    host = DockerHost((docker0,), (), daemon.flag("userland-proxy", True))
+    ip6tables = daemon.flag("ip6tables", True) if "ip6tables" in dict(daemon.mapping) else None
+    host = DockerHost((docker0,), (), daemon.flag("userland-proxy", True), ip6tables)
     names = {_DEFAULT: docker0}
     for name, entry in tree.child("networks").mapping:
         names[name] = _network(name, entry, host)
@@ -59,19 +76,19 @@ def parse(text: str, source: str = "the host file") -> DockerHost:
 
 
 def _docker0(daemon: Tree) -> Network:
-    daemon.only("userland-proxy", "icc", "ip-masq", "bip")
+    daemon.only("userland-proxy", "icc", "ip-masq", "bip", "ip6tables", "experimental")
     gateway = daemon.value("bip", IPv4Interface, IPv4Interface("172.17.0.1/16"))
     icc, masquerade = daemon.flag("icc", True), daemon.flag("ip-masq", True)
     return Network("docker0", gateway, naming.mac(gateway.ip), icc=icc, masquerade=masquerade)
 
 
 def _network(name: str, tree: Tree, host: DockerHost) -> Network:
-    tree.only("internal", "ipam", "driver", "driver_opts", "name")
+    tree.only("internal", "enable_ipv6", "ipam", "driver", "driver_opts", "name")
     if (driver := tree.text("driver", "bridge")) != "bridge":
         raise tree.child("driver").error(f"the driver {driver} is not known; a bed has bridge networks.")
     options = tree.child("driver_opts")
     options.only(*_OPTIONS)
-    gateway = _gateway(tree.child("ipam"), host)
+    gateway, gateway6 = _gateways(tree, host)
     return Network(
         options.text(f"{_OPTION}name", naming.bridge(name)),
         gateway,
@@ -80,23 +97,47 @@ def _network(name: str, tree: Tree, host: DockerHost) -> Network:
         masquerade=options.flag(f"{_OPTION}enable_ip_masquerade", True),
         internal=tree.flag("internal", False),
         mode=options.value(f"{_OPTION}gateway_mode_ipv4", GatewayMode, GatewayMode.NAT),
+        gateway6=gateway6,
+        mode6=options.value(f"{_OPTION}gateway_mode_ipv6", GatewayMode, GatewayMode.NAT),
     )
 
 
-def _gateway(ipam: Tree, host: DockerHost) -> IPv4Interface:
-    """The bridge's address: the one asked for, else the first of the subnet."""
+def _gateways(tree: Tree, host: DockerHost) -> tuple[IPv4Interface, IPv6Interface | None]:
+    """The bridge's addresses: those asked for, else the first of the subnet; IPv6's where the network has IPv6."""
+    ipam = tree.child("ipam")
     ipam.only("config")
-    pools = ipam.child("config").items
-    if len(pools) > 1:
-        raise pools[1].error("a network of a bed has one subnet.")
-    pool = pools[0] if pools else ipam
-    if pools:
+    gateway, gateway6 = None, None
+    for pool in ipam.child("config").items:
         pool.only("subnet", "gateway")
-    subnet = pool.value("subnet", IPv4Network, _free_subnet(host))
-    address = pool.value("gateway", IPv4Address, subnet[1])
+        found = _gateway(pool, host)
+        if (gateway if found.version == 4 else gateway6) is not None:
+            raise pool.error(f"a network of a bed has one subnet of IPv{found.version}.")
+        if isinstance(found, IPv4Interface):
+            gateway = found
+        else:
+            gateway6 = found
+    if tree.flag("enable_ipv6", False) != (gateway6 is not None):
+        raise tree.error(
+            "a network with IPv6 has `enable_ipv6: true` and a subnet of IPv6 in `ipam.config`.",
+            "Write both or neither; an engine would make up a subnet by chance.",
+        )
+    return gateway or _first(_free_subnet(host)), gateway6
+
+
+def _gateway(pool: Tree, host: DockerHost) -> IPv4Interface | IPv6Interface:
+    unasked: IPv4Network | IPv6Network = _free_subnet(host)
+    subnet = pool.value("subnet", ip_network, unasked)
+    first: IPv4Address | IPv6Address = subnet[1]
+    address = pool.value("gateway", ip_address, first)
     if address not in subnet:
         raise pool.error(f"the gateway {address} is not in {subnet}.")
-    return IPv4Interface(f"{address}/{subnet.prefixlen}")
+    if isinstance(address, IPv4Address):
+        return IPv4Interface(f"{address}/{subnet.prefixlen}")
+    return IPv6Interface(f"{address}/{subnet.prefixlen}")
+
+
+def _first(subnet: IPv4Network) -> IPv4Interface:
+    return IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
 
 
 def _free_subnet(host: DockerHost) -> IPv4Network:
@@ -112,9 +153,9 @@ def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Netw
         raise tree.error(f"{name!r} is no name for a container.", "Use two or more letters, digits, dots, - and _.")
     if name in AROUND:
         raise tree.error(f"a service cannot be called {name}: every bed has a node of that name.", "Rename it.")
-    network, address = _attachment(name, tree.child("networks"), host, names)
+    network, address, address6 = _attachment(name, tree.child("networks"), host, names)
     veth = naming.veth(name)
-    container = Container(name, network, address, naming.mac(address), veth, naming.veth_mac(name))
+    container = Container(name, network, address, naming.mac(address), veth, naming.veth_mac(name), address6=address6)
     before = host.containers
     with tree.blamed():
         host = replace(host, containers=(*before, container))
@@ -125,8 +166,10 @@ def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Netw
     return host
 
 
-def _attachment(name: str, tree: Tree, host: DockerHost, names: dict[str, Network]) -> tuple[Network, IPv4Address]:
-    """The network of a service and its address there: the one asked for, else the next that is free."""
+def _attachment(
+    name: str, tree: Tree, host: DockerHost, names: dict[str, Network]
+) -> tuple[Network, IPv4Address, IPv6Address | None]:
+    """The network of a service and its addresses there: those asked for, else the next that are free."""
     attached = tree.entries
     if len(attached) > 1:
         raise attached[1][1].error(f"service {name} is on several networks; a container of a bed is on one.")
@@ -134,12 +177,24 @@ def _attachment(name: str, tree: Tree, host: DockerHost, names: dict[str, Networ
     if chosen not in names:
         raise entry.error(f"there is no network {chosen}; there are {', '.join(names)}.")
     network = names[chosen]
-    taken = {network.gateway.ip, *(container.address for container in host.containers)}
-    free = next(address for address in network.subnet.hosts() if address not in taken)
+    taken = host.addresses()
+    address = next(free for free in network.subnet.hosts() if free not in taken)
+    address6 = next(free for free in network.subnet6.hosts() if free not in taken) if network.subnet6 else None
     if not attached:
-        return network, free
-    entry.only("ipv4_address")
-    address = entry.value("ipv4_address", IPv4Address, free)
-    if address not in network.subnet:
-        raise entry.child("ipv4_address").error(f"{address} is not in {network.subnet}.")
-    return network, address
+        return network, address, address6
+    entry.only("ipv4_address", "ipv6_address")
+    address = _wished(entry, "ipv4_address", IPv4Address, address, network.subnet)
+    if address6 is None or network.subnet6 is None:
+        if "ipv6_address" in dict(entry.mapping):
+            raise entry.child("ipv6_address").error(
+                f"the network {chosen} has no IPv6.", "Give it `enable_ipv6: true`."
+            )
+        return network, address, None
+    return network, address, _wished(entry, "ipv6_address", IPv6Address, address6, network.subnet6)
+
+
+def _wished(entry: Tree, key: str, kind: Callable[[str], A], otherwise: A, subnet: IPv4Network | IPv6Network) -> A:
+    address = entry.value(key, kind, otherwise)
+    if address not in subnet:
+        raise entry.child(key).error(f"{address} is not in {subnet}.")
+    return address

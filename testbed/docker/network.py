@@ -29,7 +29,7 @@ _QUIET = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disab
 
 # IPv6 that speaks only when it is spoken to: no router asked for, no address made up or checked. What is left is to
 # report each group joined (RFC 2710); it is done at once, so that it is over when the bed stands (devices.py).
-_IPV6 = (
+QUIET_IPV6 = (
     *(
         (f"net.ipv6.conf.{scope}.{key}", value)
         for scope in ("all", "default")
@@ -123,7 +123,8 @@ def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
 
 
 def _own_addresses(docker: DockerHost) -> None:
-    own = (HOST_ADDRESS.ip, *(network.gateway.ip for network in docker.networks))
+    own = [address.ip for address in _both(HOST_ADDRESS, HOST_ADDRESS6 if docker.ipv6 else None)]
+    own += [address.ip for network in docker.networks for address in _both(network.gateway, network.gateway6)]
     for container, port in docker.published():
         if not (port.everywhere or port.on_loopback or port.address in own):
             raise TopologyError(
@@ -161,7 +162,7 @@ def _ways_out(gateway: IPv4Interface, gateway6: IPv6Interface | None) -> tuple[R
 
 def _ipv6(wanted: bool) -> tuple[tuple[str, str], ...]:
     """Sysctls that let a kernel speak IPv6, or not."""
-    return _IPV6 if wanted else _QUIET
+    return QUIET_IPV6 if wanted else _QUIET
 
 
 def _client(scripted: bool, six: bool) -> Node:

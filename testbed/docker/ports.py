@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
-from testbed.docker.host import ALL_ADDRESSES, PublishedPort
+from testbed.docker.host import PublishedPort
 from testbed.errors import TopologyError
 
 _PORTS = re.compile(
-    r"(?:(?P<address>[\d.]+):)?(?P<host>\d+)(?:-(?P<host_end>\d+))?"
+    r"(?:(?P<address>[\d.]+|\[[\da-fA-F:.]+\]):)?(?P<host>\d+)(?:-(?P<host_end>\d+))?"
     r":(?P<container>\d+)(?:-(?P<container_end>\d+))?(?:/(?P<protocol>[a-z]+))?"
 )
 
@@ -25,7 +25,7 @@ def published_ports(text: str) -> tuple[PublishedPort, ...]:
     if len(host) != len(container):
         raise TopologyError(f"{text!r} publishes {len(container)} ports on {len(host)}.", "Give ranges of one length.")
     try:
-        address = IPv4Address(found["address"]) if found["address"] else ALL_ADDRESSES
+        address = ip_address(found["address"].strip("[]")) if found["address"] else None
     except ValueError as error:
         raise TopologyError(f"{text!r}: {found['address']} is no address.") from error
     protocol = found["protocol"] or "tcp"

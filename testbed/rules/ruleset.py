@@ -134,6 +134,10 @@ class Ruleset:
             ]
         ]
 
+    def beside(self, other: Ruleset) -> Ruleset:
+        """This rule set and the tables and sets of another, which has others."""
+        return replace(self, entries=(*self.entries, *other.entries), sets=self.sets + other.sets)
+
     def insert(self, table: str, chain: str, spec: str) -> Ruleset:
         """This rule set with one more rule at the head of a chain, as `iptables -I` does it.
 

@@ -13,6 +13,7 @@ from testbed.conformance.hosts import known
 from testbed.conformance.programs import find
 from testbed.conformance.run import examine, version_of
 from testbed.docker.engines import engine as engine_of
+from testbed.errors import TestbedError
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import backend as backend_of
@@ -23,23 +24,27 @@ from testbed.tasks.console import FINDING, as_json, console, in_words
 @task(
     help={
         "dockerd": "engine to compare with: the path of its dockerd (default: the one that is installed)",
+        "only": "build the hosts with this in their name, not all",
         "json": "print what was found for programs",
     }
 )
 @in_words
-def conformance(_: Context, dockerd: str = "", json: bool = False) -> None:
+def conformance(_: Context, dockerd: str = "", only: str = "", json: bool = False) -> None:
     """Build known hosts on a real engine, and compare what it sets up with what the model says, line by line.
 
     The engine runs in namespaces of its own, of which nothing is left. Exit code 0 when all is equal, 1 when something
     differs, 2 when it could not run.
     """
+    wanted = {name: host for name, host in known().items() if only in name}
+    if not wanted:
+        raise TestbedError(f"no known host has {only!r} in its name.", f"There are: {', '.join(known())}.")
     programs = find(dockerd)
     require(programs.backend)
     with quarantine():
         version = version_of(programs)
         generation = engine_of(version).name
         shown = track(
-            known().items(),
+            wanted.items(),
             f"engine {version}",
             console=console(stderr=True),
             transient=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
 import pytest
@@ -144,3 +144,56 @@ def test_an_empty_file_is_a_host_without_containers() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match=r"none\.yaml cannot be read: No such file"):
         hostfile.read(tmp_path / "none.yaml")
+
+
+SIX = """
+networks:
+  six:
+    enable_ipv6: true
+    ipam: {config: [{subnet: '2001:db8:1::/64', gateway: '2001:db8:1::fe'}, {subnet: 10.6.0.0/24}]}
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv6: routed}
+services:
+  web: {networks: {six: {ipv6_address: '2001:db8:1::80'}}, ports: ['[::]:80:80', '[2001:db8:66::100]:81:80']}
+  next: {networks: [six]}
+  four: {}
+"""
+
+
+def test_a_network_with_ipv6() -> None:
+    host = hostfile.parse(SIX)
+    six = host.networks[1]
+    assert (six.gateway, six.gateway6) == (IPv4Interface("10.6.0.1/24"), IPv6Interface("2001:db8:1::fe/64"))
+    assert (six.mode, six.mode6, host.ipv6, host.ip6tables) == (GatewayMode.NAT, GatewayMode.ROUTED, True, None)
+    assert [(c.address, c.address6) for c in host.containers] == [
+        (IPv4Address("10.6.0.2"), IPv6Address("2001:db8:1::80")),
+        (IPv4Address("10.6.0.3"), IPv6Address("2001:db8:1::1")),
+        (IPv4Address("172.17.0.2"), None),
+    ]
+    assert [str(port) for port in host.containers[0].published] == ["[::]:80:80/tcp", "[2001:db8:66::100]:81:80/tcp"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "enable_ipv6: true",
+            "enable_ipv6: false",
+            r"line 3: a network with IPv6 has `enable_ipv6: true` and a subnet",
+        ),
+        ("{subnet: 10.6.0.0/24}", "{subnet: '2001:db8:2::/64'}", r"line 5: a network of a bed has one subnet of IPv6"),
+        ("1::80", "2::80", r"line 8: 2001:db8:2::80 is not in 2001:db8:1::/64"),
+        ("1::80", "1::fe", r"line 8: the address 2001:db8:1::fe is there twice"),
+        (
+            "four: {}",
+            "four: {networks: {bridge: {ipv6_address: '2001:db8::1'}}}",
+            r"line 10: the network bridge has no",
+        ),
+        ("[::]:80:80", "[::]:81:80", r"line 8: port 81/tcp is published by web and by web"),
+        ("[::]:80:80", "[::g]:81:80", r"line 8: '\[::g\]:81:80' is no published port"),
+    ],
+    ids=["not enabled", "two subnets", "elsewhere", "taken", "no IPv6", "port twice", "no address"],
+)
+def test_ipv6_that_cannot_be(old: str, new: str, said: str) -> None:
+    assert old in SIX
+    with pytest.raises(TopologyError, match=said):
+        hostfile.parse(SIX.replace(old, new, 1))

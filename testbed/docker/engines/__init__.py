@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from testbed.docker.engines import classic
 from testbed.docker.engines.forward import Generation
@@ -32,7 +33,8 @@ def _generation(since: _Version, known_from: str, generation: Generation) -> Eng
 
 
 ENGINES = (
-    Engine("20.10", (20, 10), "real engines 20.10.24 and 26.1.5", classic.rules),
+    Engine("20.10", (20, 10), "real engine 20.10.24", classic.rules),
+    Engine("26.1", (26, 1), "real engine 26.1.5", partial(classic.rules, name="26.1")),
     _generation((28, 0, 0), _LISTINGS, Generation("28.0.0", whole_containers=False, user_returns=True, by_set=True)),
     _generation((28, 0, 1), _LISTINGS, Generation("28.0.1", whole_containers=False, user_returns=True)),
     _generation((28, 2, 0), _LISTINGS, Generation("28.2.0", whole_containers=True, user_returns=True)),

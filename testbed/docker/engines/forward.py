@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from testbed.docker.engines import nat
 from testbed.docker.engines.tables import Tables
-from testbed.docker.host import Container, DockerHost, GatewayMode, Network, PublishedPort
+from testbed.docker.engines.view import FAMILY4, FAMILY6, Attached, Bridged, View, view4, view6
+from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
 from testbed.rules.ruleset import Ruleset
 
+_FROM_THE_LINK = "! -s fe80::/10 "  # as seen with 28.5.2; classic engines translate these too
 _STAGE_1, _STAGE_2, _INTERNAL = "DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2", "DOCKER-INTERNAL"
-_BRIDGES = "docker-ext-bridges-v4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,25 @@ class Generation:
     by_set: bool = False
 
     def rules(self, host: DockerHost) -> Ruleset:
-        """The rule set of such an engine for this host."""
-        tables = Tables({"FORWARD": "DROP"})
-        self._start(tables, host)
-        for network in host.networks:
-            self._network(tables, network)
-            nat.network(tables, host, network, returns=self.isolation)
-        for container in host.containers:
-            self._container(tables, host, container)
-        return tables.ruleset(f"the rules of engine {self.name}", self._sets(host))
+        """The rule set of such an engine for this host; IPv6's tables only where the host has a network with IPv6."""
+        own = self._ruleset(view4(host))
+        return own.beside(self.ip6_rules(host)) if host.ipv6 and host.ip6tables is not False else own
+
+    def ip6_rules(self, host: DockerHost) -> Ruleset:
+        """IPv6's tables, which such an engine writes even for a host without a network that has IPv6."""
+        return self._ruleset(view6(host))
+
+    def _ruleset(self, view: View) -> Ruleset:
+        routed = view.family is FAMILY4 or view.networks  # turning forwarding on, the engine sets the policy
+        tables = Tables({"FORWARD": "DROP"} if routed else {}, view.family.prefix)
+        tables.chains("nat", ["DOCKER"])
+        self._start(tables, view)
+        for network in view.networks:
+            self._network(tables, view, network)
+            nat.network(tables, view, network, returns=self.isolation)
+        for attached in view.attached:
+            self._container(tables, view, attached)
+        return tables.ruleset(f"the rules of engine {self.name}", self._sets(view))
 
     @property
     def _guard(self) -> str:
@@ -53,19 +64,21 @@ class Generation:
         """The chain in which networks have their own rules."""
         return "FORWARD" if self.by_set else "DOCKER-FORWARD"
 
-    def _sets(self, host: DockerHost) -> str:
+    def _sets(self, view: View) -> str:
         if not self.by_set:
             return ""
-        subnets = [network.subnet for network in host.networks if not network.internal]
-        return "\n".join([f"create {_BRIDGES} hash:net", *(f"add {_BRIDGES} {subnet}" for subnet in subnets), ""])
+        name = _bridges(view)
+        subnets = [network.subnet for network in view.networks if not network.internal]
+        kind = "hash:net" if view.family is FAMILY4 else "hash:net family inet6"
+        return "\n".join([f"create {name} {kind}", *(f"add {name} {subnet}" for subnet in subnets), ""])
 
-    def _start(self, tables: Tables, host: DockerHost) -> None:
+    def _start(self, tables: Tables, view: View) -> None:
         apart = [_STAGE_1, _STAGE_2] if self.isolation else [_INTERNAL]
         tables.chains("filter", ["DOCKER", *apart, "DOCKER-USER"])
-        nat.start(tables, host)
+        nat.start(tables, view)
         tables.append("filter", "FORWARD", "-j DOCKER-USER")
         if self.by_set:
-            inward = f"-m set --match-set {_BRIDGES} dst"
+            inward = f"-m set --match-set {_bridges(view)} dst"
             tables.append("filter", "FORWARD", f"{inward} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
             tables.append("filter", "FORWARD", f"-j {self._guard}")
             tables.append("filter", "FORWARD", f"{inward} -j DOCKER")
@@ -77,16 +90,16 @@ class Generation:
         if self.user_returns:
             tables.append("filter", "DOCKER-USER", "-j RETURN")
 
-    def _network(self, tables: Tables, network: Network) -> None:
+    def _network(self, tables: Tables, view: View, network: Bridged) -> None:
         bridge = network.bridge
         if network.internal:
-            self._internal(tables, network)
+            self._internal(tables, view, network)
             return
         if not self.by_set:
             tables.append("filter", "DOCKER-CT", f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
             tables.append("filter", "DOCKER-BRIDGE", f"-o {bridge} -j DOCKER")
         if network.mode is GatewayMode.ROUTED:
-            tables.append("filter", "DOCKER", f"-o {bridge} -p icmp -j ACCEPT")
+            tables.append("filter", "DOCKER", f"-o {bridge} -p {view.family.icmp} -j ACCEPT")
         unpublished = "ACCEPT" if network.mode is GatewayMode.NAT_UNPROTECTED else "DROP"
         tables.append("filter", "DOCKER", f"! -i {bridge} -o {bridge} -j {unpublished}")
         if network.icc:
@@ -98,7 +111,7 @@ class Generation:
             self._isolated(tables, network)
 
     @staticmethod
-    def _isolated(tables: Tables, network: Network) -> None:
+    def _isolated(tables: Tables, network: Bridged) -> None:
         bridge = network.bridge
         tables.append("filter", _STAGE_1, f"-i {bridge} ! -o {bridge} -j {_STAGE_2}")
         tables.insert("filter", _STAGE_2, f"-o {bridge} -j DROP")
@@ -110,45 +123,45 @@ class Generation:
                 f"-o {bridge} -j RETURN",
             )
 
-    def _internal(self, tables: Tables, network: Network) -> None:
+    def _internal(self, tables: Tables, view: View, network: Bridged) -> None:
         bridge = network.bridge
         among = "ACCEPT" if network.icc else "DROP"
         tables.append("filter", self._forward, f"-i {bridge} -o {bridge} -j {among}")
-        tables.insert(
-            "filter",
-            self._guard,
-            f"! -s {network.subnet} -o {bridge} -j DROP",
-            f"! -d {network.subnet} -i {bridge} -j DROP",
-        )
+        tables.insert("filter", self._guard, *nat.internal(network, guarded=view.family is FAMILY6))
 
-    def _container(self, tables: Tables, host: DockerHost, container: Container) -> None:
-        network = container.network
+    def _container(self, tables: Tables, view: View, attached: Attached) -> None:
+        network = attached.network
         if network.internal:
             return
         protected = network.mode is GatewayMode.NAT
-        to_it = f"-d {container.address}/32 ! -i {network.bridge}"
+        to_it = f"-d {attached.address}/{view.family.bits} ! -i {network.bridge}"
         if protected and self.whole_containers:
             tables.append("raw", "PREROUTING", f"{to_it} -j DROP")
-        for port in sorted(container.published, key=_order):
+        for port in sorted(attached.published, key=_order):
             if protected and not self.whole_containers:
                 match = f"-p {port.protocol} -m {port.protocol} --dport {port.container}"
                 tables.append_once("raw", "PREROUTING", f"{to_it} {match} -j DROP")
-            self._port(tables, host, container, port)
+            self._port(tables, view, attached, port)
 
     @staticmethod
-    def _port(tables: Tables, host: DockerHost, container: Container, port: PublishedPort) -> None:
-        nat.port(tables, host, container, port)
-        if container.network.mode is not GatewayMode.NAT_UNPROTECTED:
-            tables.insert_once("filter", "DOCKER", nat.accepted(container, port))
-        if container.network.mode is GatewayMode.ROUTED:
+    def _port(tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
+        nat.port(tables, view, attached, port, but=_FROM_THE_LINK if view.family is FAMILY6 else "")
+        if attached.network.mode is not GatewayMode.NAT_UNPROTECTED:
+            tables.insert_once("filter", "DOCKER", nat.accepted(view, attached, port))
+        if attached.network.mode is GatewayMode.ROUTED:
             return
-        if not host.userland_proxy:
-            nat.hairpin(tables, container, port)
-        if port.on_loopback:
+        if not view.userland_proxy:
+            nat.hairpin(tables, view, attached, port)
+        if port.on_loopback and view.family is FAMILY4:  # the kernel lets nobody from outside ask for ::1
             match = f"-p {port.protocol} -m {port.protocol} --dport {port.host}"
             tables.append("raw", "PREROUTING", f"-d {port.address}/32 ! -i lo {match} -j DROP")
 
 
+def _bridges(view: View) -> str:
+    """The set of subnets with a bridge."""
+    return f"docker-ext-bridges-v{view.family.version}"
+
+
 def _order(port: PublishedPort) -> tuple[int, str, int, int]:
     """Of one container's ports the lowest of the container comes first, then the lowest of the host."""
-    return port.container, port.protocol, port.host, int(port.address)
+    return port.container, port.protocol, port.host, int(port.address or 0)

@@ -14,10 +14,14 @@ _BUILT_IN = {
 
 
 class Tables:
-    """Tables in which an engine puts its rules; they come out in the order of `iptables-save`."""
+    """Tables in which an engine puts its rules; they come out in the order of `iptables-save`.
 
-    def __init__(self, policies: dict[str, str]) -> None:
+    `prefix` is what their names begin with: `ip6 ` for IPv6's.
+    """
+
+    def __init__(self, policies: dict[str, str], prefix: str = "") -> None:
         self._policies = policies
+        self._prefix = prefix
         self._rules: dict[str, dict[str, list[str]]] = {}
 
     def chains(self, table: str, names: Sequence[str]) -> None:
@@ -55,7 +59,7 @@ class Tables:
         built_in = _BUILT_IN[name]
         own = sorted(set(chains) - set(built_in))
         return Table(
-            name,
+            self._prefix + name,
             (
                 *(Chain(chain, self._policies.get(chain, "ACCEPT")) for chain in built_in),
                 *(Chain(chain) for chain in own),

@@ -1,0 +1,86 @@
+"""A host as one family of rules sees it: iptables its IPv4 side, ip6tables its IPv6 side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.docker.host import Container, DockerHost, GatewayMode, PublishedPort
+from testbed.rules.ruleset import IPV6
+from testbed.topology import Address, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What differs between iptables and ip6tables: what tables are called, loopback, the echo's protocol."""
+
+    version: int
+    prefix: str
+    loopback: str
+    icmp: str
+    bits: int
+
+    def to(self, address: Address, port: int) -> str:
+        """An address and a port, as `--to-destination` wants them."""
+        return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
+
+
+FAMILY4 = Family(4, "", "127.0.0.0/8", "icmp", 32)
+FAMILY6 = Family(6, IPV6, "::1/128", "ipv6-icmp", 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """A network; all of it is as in host.Network, but there is one subnet, or None where the family has none there."""
+
+    bridge: str
+    subnet: Prefix | None
+    icc: bool
+    masquerade: bool
+    internal: bool
+    mode: GatewayMode
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A container's connection to a network, and the ports that are published by it."""
+
+    network: Bridged
+    address: Address
+    published: tuple[PublishedPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One family's networks and connections, in the order in which they were made.
+
+    `bridges` are all networks of the host, whether or not they have addresses of this family.
+    """
+
+    family: Family
+    bridges: tuple[Bridged, ...]
+    attached: tuple[Attached, ...]
+    userland_proxy: bool
+
+    @property
+    def networks(self) -> tuple[Bridged, ...]:
+        return tuple(network for network in self.bridges if network.subnet is not None)
+
+
+def view4(host: DockerHost) -> View:
+    """What iptables is about."""
+    networks = {n: Bridged(n.bridge, n.subnet, n.icc, n.masquerade, n.internal, n.mode) for n in host.networks}
+    attached = tuple(Attached(networks[c.network], c.address, _ports(c, 4)) for c in host.containers)
+    return View(FAMILY4, tuple(networks.values()), attached, host.userland_proxy)
+
+
+def view6(host: DockerHost) -> View:
+    """What ip6tables is about."""
+    networks = {n: Bridged(n.bridge, n.subnet6, n.icc, n.masquerade, n.internal, n.mode6) for n in host.networks}
+    attached = tuple(
+        Attached(networks[c.network], c.address6, _ports(c, 6)) for c in host.containers if c.address6 is not None
+    )
+    return View(FAMILY6, tuple(networks.values()), attached, host.userland_proxy)
+
+
+def _ports(container: Container, version: int) -> tuple[PublishedPort, ...]:
+    return tuple(port for port in container.published if port.in_version(version))
