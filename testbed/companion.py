@@ -86,10 +86,10 @@ def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
 def _relays(host: DockerHost) -> Iterator[str]:
     """What listens where; on an address of IPv6 also for a container that has IPv4 only."""
     for container, port in host.published():
-        to6 = container.address6 or container.address
-        if port.protocol == "sctp":
+        to = container.gateway
+        if port.protocol == "sctp" or to is None:
             continue
         if port.in_version(4):
-            yield f"{port.protocol}/{port.address or '0.0.0.0'}/{port.host}/{container.address}/{port.container}"
+            yield f"{port.protocol}/{port.address or '0.0.0.0'}/{port.host}/{to.address}/{port.container}"
         if port.in_version(6) and host.ipv6:
-            yield f"{port.protocol}/{port.address or '::'}/{port.host}/{to6}/{port.container}"
+            yield f"{port.protocol}/{port.address or '::'}/{port.host}/{to.address6 or to.address}/{port.container}"

@@ -56,24 +56,31 @@ class RealEngine:
         return re.split(r"[^\d.]", version)[0]
 
     def run(self, wanted: DockerHost) -> None:
-        """Make networks and containers, in their order; EngineRefused when one cannot be."""
+        """Make networks and containers, in their order; EngineRefused when one cannot be.
+
+        A container is connected with its further networks when it runs: to one that starts on several, an engine since
+        28 connects them in an order of chance.
+        """
         for network in wanted.networks:
             if network.bridge != wishes.DEFAULT_BRIDGE:
                 self.api.post("/networks/create", wishes.network(network))
         for container in wanted.containers:
             self.api.post(f"/containers/create?name={container.name}", wishes.container(container))
             self.api.post(f"/containers/{container.name}/start")
+            for own in container.also:
+                self.api.post(f"/networks/{wishes.called(own.network)}/connect", wishes.connection(container, own))
 
-    def attached(self, container: Container) -> Attached:
-        """How a container that runs is connected."""
+    def attached(self, container: Container) -> list[Attached]:
+        """How a container that runs is connected, network by network."""
         sandbox = self.api.get(f"/containers/{container.name}/json")["NetworkSettings"]["SandboxKey"]
         pinned = self.root / Path(sandbox).resolve().relative_to("/")
         with closing(Namespace.open(container.name, pinned)) as inside:
-            return inside.netlink(_eth0)
+            ends = [f"eth{number}" for number in range(len(container.attachments))]
+            return inside.netlink(lambda ip: [_attached(ip, end) for end in ends])
 
 
-def _eth0(ip: IPRoute) -> Attached:
-    link: Any = next(iter(ip.get_links(ifname="eth0")))
+def _attached(ip: IPRoute, end: str) -> Attached:
+    link: Any = next(iter(ip.get_links(ifname=end)))
     found: Any = ip.get_addr(index=link["index"], scope=_GLOBAL)
     return Attached(link.get("link"), tuple(sorted(f"{one.get('address')}/{one['prefixlen']}" for one in found)))
 

@@ -67,6 +67,26 @@ _INTERNAL6 = """networks:
     ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}
 services: {web: {networks: [six], ports: ['80:80']}}
 """
+_ON_TWO = """networks: {aa: {}, zz: {}, inside: {internal: true}}
+services:
+  there: {networks: [zz, aa], ports: ['81:80']}
+  back: {networks: [aa, zz], ports: ['82:80', '127.0.0.1:83:80']}
+  in1: {networks: [inside, zz], ports: ['84:80', '5353:5353/udp']}
+  in2: {networks: [zz, inside], ports: ['85:80']}
+  in3: {networks: [inside], ports: ['86:80']}
+"""
+_MIXED = """networks:
+  back: {internal: true}
+  front: {driver_opts: {com.docker.network.bridge.enable_icc: 'false'}}
+  shop: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}
+services:
+  web: {networks: [front], ports: ['80:8080', '443:8443']}
+  app: {networks: [shop, back], ports: ['192.168.66.100:8081:80', '[::]:8082:82']}
+  dns: {ports: ['53:53/udp', '127.0.0.1:9053:53']}
+  many: {networks: [shop], ports: ['9000-9002:9000-9002']}
+  idle: {}
+  db: {networks: [back], ports: ['5432:5432']}
+"""
 _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 
 # Each in the words of a host file (testbed/docker/hostfile.py).
@@ -95,6 +115,9 @@ _DESCRIBED = {
     "IPv6 with ip6tables, without proxy": _IP6TABLES.replace("{", "{userland-proxy: false, ") + _IPV6,
     "IPv6 on an internal network": _IP6TABLES + _INTERNAL6,
     "IPv6 in gateway mode routed": _ROUTED6,
+    "containers on two networks": _ON_TWO,
+    "containers on two networks, without proxy": _NO_PROXY + _ON_TWO,
+    "a bit of everything": _MIXED,
     "gateway mode nat-unprotected": _network("gateway_mode_ipv4", "nat-unprotected"),
     "gateway mode routed": _network("gateway_mode_ipv4", "routed"),
     "gateway mode routed without proxy": _NO_PROXY + _network("gateway_mode_ipv4", "routed"),

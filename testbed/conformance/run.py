@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -74,10 +75,9 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
 
 
 def _captured(engine: RealEngine, host: DockerHost, backend: str) -> Capture:
-    attached = {container.name: engine.attached(container) for container in host.containers}
-    found = capture(engine.host, backend, {one.peer: name for name, one in attached.items()}, host.ipv6)
-    own = [f"{name}:eth0 {address}" for name, one in attached.items() for address in one.addresses]
-    return replace(found, addresses=(*found.addresses, *own))
+    attached = [(container.name, one) for container in host.containers for one in engine.attached(container)]
+    found = capture(engine.host, backend, {one.peer: name for name, one in attached}, host.ipv6)
+    return _with(found, ((name, address) for name, one in attached for address in one.addresses))
 
 
 def _modelled(host: DockerHost, model: Ruleset, backend: str) -> Capture:
@@ -85,11 +85,15 @@ def _modelled(host: DockerHost, model: Ruleset, backend: str) -> Capture:
     topology = article.topology(host)
     indexes = topology.node(topology.host).indexes
     with Testbed(topology, model, backend) as bed:
-        veths = {indexes[container.veth]: container.name for container in host.containers}
+        veths = {indexes[own.veth]: container.name for container in host.containers for own in container.attachments}
         found = capture(bed.host, backend, veths, host.ipv6)
     nodes = [topology.node(container.name) for container in host.containers]
-    own = [f"{node.name}:eth0 {address}" for node in nodes for address in sorted(map(str, node.addresses))]
-    return replace(found, rules=model, addresses=(*found.addresses, *own))
+    return replace(_with(found, ((node.name, str(own)) for node in nodes for own in node.addresses)), rules=model)
+
+
+def _with(found: Capture, addresses: Iterable[tuple[str, str]]) -> Capture:
+    """With containers' addresses; which of several networks is eth0's is left to chance by engines since 28."""
+    return replace(found, addresses=(*found.addresses, *sorted(f"{name} {address}" for name, address in addresses)))
 
 
 def _differences(expected: Capture, found: Capture) -> dict[str, list[str]]:

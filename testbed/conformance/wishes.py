@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from testbed.conformance import image
-from testbed.docker.host import Container, DockerHost, GatewayMode, Network, PublishedPort
+from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network, PublishedPort
 
 DEFAULT_BRIDGE = "docker0"
 _DEFAULT_NETWORK = "bridge"  # what the engine calls the network of docker0
@@ -27,7 +27,7 @@ def daemon(host: DockerHost) -> list[str]:
 
 
 def network(wanted: Network) -> dict[str, Any]:
-    """The request for a network; it is called as its bridge is."""
+    """The request for a network."""
     options = {"name": wanted.bridge}
     if not wanted.icc:
         options["enable_icc"] = "false"
@@ -39,7 +39,7 @@ def network(wanted: Network) -> dict[str, Any]:
         options["gateway_mode_ipv6"] = wanted.mode6.value
     pools = [gateway for gateway in (wanted.gateway, wanted.gateway6) if gateway is not None]
     return {
-        "Name": wanted.bridge,
+        "Name": called(wanted),
         "Driver": "bridge",
         "Internal": wanted.internal,
         "EnableIPv6": wanted.gateway6 is not None,
@@ -48,21 +48,37 @@ def network(wanted: Network) -> dict[str, Any]:
     }
 
 
+def called(wanted: Network) -> str:
+    """A network's name; as its bridge is called where it has none of its own."""
+    return _DEFAULT_NETWORK if wanted.bridge == DEFAULT_BRIDGE else wanted.name or wanted.bridge
+
+
 def container(wanted: Container) -> dict[str, Any]:
-    """The request for a container; on docker0 the engine chooses its address."""
-    own_network = wanted.network.bridge != DEFAULT_BRIDGE
-    name = wanted.network.bridge if own_network else _DEFAULT_NETWORK
-    addresses = {"IPv4Address": str(wanted.address)}
-    if wanted.address6 is not None:
-        addresses["IPv6Address"] = str(wanted.address6)
-    endpoint = {"IPAMConfig": addresses} if own_network else {}
+    """The request for a container, on its first network."""
+    first, *_ = wanted.attachments
+    name = called(first.network)
     return {
         "Image": f"{image.NAME}:{image.TAG}",
         "Cmd": list(image.COMMAND),
         "ExposedPorts": {_inside(port): {} for port in wanted.published},
         "HostConfig": {"NetworkMode": name, "PortBindings": _bindings(wanted.published)},
-        "NetworkingConfig": {"EndpointsConfig": {name: endpoint}},
+        "NetworkingConfig": {"EndpointsConfig": {name: _endpoint(first)}},
     }
+
+
+def connection(wanted: Container, to: Attachment) -> dict[str, Any]:
+    """The request that connects a container with one more network."""
+    return {"Container": wanted.name, "EndpointConfig": _endpoint(to)}
+
+
+def _endpoint(own: Attachment) -> dict[str, Any]:
+    """The addresses asked for; on docker0 the engine chooses them."""
+    if own.network.bridge == DEFAULT_BRIDGE:
+        return {}
+    addresses = {"IPv4Address": str(own.address)}
+    if own.address6 is not None:
+        addresses["IPv6Address"] = str(own.address6)
+    return {"IPAMConfig": addresses}
 
 
 def _inside(port: PublishedPort) -> str:

@@ -22,7 +22,7 @@ ENS33_MAC = "00:0c:29:b6:16:6b"
 ENS33_INDEX = 2
 ENS33_ALTNAME = "enp2s1"
 
-DOCKER0 = Network("docker0", IPv4Interface("172.17.0.1/16"), "02:42:5f:9a:dc:2c", index=3)
+DOCKER0 = Network("docker0", IPv4Interface("172.17.0.1/16"), "02:42:5f:9a:dc:2c", index=3, name="bridge")
 WEB = Container(
     "web",
     DOCKER0,

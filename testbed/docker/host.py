@@ -77,13 +77,14 @@ class Network:
     """A bridge network; `gateway` is the bridge's own address with its prefix length, `gateway6` that of IPv6, if any.
 
     `icc`: its containers may speak with each other. `masquerade`: they go out under the host's address. `internal`:
-    nothing goes out or comes in.
+    nothing goes out or comes in. `name` is what it is called in Docker; by it engines choose among several.
     """
 
     bridge: str
     gateway: IPv4Interface
     mac: str
     index: int | None = None
+    name: str = ""
     icc: bool = True
     masquerade: bool = True
     internal: bool = False
@@ -101,11 +102,25 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
-    """A container on one network, and the veth pair that connects it.
+class Attachment:
+    """A container's connection to a network: its addresses there, and the veth pair.
 
-    `index` is the interface index of its eth0, `veth_index` that of the other end on the host.
+    `index` is the interface index of the container's end, `veth_index` that of the other end on the host.
     """
+
+    network: Network
+    address: IPv4Address
+    mac: str
+    veth: str
+    veth_mac: str
+    index: int | None = None
+    veth_index: int | None = None
+    address6: IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container on a network, as Attachment says it, and maybe on more (`also`); its ends are eth0, eth1 ..."""
 
     name: str
     network: Network
@@ -117,6 +132,32 @@ class Container:
     index: int | None = None
     veth_index: int | None = None
     address6: IPv6Address | None = None
+    also: tuple[Attachment, ...] = ()
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Its connections, eth0's first."""
+        first = Attachment(
+            self.network,
+            self.address,
+            self.mac,
+            self.veth,
+            self.veth_mac,
+            self.index,
+            self.veth_index,
+            self.address6,
+        )
+        return (first, *self.also)
+
+    @property
+    def gateway(self) -> Attachment | None:
+        """The connection that has its default route, and by which its ports are published; None: it has none.
+
+        Of the networks that are not internal it is the one whose name comes first (moby, libnetwork/sandbox.go:
+        epHeap.Less; seen with 20.10.24, 26.1.5 and 28.5.2).
+        """
+        outward = [attachment for attachment in self.attachments if not attachment.network.internal]
+        return min(outward, key=lambda attachment: attachment.network.name, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +191,7 @@ class DockerHost:
     def addresses(self) -> list[IPv4Address | IPv6Address]:
         """Every address that a bridge or a container has."""
         taken = [(network.gateway.ip, network.gateway6 and network.gateway6.ip) for network in self.networks]
-        taken += [(container.address, container.address6) for container in self.containers]
+        taken += [(own.address, own.address6) for container in self.containers for own in container.attachments]
         return [address for pair in taken for address in pair if address is not None]
 
     @property
@@ -159,8 +200,8 @@ class DockerHost:
         return any(network.gateway6 is not None for network in self.networks)
 
     def published(self) -> tuple[tuple[Container, PublishedPort], ...]:
-        """Every port that rules publish; those of containers on internal networks are not."""
-        return tuple((c, port) for c in self.containers if not c.network.internal for port in c.published)
+        """Every port that rules publish; those of containers on internal networks alone are not."""
+        return tuple((c, port) for c in self.containers if c.gateway is not None for port in c.published)
 
     def offered(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """The TCP ports that the LAN can ask for, and whose they are."""
@@ -189,12 +230,14 @@ def _once(what: str, names: Iterable[str]) -> None:
 
 
 def _belongs(container: Container, networks: tuple[Network, ...]) -> None:
-    if container.network not in networks:
-        raise TopologyError(f"container {container.name} is on {container.network.bridge}, which the host has not.")
-    if container.address not in container.network.subnet:
-        raise TopologyError(f"container {container.name}: {container.address} is not in {container.network.subnet}.")
-    subnet6 = container.network.subnet6
-    if (container.address6 is None) != (subnet6 is None):
-        raise TopologyError(f"container {container.name} and its network: one has IPv6, the other has not.")
-    if container.address6 is not None and subnet6 is not None and container.address6 not in subnet6:
-        raise TopologyError(f"container {container.name}: {container.address6} is not in {subnet6}.")
+    _once(f"network of {container.name},", (own.network.bridge for own in container.attachments))
+    for own in container.attachments:
+        network, subnet6 = own.network, own.network.subnet6
+        if network not in networks:
+            raise TopologyError(f"container {container.name} is on {network.bridge}, which the host has not.")
+        if own.address not in network.subnet:
+            raise TopologyError(f"container {container.name}: {own.address} is not in {network.subnet}.")
+        if (own.address6 is None) != (subnet6 is None):
+            raise TopologyError(f"container {container.name} and its network: one has IPv6, the other has not.")
+        if own.address6 is not None and subnet6 is not None and own.address6 not in subnet6:
+            raise TopologyError(f"container {container.name}: {own.address6} is not in {subnet6}.")

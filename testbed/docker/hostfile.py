@@ -8,7 +8,7 @@ network is on docker0, as after `docker run`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import (
     IPv4Address,
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from testbed.docker import naming
-from testbed.docker.host import Container, DockerHost, GatewayMode, Network
+from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network
 from testbed.docker.network import AROUND
 from testbed.docker.ports import published_ports
 from testbed.docker.tree import Tree
@@ -79,7 +79,7 @@ def _docker0(daemon: Tree) -> Network:
     daemon.only("userland-proxy", "icc", "ip-masq", "bip", "ip6tables", "experimental")
     gateway = daemon.value("bip", IPv4Interface, IPv4Interface("172.17.0.1/16"))
     icc, masquerade = daemon.flag("icc", True), daemon.flag("ip-masq", True)
-    return Network("docker0", gateway, naming.mac(gateway.ip), icc=icc, masquerade=masquerade)
+    return Network("docker0", gateway, naming.mac(gateway.ip), name=_DEFAULT, icc=icc, masquerade=masquerade)
 
 
 def _network(name: str, tree: Tree, host: DockerHost) -> Network:
@@ -93,6 +93,7 @@ def _network(name: str, tree: Tree, host: DockerHost) -> Network:
         options.text(f"{_OPTION}name", naming.bridge(name)),
         gateway,
         naming.mac(gateway.ip),
+        name=name,
         icc=options.flag(f"{_OPTION}enable_icc", True),
         masquerade=options.flag(f"{_OPTION}enable_ip_masquerade", True),
         internal=tree.flag("internal", False),
@@ -153,9 +154,17 @@ def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Netw
         raise tree.error(f"{name!r} is no name for a container.", "Use two or more letters, digits, dots, - and _.")
     if name in AROUND:
         raise tree.error(f"a service cannot be called {name}: every bed has a node of that name.", "Rename it.")
-    network, address, address6 = _attachment(name, tree.child("networks"), host, names)
-    veth = naming.veth(name)
-    container = Container(name, network, address, naming.mac(address), veth, naming.veth_mac(name), address6=address6)
+    first, *also = _attachments(name, tree.child("networks"), host, names)
+    container = Container(
+        name,
+        first.network,
+        first.address,
+        first.mac,
+        first.veth,
+        first.veth_mac,
+        address6=first.address6,
+        also=tuple(also),
+    )
     before = host.containers
     with tree.blamed():
         host = replace(host, containers=(*before, container))
@@ -166,31 +175,39 @@ def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Netw
     return host
 
 
-def _attachment(
-    name: str, tree: Tree, host: DockerHost, names: dict[str, Network]
-) -> tuple[Network, IPv4Address, IPv6Address | None]:
-    """The network of a service and its addresses there: those asked for, else the next that are free."""
-    attached = tree.entries
-    if len(attached) > 1:
-        raise attached[1][1].error(f"service {name} is on several networks; a container of a bed is on one.")
-    chosen, entry = attached[0] if attached else (_DEFAULT, tree)
-    if chosen not in names:
-        raise entry.error(f"there is no network {chosen}; there are {', '.join(names)}.")
-    network = names[chosen]
-    taken = host.addresses()
+def _attachments(name: str, tree: Tree, host: DockerHost, names: dict[str, Network]) -> Iterator[Attachment]:
+    """The connections of a service, in the order in which they are written."""
+    for number, (chosen, entry) in enumerate(tree.entries or [(_DEFAULT, tree)]):
+        if chosen not in names:
+            raise entry.error(f"there is no network {chosen}; there are {', '.join(names)}.")
+        end = f"{name}:eth{number}" if number else name
+        if tree.entries:
+            entry.only("ipv4_address", "ipv6_address")
+            address, address6 = _addresses(entry, names[chosen], host)
+        else:
+            address, address6 = _free(host, names[chosen])
+        made_up = (naming.mac(address), naming.veth(end), naming.veth_mac(end))
+        yield Attachment(names[chosen], address, *made_up, address6=address6)
+
+
+def _addresses(entry: Tree, network: Network, host: DockerHost) -> tuple[IPv4Address, IPv6Address | None]:
+    """The addresses asked for, else the next that are free."""
+    address, address6 = _free(host, network)
+    address = _wished(entry, "ipv4_address", IPv4Address, address, network.subnet)
+    if address6 is not None and network.subnet6 is not None:
+        return address, _wished(entry, "ipv6_address", IPv6Address, address6, network.subnet6)
+    if "ipv6_address" in dict(entry.mapping):
+        raise entry.child("ipv6_address").error(
+            f"the network {network.name} has no IPv6.", "Give it `enable_ipv6: true`."
+        )
+    return address, None
+
+
+def _free(host: DockerHost, network: Network) -> tuple[IPv4Address, IPv6Address | None]:
+    taken = set(host.addresses())
     address = next(free for free in network.subnet.hosts() if free not in taken)
     address6 = next(free for free in network.subnet6.hosts() if free not in taken) if network.subnet6 else None
-    if not attached:
-        return network, address, address6
-    entry.only("ipv4_address", "ipv6_address")
-    address = _wished(entry, "ipv4_address", IPv4Address, address, network.subnet)
-    if address6 is None or network.subnet6 is None:
-        if "ipv6_address" in dict(entry.mapping):
-            raise entry.child("ipv6_address").error(
-                f"the network {chosen} has no IPv6.", "Give it `enable_ipv6: true`."
-            )
-        return network, address, None
-    return network, address, _wished(entry, "ipv6_address", IPv6Address, address6, network.subnet6)
+    return address, address6
 
 
 def _wished(entry: Tree, key: str, kind: Callable[[str], A], otherwise: A, subnet: IPv4Network | IPv6Network) -> A:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
-from testbed.docker.host import Container, DockerHost
+from testbed.docker.host import Attachment, Container, DockerHost
 from testbed.errors import TopologyError
 from testbed.topology import AddressWithPrefix, Bridge, Interface, Link, Node, Port, Route, Topology
 
@@ -117,7 +117,11 @@ def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
             Link(Port("gateway", "eth0"), Port("lan", "gateway")),
             Link(Port("host", "ens33"), Port("lan", "host")),
             Link(Port("internet", "eth0"), Port("gateway", "eth1")),
-            *(Link(Port(c.name, "eth0"), Port("host", c.veth)) for c in docker.containers),
+            *(
+                Link(Port(container.name, f"eth{number}"), Port("host", own.veth))
+                for container in docker.containers
+                for number, own in enumerate(container.attachments)
+            ),
         ),
     )
 
@@ -136,9 +140,11 @@ def _own_addresses(docker: DockerHost) -> None:
 def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) -> Node:
     six = docker.ipv6
     ens33 = Interface("ens33", mac, _both(HOST_ADDRESS, HOST_ADDRESS6 if six else None), index=index, altname=altname)
+    hairpin = not docker.userland_proxy
     veths = (
-        Interface(c.veth, c.veth_mac, index=c.veth_index, master=c.network.bridge, hairpin=not docker.userland_proxy)
-        for c in docker.containers
+        Interface(own.veth, own.veth_mac, (), index=own.veth_index, master=own.network.bridge, hairpin=hairpin)
+        for container in docker.containers
+        for own in container.attachments
     )
     localnet = [(f"net.ipv4.conf.{n.bridge}.route_localnet", "1") for n in docker.networks if not docker.userland_proxy]
     return Node(
@@ -200,21 +206,25 @@ def _switch() -> Node:
 
 
 def _container(container: Container, scripted: bool) -> Node:
-    network = container.network
-    six = container.address6 is not None
-    addresses = _both(
-        IPv4Interface(f"{container.address}/{network.subnet.prefixlen}"),
-        IPv6Interface(f"{container.address6}/{network.gateway6.network.prefixlen}")
-        if network.gateway6 and six
-        else None,
-    )
-    ways_out = () if network.internal else _ways_out(network.gateway, network.gateway6 if six else None)
+    six = any(own.address6 is not None for own in container.attachments)
+    ends = tuple(_end(number, own, scripted) for number, own in enumerate(container.attachments))
+    gateway = container.gateway
+    ways_out: tuple[Route, ...] = ()
+    if gateway is not None:
+        ways_out = _ways_out(gateway.network.gateway, gateway.network.gateway6)
     if scripted:
-        eth0 = Interface("eth0", container.mac, scripted=addresses, index=container.index)
-        return Node(container.name, (eth0,), routes=ways_out, sysctls=(*_QUIET, *_PLAIN))
-    eth0 = Interface("eth0", container.mac, addresses, index=container.index)
+        return Node(container.name, ends, routes=ways_out, sysctls=(*_QUIET, *_PLAIN))
     nowhere = [Route(IPv4Network(SCRIPTED_CLIENT_ADDRESS.ip), blackhole=True)]
     if six:
         nowhere.append(Route(IPv6Network(SCRIPTED_CLIENT_ADDRESS6.ip), blackhole=True))
     strict = ("net.ipv4.conf.all.rp_filter", "1")
-    return Node(container.name, (eth0,), routes=(*ways_out, *nowhere), sysctls=(*_ipv6(six), strict))
+    return Node(container.name, ends, routes=(*ways_out, *nowhere), sysctls=(*_ipv6(six), strict))
+
+
+def _end(number: int, own: Attachment, scripted: bool) -> Interface:
+    network = own.network
+    four = IPv4Interface(f"{own.address}/{network.subnet.prefixlen}")
+    six = IPv6Interface(f"{own.address6}/{network.subnet6.prefixlen}") if network.subnet6 else None
+    addresses = _both(four, six)
+    kernels, scripts = ((), addresses) if scripted else (addresses, ())
+    return Interface(f"eth{number}", own.mac, kernels, scripts, index=own.index)

@@ -117,7 +117,7 @@ def _what_next(record: named.Record) -> Table:
         url = f"http://{HOST_ADDRESS.ip}" + (f":{port.host}" if port.host != named.HTTP_PORT else "")
         commands.append((f"{enter}-client curl {url}", f"through DNAT to {container.name}"))
     outside = f"curl http://{INTERNET_ADDRESS.ip}"
-    outward = [container.name for container in host.containers if not container.network.internal][:1]
+    outward = [container.name for container in host.containers if container.gateway is not None][:1]
     commands += [(f"{enter}-{name} {outside}", "through MASQUERADE to the internet") for name in outward]
     commands.append((f"invoke down{option}", "take it away"))
     table = Table.grid(padding=(0, 2))

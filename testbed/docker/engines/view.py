@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.docker.host import Container, DockerHost, GatewayMode, PublishedPort
+from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, PublishedPort
 from testbed.rules.ruleset import IPV6
 from testbed.topology import Address, Prefix
 
@@ -69,18 +69,27 @@ class View:
 def view4(host: DockerHost) -> View:
     """What iptables is about."""
     networks = {n: Bridged(n.bridge, n.subnet, n.icc, n.masquerade, n.internal, n.mode) for n in host.networks}
-    attached = tuple(Attached(networks[c.network], c.address, _ports(c, 4)) for c in host.containers)
-    return View(FAMILY4, tuple(networks.values()), attached, host.userland_proxy)
+    attached = (
+        Attached(networks[own.network], own.address, _ports(container, own, 4))
+        for container in host.containers
+        for own in container.attachments
+    )
+    return View(FAMILY4, tuple(networks.values()), tuple(attached), host.userland_proxy)
 
 
 def view6(host: DockerHost) -> View:
     """What ip6tables is about."""
     networks = {n: Bridged(n.bridge, n.subnet6, n.icc, n.masquerade, n.internal, n.mode6) for n in host.networks}
-    attached = tuple(
-        Attached(networks[c.network], c.address6, _ports(c, 6)) for c in host.containers if c.address6 is not None
+    attached = (
+        Attached(networks[own.network], own.address6, _ports(container, own, 6))
+        for container in host.containers
+        for own in container.attachments
+        if own.address6 is not None
     )
-    return View(FAMILY6, tuple(networks.values()), attached, host.userland_proxy)
+    return View(FAMILY6, tuple(networks.values()), tuple(attached), host.userland_proxy)
 
 
-def _ports(container: Container, version: int) -> tuple[PublishedPort, ...]:
+def _ports(container: Container, attachment: Attachment, version: int) -> tuple[PublishedPort, ...]:
+    if attachment != container.gateway:
+        return ()
     return tuple(port for port in container.published if port.in_version(version))
