@@ -23,7 +23,7 @@ from testbed.rules import AnyRuleset, Counters
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
-from testbed.traffic.endpoint import Endpoint, identities
+from testbed.traffic.endpoint import End, Endpoint, identities
 from testbed.traffic.layers import ICMP
 from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.sockets import Attempt, KernelEndpoint
@@ -123,12 +123,13 @@ class Testbed:
         return KernelEndpoint(self.node(name))
 
     def endpoint(self, name: str) -> Endpoint:
-        """The scripted end of a node, on its first interface; always the same one for a node."""
+        """The scripted end of a node, on all of its interfaces; always the same one for a node."""
         if name not in self._endpoints:
-            interface = self.topology.node(name).interfaces[0].name
-            opened = PacketSocket(self.node(name), interface)
-            self._sockets.append(opened)
-            self._endpoints[name] = Endpoint(self.topology, Port(name, interface), opened, self._cpu, self._identities)
+            node = self.node(name)
+            interfaces = self.topology.node(name).interfaces
+            ends = [End(Port(name, own.name), own, PacketSocket(node, own.name)) for own in interfaces]
+            self._sockets += [end.socket for end in ends]
+            self._endpoints[name] = Endpoint(self.topology, name, ends, self._cpu, self._identities)
         return self._endpoints[name]
 
     # rules and counters
@@ -251,8 +252,8 @@ class Testbed:
         return self.endpoint(name).arrivals()
 
     def _ends(self) -> list[Any]:
-        """The nodes with one interface: who speaks, not who routes."""
-        return [n for n in self.topology.nodes if len(n.interfaces) == 1 and n.name != self.topology.host]
+        """Who speaks, not who routes or switches."""
+        return [node for node in self.topology.nodes if not node.passes_on and node.name != self.topology.host]
 
     def _words(self, counts: Counts) -> Ruleset:
         """The kernel's words for the rules it holds now.

@@ -116,6 +116,11 @@ class Node:
         return (*self.interfaces, *self.bridges)
 
     @property
+    def passes_on(self) -> bool:
+        """Whether it is a router or a switch."""
+        return bool(self.bridges) or ("net.ipv4.ip_forward", "1") in self.sysctls
+
+    @property
     def indexes(self) -> dict[str, int]:
         """The interface index of each device: the wished-for one, else the next above all wishes (1 is loopback)."""
         wishes = {device.name: device.index for device in self.devices if device.index is not None}

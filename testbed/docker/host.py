@@ -178,6 +178,8 @@ class DockerHost:
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))
         _once("container", (container.name for container in self.containers))
+        for container in self.containers:
+            _once(f"network of {container.name},", (own.network.bridge for own in container.attachments))
         for one, other in combinations(self.networks, 2):
             if one.subnet.overlaps(other.subnet):
                 raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet}.")
@@ -230,7 +232,6 @@ def _once(what: str, names: Iterable[str]) -> None:
 
 
 def _belongs(container: Container, networks: tuple[Network, ...]) -> None:
-    _once(f"network of {container.name},", (own.network.bridge for own in container.attachments))
     for own in container.attachments:
         network, subnet6 = own.network, own.network.subnet6
         if network not in networks:

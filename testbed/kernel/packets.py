@@ -6,7 +6,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -47,6 +47,11 @@ def on_cpu(cpu: int) -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
+def any_waiting(sockets: Sequence[PacketSocket], seconds: float) -> bool:
+    """Whether a frame is there, at any of these, within that time."""
+    return bool(select.select(sockets, [], [], seconds)[0])
+
+
 class PacketSocket:
     """An AF_PACKET socket on one interface."""
 
@@ -68,7 +73,10 @@ class PacketSocket:
 
     def wait(self, seconds: float) -> bool:
         """Whether a frame is there within that time."""
-        return bool(select.select([self._socket], [], [], seconds)[0])
+        return any_waiting([self], seconds)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def arp_round_trip(self, mac: str, address: IPv4Address) -> None:
         """Ask who has `address` and wait for that kernel's answer.

@@ -27,7 +27,7 @@ def _add(branch: Tree, topology: Topology, port: Port, host_note: str) -> None:
                 plug = below.add(f"[dim]{interface.name}[/]")
                 _add(plug, topology, _behind(topology, Port(node.name, interface.name)), host_note)
     for interface in node.interfaces:
-        if interface.name != port.device and interface.master is None:
+        if interface.name != port.device and interface.master is None and node.passes_on:
             way = here.add(_device(interface))
             _add(way, topology, _behind(topology, Port(node.name, interface.name)), host_note)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.kernel.packets import PacketSocket, on_cpu
-from testbed.topology import Address, Interface, Port, Topology
+from testbed.kernel.packets import PacketSocket, any_waiting, on_cpu
+from testbed.topology import Address, AddressWithPrefix, Interface, Port, Topology
 from testbed.traffic import internet
 from testbed.traffic.layers import Ether
 from testbed.traffic.packet import Packet
@@ -18,8 +19,29 @@ from testbed.traffic.packet import Packet
 _ROUND_TRIPS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """One interface of a node, and the packet socket that speaks for it."""
+
+    port: Port
+    interface: Interface
+    socket: PacketSocket
+
+    @property
+    def addresses(self) -> tuple[AddressWithPrefix, ...]:
+        return (*self.interface.scripted, *self.interface.addresses)
+
+    def reaches(self, hop: Address) -> bool:
+        """Whether a next hop is on its segment, by its addresses."""
+        return any(hop in address.network for address in self.addresses)
+
+    @property
+    def mac(self) -> bytes:
+        return bytes.fromhex(self.interface.endpoint_mac.replace(":", ""))
+
+
 class Endpoint:
-    """One interface of a node, spoken for by packet sockets.
+    """A node, spoken for by packet sockets, one for each of its interfaces.
 
     `seen` holds every packet that arrived here, `left` every packet that the node's own kernel sent; both in order.
 
@@ -28,19 +50,15 @@ class Endpoint:
     the packet is through, wherever that was. So "it did not arrive" is known and never waited for.
     """
 
-    def __init__(
-        self, topology: Topology, port: Port, opened: PacketSocket, cpu: int, identities: Iterator[int]
-    ) -> None:
-        self.node = port.node
+    def __init__(self, topology: Topology, node: str, ends: Sequence[End], cpu: int, identities: Iterator[int]) -> None:
+        self.node = node
         self._topology = topology
-        self._port = port
-        self._socket = opened
+        self._ends = ends
         self._cpu = cpu
         self._identities = identities
-        interface = topology.node(port.node).interface(port.device)
-        self._mac = interface.endpoint_mac
-        self._own = bytes.fromhex(self._mac.replace(":", ""))
-        self._addresses = _addresses(interface, port)
+        self._addresses = [address.ip for end in ends for address in end.addresses]
+        if not self._addresses:
+            raise TestbedError(f"{node} has no address to speak for.")
         self.seen: list[Packet] = []
         self.left: list[Packet] = []
         self.settled = True
@@ -51,12 +69,21 @@ class Endpoint:
         return str(self._addresses[0])
 
     def address_towards(self, destination: str) -> str:
-        """The address from which it speaks to another: the first of that version; TestbedError where it has none."""
-        version = ip_address(destination).version
-        for address in self._addresses:
-            if address.version == version:
+        """The address from which it speaks to another: of that version, on the interface by which it is reached.
+
+        TestbedError where it has none of that version.
+        """
+        to = ip_address(destination)
+        near = [address.ip for end in self._ends if end.reaches(to) for address in end.addresses]
+        for address in (*near, *self._on_the_way_out(to), *self._addresses):
+            if address.version == to.version:
                 return str(address)
         raise TestbedError(f"{self.node} has no address from which {destination} can be asked.")
+
+    def _on_the_way_out(self, to: Address) -> list[Address]:
+        gateways = [route.via for route in self._topology.node(self.node).routes if route.via]
+        hops = [gateway for gateway in gateways if gateway.version == to.version]
+        return [address.ip for end in self._ends for hop in hops if end.reaches(hop) for address in end.addresses]
 
     def send(self, packet: Any, via: str | None = None) -> Packet:
         """Send a scapy IP packet, through the router `via` or the one the node's routes name; as it left, is returned.
@@ -68,11 +95,12 @@ class Endpoint:
         data = bytes(packet)
         destination = ip_address(packet.dst)
         hop = ip_address(via) if via else self._topology.next_hop(self.node, destination)
-        kind = internet.ethernet_type(packet)
-        header = Ether(src=self._mac, dst=self._topology.mac_of(self._port, hop), type=kind)
+        end = next((end for end in self._ends if end.reaches(hop)), self._ends[0])
+        to = self._topology.mac_of(end.port, hop)
+        header = Ether(src=end.interface.endpoint_mac, dst=to, type=internet.ethernet_type(packet))
         self.settled = False
         with on_cpu(self._cpu):
-            self._socket.send(bytes(header) + data)
+            end.socket.send(bytes(header) + data)
         return Packet.dissect(data)
 
     def find(self, wanted: Callable[[Packet], bool], settle: Callable[[], None]) -> Packet | None:
@@ -89,8 +117,10 @@ class Endpoint:
         if self.settled:
             return
         with on_cpu(self._cpu):
-            for _ in range(_ROUND_TRIPS):
-                self._socket.arp_round_trip(self._mac, self._topology.nearest_kernel(self._port))
+            for end in self._ends:
+                kernel = self._topology.nearest_kernel(end.port)
+                for _ in range(_ROUND_TRIPS):
+                    end.socket.arp_round_trip(end.interface.endpoint_mac, kernel)
         self.settled = True
 
     def arrivals(self) -> tuple[Packet, ...]:
@@ -109,25 +139,20 @@ class Endpoint:
         TestbedError when none came within that time.
         """
         while (found := next(filter(wanted, self.arrivals()), None)) is None:
-            if not self._socket.wait(seconds):
+            if not any_waiting([end.socket for end in self._ends], seconds):
                 raise TestbedError(f"{what} did not arrive at {self.node} within {seconds:.0f} s.")
         return found
 
     def _collect(self) -> None:
-        for frame in self._socket.received():
-            if frame.outgoing:
-                self.left.append(Packet.dissect(frame.data[14:]))
-            elif frame.destination == self._own:  # a switch floods what it does not know; a network card passes it over
-                self.seen.append(Packet.dissect(frame.data[14:]))
+        for end in self._ends:
+            own = end.mac
+            for frame in end.socket.received():
+                if frame.outgoing:
+                    self.left.append(Packet.dissect(frame.data[14:]))
+                elif frame.destination == own:  # a switch floods what it does not know; a network card passes it over
+                    self.seen.append(Packet.dissect(frame.data[14:]))
 
 
 def identities() -> Iterator[int]:
     """IP identifications for the packets of one bed: none twice within 65,000."""
     return (2 + number % 65000 for number in count())
-
-
-def _addresses(interface: Interface, port: Port) -> list[Address]:
-    addresses = (*interface.scripted, *interface.addresses)
-    if not addresses:
-        raise TestbedError(f"{port} has no address to speak for.")
-    return [address.ip for address in addresses]

@@ -197,3 +197,37 @@ def test_ipv6_that_cannot_be(old: str, new: str, said: str) -> None:
     assert old in SIX
     with pytest.raises(TopologyError, match=said):
         hostfile.parse(SIX.replace(old, new, 1))
+
+
+SEVERAL = """
+networks: {zz: {}, aa: {}, inside: {internal: true}}
+services:
+  both: {networks: {zz: {ipv4_address: 172.18.0.9}, aa: }}
+  only: {networks: [inside, zz]}
+  db: {networks: [inside]}
+"""
+
+
+def test_a_service_on_several_networks() -> None:
+    both, only, db = hostfile.parse(SEVERAL).containers
+    assert [(own.network.name, str(own.address)) for own in both.attachments] == [
+        ("zz", "172.18.0.9"),
+        ("aa", "172.19.0.2"),
+    ]
+    assert len({own.veth for container in (both, only, db) for own in container.attachments}) == 5
+    publishing = [container.gateway and container.gateway.network.name for container in (both, only, db)]
+    assert publishing == ["aa", "zz", None]
+
+
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [
+        ("[inside, inside]", r"line 6: the network of db, br-\w+ is there twice"),
+        ("[inside, nowhere]", r"line 6: there is no network nowhere; there are bridge, zz, aa, inside"),
+        ("{inside: , aa: {ipv4_address: 172.18.0.7}}", r"line 6: 172\.18\.0\.7 is not in 172\.19\.0\.0/16"),
+    ],
+    ids=["twice", "unknown", "elsewhere"],
+)
+def test_networks_that_cannot_be(networks: str, said: str) -> None:
+    with pytest.raises(TopologyError, match=said):
+        hostfile.parse(SEVERAL.replace("db: {networks: [inside]}", f"db: {{networks: {networks}}}"))
