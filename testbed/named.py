@@ -22,10 +22,10 @@ from testbed.companion import Companion, userland_proxy
 from testbed.docker import DockerHost, article, hostfile
 from testbed.errors import NameTaken, NotUp, TestbedError
 from testbed.kernel import pins
+from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import Namespace, not_root, quarantine
-from testbed.rules import save
-from testbed.rules.ruleset import Ruleset
-from testbed.topology import Topology
+from testbed.rules import AnyRuleset, rulefile
+from testbed.topology import Node, Topology
 
 RECORDS = Path("/run/docker-host-testbed")
 DEFAULT_NAME = "testbed"
@@ -59,6 +59,11 @@ class Record:
         return self.complete and all(pins.identity(self.path(node)) == i for node, i in self.namespaces.items())
 
     @property
+    def ruleset(self) -> AnyRuleset:
+        """The rules with which it was made."""
+        return rulefile.parse(self.rules, self.source)
+
+    @property
     def docker_host(self) -> DockerHost:
         """The Docker host that it has."""
         return hostfile.parse(self.host) if self.host is not None else article.HOST
@@ -69,7 +74,7 @@ class Record:
         return article.topology_with_kernels(self.docker_host)
 
 
-def up(name: str, ruleset: Ruleset, backend: str, host: str | None = None) -> tuple[Record, bool]:
+def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) -> tuple[Record, bool]:
     """Make a bed of that name stand; the record of it, and whether it was made now or stood already.
 
     `host` is the text that describes its Docker host, where it is not the article's.
@@ -77,10 +82,11 @@ def up(name: str, ruleset: Ruleset, backend: str, host: str | None = None) -> tu
     Raises NameTaken when a bed of that name stands with other rules, is just being made, or a namespace has its name;
     RulesError and MissingRequirement as Testbed does.
     """
+    text, backend = rulefile.text_of(ruleset), backend_for(ruleset, backend).name
     with _alone_with(name):
         old = _read(name)
         if old is not None and old.stands:
-            if (old.backend, old.host, old.rules) != (backend, host, save.render(ruleset)):
+            if (old.backend, old.host, old.rules) != (backend, host, text):
                 raise NameTaken(
                     f"the bed {name} is up already, with {old.backend} and {old.source}.",
                     f"Take it down first (invoke down --name {name}), or choose another name.",
@@ -88,7 +94,7 @@ def up(name: str, ruleset: Ruleset, backend: str, host: str | None = None) -> tu
             return old, False
         if old is not None:
             _clear(old)
-        return _make(Record(name, backend, host, save.render(ruleset), ruleset.source, {}), ruleset), True
+        return _make(Record(name, backend, host, text, ruleset.source, {}), ruleset), True
 
 
 def down(name: str) -> Record:
@@ -120,8 +126,7 @@ def attached(name: str) -> Iterator[Testbed]:
         raise _not_up(name)
     with quarantine(), ExitStack() as opened:
         namespaces = {node: Namespace.open(node, record.path(node)) for node in record.namespaces}
-        ruleset = save.parse(record.rules, record.source)
-        yield opened.enter_context(Testbed.attach(record.topology, namespaces, ruleset, record.backend))
+        yield opened.enter_context(Testbed.attach(record.topology, namespaces, record.ruleset, record.backend))
 
 
 def companions_run(record: Record) -> bool:
@@ -135,7 +140,7 @@ def _not_up(name: str) -> NotUp:
     return NotUp(f"no bed named {name} is up.", remedy)
 
 
-def _make(record: Record, ruleset: Ruleset) -> Record:
+def _make(record: Record, ruleset: AnyRuleset) -> Record:
     for node in record.topology.nodes:
         if (path := record.path(node.name)).exists():
             raise NameTaken(
@@ -172,9 +177,19 @@ def _served(host: DockerHost) -> Iterator[tuple[str, int]]:
         yield from ((container.name, port) for port in sorted(ports))
 
 
+def _all_addresses(node: Node) -> list[str]:
+    """What stands for all addresses of a node, of each version of IP that it has."""
+    versions = {address.version for address in node.addresses}
+    return [unspecified for version, unspecified in ((4, "0.0.0.0"), (6, "::")) if version in versions]
+
+
 def _companions(bed: Testbed, host: DockerHost) -> Iterator[Companion]:
     """What runs in a bed that stays: HTTP for containers and internet, the userland proxy where the host has one."""
-    listening = [(name, bed.kernel(name).listen(port)) for name, port in _served(host)]
+    listening = [
+        (name, bed.kernel(name).listen(port, address))
+        for name, port in _served(host)
+        for address in _all_addresses(bed.topology.node(name))
+    ]
     try:
         fds = [opened.fileno() for _, opened in listening]
         arguments = [f"{name}={fd}" for (name, _), fd in zip(listening, fds, strict=True)]

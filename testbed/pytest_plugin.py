@@ -15,12 +15,13 @@ import pytest
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
 from testbed.errors import TestbedError
+from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import iptables_version, require
 from testbed.kernel.xtables import BACKENDS
 from testbed.observe.counting import Counting
 from testbed.report.counters import comparison, summary
-from testbed.rules import AnyRuleset, Ruleset, save
+from testbed.rules import AnyRuleset, rulefile
 from testbed.rules.reading import CounterReading
 from testbed.topology import Topology
 
@@ -37,7 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[*BACKENDS, ALL],
         help="load rules with iptables-nft, with iptables-legacy, or run every test with each (default: nft)",
     )
-    group.addoption("--testbed-rules", metavar="FILE", help="rule set (iptables-save text) in place of the article's")
+    group.addoption(
+        "--testbed-rules", metavar="FILE", help="rule set (iptables-save's text or nft's) in place of the article's"
+    )
     group.addoption(
         "--testbed-keep-network",
         action="store_true",
@@ -90,15 +93,15 @@ def _counted(bed: Testbed) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="session")
-def rules_under_test(request: pytest.FixtureRequest) -> Ruleset:
+def rules_under_test(request: pytest.FixtureRequest) -> AnyRuleset:
     """The rule set of `--testbed-rules`, else the article's."""
     path = request.config.getoption("--testbed-rules")
     with _in_words():
-        return save.read(path) if path else article.ruleset()
+        return rulefile.read(path) if path else article.ruleset()
 
 
 @pytest.fixture
-def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: Ruleset) -> Iterator[MakeBed]:
+def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: AnyRuleset) -> Iterator[MakeBed]:
     """Makes beds: `make_bed(host, rules=...)`.
 
     `host` is a DockerHost, for which the rules of engine 20.10 are loaded where none are given, or a Topology; without
@@ -106,7 +109,6 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
     """
     beds: list[Testbed] = request.node.stash.setdefault(_BEDS, [])
     with ExitStack() as ends, _in_words():
-        require(testbed_backend)
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
 
@@ -115,6 +117,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
             if rules is None:
                 rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test
             with _in_words():
+                require(backend_for(rules, testbed_backend).name)
                 bed = ends.enter_context(Testbed(topology, rules, testbed_backend))
             beds.append(bed)
             return bed

@@ -9,21 +9,18 @@ import struct
 from collections.abc import Mapping
 from ipaddress import IPv6Interface
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.errors import KernelRefused, MissingRequirement, TestbedError
+from testbed.kernel import ipv6
 from testbed.kernel.linkwatch import LinkWatch
 from testbed.kernel.namespace import DOCTOR, Namespace
 from testbed.topology import AddressWithPrefix, Interface, Link, Node, Topology
 
 _UP = {"flags": 1, "change": 1}  # IFF_UP, include/uapi/linux/if.h
-_GROUPS = Path("/proc/thread-self/net/igmp6")
-_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
-_TELLING_DEADLINE = 10.0  # seconds
 _IFA_F_NODAD = 0x02  # include/uapi/linux/if_addr.h
 _PROTO_BOOT = 3  # how `ip route` marks its own, include/uapi/linux/rtnetlink.h
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
@@ -49,25 +46,15 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
     for node in topology.nodes:
         watches[node.name].wait_until_up(_that_come_up(node))
     for node in topology.nodes:
-        if any(isinstance(address, IPv6Interface) for device in node.devices for address in device.addresses):
-            namespaces[node.name].run(_groups_told)
+        own = [a.ip for device in node.devices for a in device.addresses if isinstance(a, IPv6Interface)]
+        if own:
+            namespaces[node.name].run(ipv6.wait_until_usable, own)
 
 
 def _that_come_up(node: Node) -> list[str]:
     """All devices but bridges without a port: those have no carrier (br_dev_open, net/bridge/br_device.c)."""
     ports = {interface.master for interface in node.interfaces}
     return [i.name for i in node.interfaces] + [bridge.name for bridge in node.bridges if bridge.name in ports]
-
-
-def _groups_told() -> None:
-    """Return when the kernel has told every group of IPv6 that it joined.
-
-    It says each twice, the second time from a timer (igmp6_join_group, net/ipv6/mcast.c), which is listed.
-    """
-    deadline = monotonic() + _TELLING_DEADLINE
-    while any(int(line.split()[4], 16) & _TIMER_RUNNING for line in _GROUPS.read_text().splitlines()):
-        if monotonic() > deadline:
-            raise KernelRefused(f"the kernel still reports groups of IPv6 after {_TELLING_DEADLINE:.0f} s.")
 
 
 def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:

@@ -11,10 +11,11 @@ from rich.table import Table
 from testbed import named
 from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS
 from testbed.errors import NotUp
+from testbed.kernel.backends import ALL, backend_for
+from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.requirements import require
-from testbed.kernel.xtables import backend as backend_of
 from testbed.report import map as map_of_bed
-from testbed.rules import save
+from testbed.rules.rulefile import number_of_rules
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import as_json, console, in_words
 
@@ -27,7 +28,7 @@ _NAME_HELP = "name of the bed; its namespaces are NAME-host, NAME-client and so 
         "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
-        "backend": "iptables' way of loading it: nft or legacy",
+        "backend": "iptables' way of loading it: nft or legacy (nftables' own rules are loaded by nft)",
         "json": "print the record of the bed for programs",
     }
 )
@@ -45,15 +46,14 @@ def up(
 
     Run again it changes nothing. Beds of several names can be up at once.
     """
-    require(backend_of(backend).name)
     chosen = choose(host, engine, rules)
+    require(backend_for(chosen.rules, backend).name)
     record, made = named.up(name, chosen.rules, backend, chosen.text)
     if json:
         as_json(_facts(record))
         return
     out = console()
-    number = sum(1 for _ in save.parse(record.rules).rules)
-    note = f"{number} rules ({record.source}), {backend_of(record.backend).program}"
+    note = f"{number_of_rules(record.ruleset)} rules ({record.source}), {ALL[record.backend].program}"
     out.print(f"The bed [bold]{name}[/] {'is up' if made else 'was up already'}.")
     out.print(map_of_bed.tree(record.topology, name, note))
     out.print("[bold]What to try next[/]")
@@ -76,7 +76,7 @@ def status(_: Context, json: bool = False) -> None:
         state = "[green]up[/]" if record.stands else "[bold red]broken[/]: invoke down, then up"
         programs = "run" if named.companions_run(record) else "[bold red]gone[/]"
         names = " ".join(record.path(node).name for node in record.namespaces)
-        number = str(sum(1 for _ in save.parse(record.rules).rules))
+        number = str(number_of_rules(record.ruleset))
         table.add_row(record.name, state, number, record.source, record.backend, names, programs)
     console().print(table)
 
@@ -105,13 +105,14 @@ def _facts(record: named.Record) -> dict[str, Any]:
 
 
 def _what_next(record: named.Record) -> Table:
-    program = backend_of(record.backend).program
+    program = ALL[record.backend].program
+    listing = "list ruleset" if record.backend == NFTABLES.name else "-vnL"
     enter = f"ip netns exec {record.name}"
     option = "" if record.name == named.DEFAULT_NAME else f" --name {record.name}"
     host = record.docker_host
     commands = [
         (f"invoke handshake{option}", "one handshake, every rule's counters after each packet"),
-        (f"{enter}-host {program} -vnL", "the rules and what they have counted"),
+        (f"{enter}-host {program} {listing}", "the rules and what they have counted"),
     ]
     for container, port in host.offered()[:1]:
         url = f"http://{HOST_ADDRESS.ip}" + (f":{port.host}" if port.host != named.HTTP_PORT else "")

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.docker import DockerHost, article, hostfile
-from testbed.docker.engines import engine as engine_of
-from testbed.rules import Ruleset, save
+from testbed.docker.engines import engine_or_native
+from testbed.rules import AnyRuleset, rulefile
 
-HOST_HELP = "file that describes another Docker host (docs/hosts.md)"
-ENGINE_HELP = "version of Docker whose rules it has: 20.10 to 29 (default: 20.10 for the article's host, else 28)"
-RULES_HELP = "file with another rule set (iptables-save text)"
+HOST_HELP = "file that describes another Docker host (docs/engines.md)"
+ENGINE_HELP = (
+    "version of Docker whose rules it has: 20.10 to 29, 29-nftables (default: 20.10 for the article's host, else 28)"
+)
+RULES_HELP = "file with another rule set (what iptables-save or `nft list ruleset` prints)"
 _NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
 
@@ -21,7 +23,7 @@ class Chosen:
 
     host: DockerHost
     text: str | None
-    rules: Ruleset
+    rules: AnyRuleset
 
 
 def choose(host: str, engine: str, rules: str) -> Chosen:
@@ -35,10 +37,10 @@ def choose(host: str, engine: str, rules: str) -> Chosen:
     return Chosen(docker_host, text, _rules(docker_host, host, engine, rules))
 
 
-def _rules(docker_host: DockerHost, host: str, engine: str, rules: str) -> Ruleset:
+def _rules(docker_host: DockerHost, host: str, engine: str, rules: str) -> AnyRuleset:
     if rules:
-        return save.read(rules)
+        return rulefile.read(rules)
     if not host and not engine:
         return article.ruleset()
-    written = engine_of(engine or _NEWEST_MEASURED).rules(docker_host)
+    written = engine_or_native(engine or _NEWEST_MEASURED).rules(docker_host)
     return replace(written, source=f"{written.source} for {Path(host).name if host else 'the article'}")

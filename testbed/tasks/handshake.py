@@ -12,9 +12,9 @@ from testbed import named
 from testbed.bed import Testbed
 from testbed.docker import article
 from testbed.errors import TestbedError
+from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.kernel.xtables import backend as backend_of
 from testbed.replay import replay
 from testbed.report import handshake as tables
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
@@ -59,9 +59,9 @@ def handshake(
             bed = opened.enter_context(named.attached(name))
             where, docker_host = f"the bed {name}", standing.docker_host
         else:
-            loaded_by = backend_of(backend or "nft").name
-            require(loaded_by)
             chosen = choose(host, engine, rules)
+            loaded_by = backend_for(chosen.rules, backend or "nft").name
+            require(loaded_by)
             opened.enter_context(quarantine())
             bed = opened.enter_context(Testbed(article.topology(chosen.host), chosen.rules, loaded_by))
             where, docker_host = "a bed of its own", chosen.host
@@ -72,7 +72,7 @@ def handshake(
         as_json({"bed": where, "backend": kind, "client": client, "steps": [step.as_dict() for step in steps]})
     else:
         out = console()
-        out.print(f"One connection through {where}, {backend_of(kind).program}, a {client} client")
+        out.print(f"One connection through {where}, {ALL[kind].program}, a {client} client")
         out.print(tables.packets(steps))
         out.print(tables.counters(steps))
         if lost:

@@ -15,7 +15,7 @@ from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import BACKENDS
 from testbed.kernel.xtables import backend as backend_of
-from testbed.rules import Ruleset, save
+from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import COULD_NOT_RUN, in_words
 
 _ALL = "all"
@@ -52,7 +52,7 @@ def test(
         raise TestbedError(f"there are no cases in {path}.", "Run it where they are, or say where with --path.")
     arguments = [path, "--numprocesses", jobs, "--testbed-backend", backend]
     if rules:
-        _try(save.read(rules), backends)
+        _try(rulefile.read(rules), backends)
         arguments += ["--testbed-rules", str(Path(rules).resolve())]
     if k:
         arguments += ["-k", k]
@@ -65,8 +65,8 @@ def test(
         raise Exit(code=1 if code == pytest.ExitCode.TESTS_FAILED else COULD_NOT_RUN)
 
 
-def _try(ruleset: Ruleset, backends: list[str]) -> None:
-    """Load a rule set once with each backend: one that iptables refuses is a mistake in the file, no red case."""
+def _try(ruleset: AnyRuleset, backends: list[str]) -> None:
+    """Load a rule set once with each backend: one that is refused is a mistake in the file, no red case."""
     with quarantine():
         for backend in backends:
             Testbed.article(ruleset, backend).close()

@@ -13,14 +13,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+def written(address: Any) -> str:
+    """An address and a port, of either version of IP."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Greeter(BaseHTTPRequestHandler):
     """Answers every GET with one line: who is speaking, and whom it sees."""
 
     name = "?"
 
     def do_GET(self) -> None:
-        own, (address, port) = self.connection.getsockname(), self.client_address[:2]
-        body = f"{self.name} {own[0]}:{own[1]} answers {address}:{port}\n".encode()
+        own, other = written(self.connection.getsockname()), written(self.client_address)
+        body = f"{self.name} {own} answers {other}\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

@@ -15,6 +15,7 @@ from testbed.pytest_plugin import MakeBed
 from testbed.rules import Ruleset, save
 from testbed.traffic.layers import UDP, IPv6
 
+SECOND = article.SECOND_NETWORK
 DOCKER0 = replace(article.DOCKER0, gateway6=IPv6Interface("2001:db8:1::1/64"))
 WEB = replace(article.WEB, network=DOCKER0, address6=IPv6Address("2001:db8:1::2"))
 HOST = replace(article.HOST, networks=(DOCKER0,), containers=(WEB,))
@@ -97,6 +98,14 @@ def test_a_kernel_with_ipv6_is_silent_too(bed: Testbed) -> None:
     assert not PacketSocket(bed.node("client"), "eth0").wait(3.0)
     assert bed.counters() == before
     assert [end.arrivals() for end in ends] == [(), (), ()]
+
+
+def test_a_network_without_containers_keeps_nobody_waiting(make_bed: MakeBed) -> None:
+    """A bridge without a port has no carrier, but addresses."""
+    empty = replace(SECOND, gateway6=IPv6Interface("2001:db8:2::1/64"))
+    bed = make_bed(replace(HOST, networks=(DOCKER0, empty)), rules=save.parse(RULES))
+    with bed.ask("host", ("2001:db8:2::1", 9)) as attempt:
+        assert attempt.outcome == "refused"
 
 
 def test_the_hosts_own_kernel_speaks_it(bed: Testbed) -> None:

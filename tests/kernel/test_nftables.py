@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from testbed import LINUX, WINDOWS, CounterReading, NftRuleset, Testbed
 from testbed.docker import article
+from testbed.docker.engines import native
 from testbed.errors import MissingRequirement, RulesError
 from testbed.kernel import programs
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require, requirements
 from testbed.pytest_plugin import MakeBed
 from testbed.replay import replay
-from testbed.rules import nft
 
-ARTICLE = nft.read(Path(str(files("testbed.docker").joinpath("article.nft"))))
+ARTICLE = native.rules(article.HOST)
 MASQUERADE = 'nat-postrouting-out__docker0 oifname != "docker0" ip saddr 172.17.0.0/16 masquerade comment "MASQUERADE"'
 DIRECTLY = ("172.17.0.2", 80)
 MakeNftBed = Callable[..., Testbed]
@@ -290,7 +289,7 @@ def edited(old: str, new: str) -> str:
     [
         (
             edited("related counter accept", "related countr accept"),
-            r"my\.nft, line 61: 'ct state established,related countr accept' is refused by nft: .*unexpected accept",
+            r"my\.nft, line 54: 'ct state established,related countr accept' is refused by nft: .*unexpected accept",
         ),
         (
             f"add rule ip docker-bridge c counter\n{ARTICLE.text}",
@@ -298,17 +297,17 @@ def edited(old: str, new: str) -> str:
         ),
         (
             edited("chain raw-PREROUTING {", "chain raw-PREROUTING"),
-            r"my\.nft, line 55: 'chain raw-PREROUTING' is refused by nft: .*expecting '{'",
+            r"my\.nft, line 48: 'chain raw-PREROUTING' is refused by nft: .*expecting '{'",
         ),
         (
             ARTICLE.text.removesuffix("}\n"),
-            r"my\.nft, line 78: the end of the file is refused by nft: .*unexpected end of file",
+            r"my\.nft, line 71: the end of the file is refused by nft: .*unexpected end of file",
         ),
         (
             edited("jump filter-forward-in__docker0", "jump nowhere"),
-            r"my\.nft, line 11: 'elements = .*nowhere }' is refused by nft: .*No such file",
+            r"my\.nft, line 4: 'elements = .*nowhere }' is refused by nft: .*No such file",
         ),
-        (edited("tcp dport 80", "tcp dport eighty"), r"my\.nft, line 52: '.*eighty.*' is refused by nft: .*service"),
+        (edited("tcp dport 80", "tcp dport eighty"), r"my\.nft, line 45: '.*eighty.*' is refused by nft: .*service"),
         ("*filter\n:FORWARD DROP [0:0]\nCOMMIT\n", r"my\.nft, line 1: '\*filter' is refused by nft: "),
         ("# only a comment\n", r"my\.nft has no rules"),
     ],
@@ -341,7 +340,7 @@ def test_a_bed_with_broken_rules_does_not_come_about(make_nft_bed: MakeNftBed) -
 def test_a_bed_keeps_to_one_kind_of_rules(bed: Testbed) -> None:
     with pytest.raises(RulesError, match="the article's rule set is of another kind"):
         bed.load(article.ruleset())
-    with Testbed.article() as iptables, pytest.raises(RulesError, match=r"article\.nft is of another kind"):
+    with Testbed.article() as iptables, pytest.raises(RulesError, match=r"29-nftables is of another kind"):
         iptables.load(ARTICLE)
 
 

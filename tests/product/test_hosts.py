@@ -49,6 +49,49 @@ def test_engines_differ_in_status_and_in_what_a_handshake_counts(machine: Machin
     assert_nothing_is_left(machine)
 
 
+def test_rules_of_nftables_make_a_bed_and_can_be_given_back_as_a_file(machine: Machine, tmp_path: Path) -> None:
+    assert machine.invoke("up", "--host", EXAMPLE, "--engine", "29-nftables").returncode == 0
+    (bed,) = json.loads(machine.invoke("status", "--json").stdout)
+    assert (bed["backend"], bed["rules"]) == ("nftables", "the rules of engine 29-nftables for docker.yaml")
+    shaken = json.loads(machine.invoke("handshake", "--json").stdout)
+    assert (shaken["bed"], shaken["backend"]) == ("the bed testbed", "nftables")
+    (tmp_path / "mine").write_text(machine.run("ip", "netns", "exec", "testbed-host", "nft", "list", "ruleset").stdout)
+    assert machine.invoke("down").returncode == 0
+    again = json.loads(
+        machine.invoke("handshake", "--host", EXAMPLE, "--rules", str(tmp_path / "mine"), "--json").stdout
+    )
+    assert again["backend"] == "nftables"
+    assert [step["rules"] for step in again["steps"]] == [step["rules"] for step in shaken["steps"]]
+    assert_nothing_is_left(machine)
+
+
+SIX = """
+networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: '2001:db8:1::/64'}]}}}
+services: {web: {networks: [six], ports: ['80:80']}, app: {networks: [six, bridge]}}
+"""
+
+
+@pytest.mark.parametrize(("engine", "seen"), [("20.10", "2001:db8:1::1"), ("28", "2001:db8:66::1")])
+def test_a_bed_with_ipv6_and_a_container_on_two_networks_answers(
+    machine: Machine, tmp_path: Path, engine: str, seen: str
+) -> None:
+    """In IPv6 too: before 27 by the userland proxy, which is all that there is, so that it is seen asking."""
+    (tmp_path / "docker.yaml").write_text(SIX)
+    assert machine.invoke("up", "--host", str(tmp_path / "docker.yaml"), "--engine", engine).returncode == 0
+    enter = ("ip", "netns", "exec")
+    for where, url, answer in (
+        ("client", "http://192.168.66.100", "web 172.18.0.2:80 answers 192.168.66.1:"),
+        ("client", "http://[2001:db8:66::100]", f"web [2001:db8:1::2]:80 answers [{seen}]:"),
+        ("app", "http://203.0.113.10", "internet 203.0.113.10:80 answers 192.168.66.100:"),
+    ):
+        asked = machine.run(*enter, f"testbed-{where}", "curl", "--silent", "--globoff", "--max-time", "5", url)
+        assert asked.stdout.startswith(answer), asked
+    shaken = json.loads(machine.invoke("handshake", "--json").stdout)
+    assert [step["arrived"] is not None for step in shaken["steps"]] == [True] * 3
+    assert machine.invoke("down").returncode == 0
+    assert_nothing_is_left(machine)
+
+
 def test_without_a_bed_a_handshake_makes_the_host_for_itself(machine: Machine) -> None:
     shaken = json.loads(machine.invoke("handshake", "--engine", "29", "--json").stdout)
     assert shaken["bed"] == "a bed of its own"

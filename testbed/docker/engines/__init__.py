@@ -5,30 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
-from testbed.docker.engines import classic
+from testbed.docker.engines import classic, native
 from testbed.docker.engines.forward import Generation
 from testbed.docker.host import DockerHost
 from testbed.errors import TestbedError
+from testbed.rules.nft import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
 _Version = tuple[int, ...]
 
 
+R = TypeVar("R", bound=AnyRuleset, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Generic[R]):
     """A generation: the first version that writes its rules so, what it was read from, and how."""
 
     name: str
     since: _Version
     known_from: str
-    rules: Callable[[DockerHost], Ruleset]
+    rules: Callable[[DockerHost], R]
 
 
 _LISTINGS = "moby's listings of its rules"
 
 
-def _generation(since: _Version, known_from: str, generation: Generation) -> Engine:
+def _generation(since: _Version, known_from: str, generation: Generation) -> Engine[Ruleset]:
     return Engine(generation.name, since, known_from, generation.rules)
 
 
@@ -47,10 +52,18 @@ ENGINES = (
 )
 
 
-def engine(version: str) -> Engine:
+NATIVE = Engine("29-nftables", (29,), _LISTINGS, native.rules)
+
+
+def engine_or_native(version: str) -> Engine[AnyRuleset]:
+    """The same, and by the name of 29-nftables the one that writes nftables' own rules; raises as `engine` does."""
+    return NATIVE if version == NATIVE.name else engine(version)
+
+
+def engine(version: str) -> Engine[Ruleset]:
     """The generation that a version belongs to: `20.10`, `26.1.5`, `28` (its last), `28.0.1`.
 
-    TestbedError for what is no version, and for one before 20.10.
+    All write iptables' rules. TestbedError for what is no version, and for one before 20.10.
     """
     try:
         wanted = tuple(int(part) for part in version.removeprefix("v").split("."))
@@ -64,4 +77,4 @@ def engine(version: str) -> Engine:
 
 
 def _known() -> str:
-    return f"Known generations begin with {', '.join(known.name for known in ENGINES)}."
+    return f"Known generations begin with {', '.join(known.name for known in ENGINES)}; and there is {NATIVE.name}."

@@ -9,9 +9,10 @@ is made, so the newest network comes first; what belongs to a port, and the DROP
 from __future__ import annotations
 
 from testbed.docker.engines import nat
+from testbed.docker.engines.order import by_host
 from testbed.docker.engines.tables import Tables
 from testbed.docker.engines.view import FAMILY4, FAMILY6, Bridged, View, view4, view6
-from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
+from testbed.docker.host import DockerHost, GatewayMode
 from testbed.errors import TopologyError
 from testbed.rules.ruleset import Ruleset
 
@@ -53,20 +54,11 @@ def _written(view: View, later: bool) -> Tables:
         nat.network(tables, view, network, returns=True)
     tables.insert("filter", "FORWARD", *(f"-j {chain}" for chain in (*user, _STAGE_1)))
     for attached in view.attached:
-        for port in sorted(attached.published if not attached.network.internal else (), key=_order):
+        for port in sorted(attached.published if not attached.network.internal else (), key=by_host):
             nat.port(tables, view, attached, port)
             tables.append_once("filter", "DOCKER", nat.accepted(view, attached, port))
             nat.hairpin(tables, view, attached, port)
     return tables
-
-
-def _order(port: PublishedPort) -> tuple[int, int, bool]:
-    """Of one container's ports the highest of the host comes first (docker/go-connections, nat/sort.go).
-
-    Where the host's and the container's numbers are at odds (82:80 and 99:99), the engine's own order is one of chance:
-    its comparison says of such pairs that each comes before the other.
-    """
-    return -port.host, -port.container, port.protocol != "tcp"
 
 
 def _isolated(tables: Tables, network: Bridged, guarded: bool) -> None:

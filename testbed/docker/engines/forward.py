@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.docker.engines import nat
+from testbed.docker.engines.order import by_container
 from testbed.docker.engines.tables import Tables
 from testbed.docker.engines.view import FAMILY4, FAMILY6, Attached, Bridged, View, view4, view6
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
@@ -137,7 +138,7 @@ class Generation:
         to_it = f"-d {attached.address}/{view.family.bits} ! -i {network.bridge}"
         if protected and self.whole_containers:
             tables.append("raw", "PREROUTING", f"{to_it} -j DROP")
-        for port in sorted(attached.published, key=_order):
+        for port in sorted(attached.published, key=by_container):
             if protected and not self.whole_containers:
                 match = f"-p {port.protocol} -m {port.protocol} --dport {port.container}"
                 tables.append_once("raw", "PREROUTING", f"{to_it} {match} -j DROP")
@@ -160,8 +161,3 @@ class Generation:
 def _bridges(view: View) -> str:
     """The set of subnets with a bridge."""
     return f"docker-ext-bridges-v{view.family.version}"
-
-
-def _order(port: PublishedPort) -> tuple[int, str, int, int]:
-    """Of one container's ports the lowest of the container comes first, then the lowest of the host."""
-    return port.container, port.protocol, port.host, int(port.address or 0)

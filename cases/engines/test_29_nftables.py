@@ -1,0 +1,136 @@
+"""Engine 29 with nftables: what its own rules let through and drop, on the hosts of the other engines' cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from testbed import NftRuleset, Testbed
+from testbed.docker import article, hostfile
+from testbed.docker.engines import NATIVE
+from testbed.kernel.namespace import quarantine
+from testbed.kernel.requirements import require
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
+
+HOST, CLIENT = "192.168.66.100", "192.168.66.1"
+TABLE = "ip docker-bridges"
+WEB = "services: {web: {ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
+BRIDGES = """
+networks:
+  back: {driver_opts: {com.docker.network.bridge.name: back}}
+  inside: {internal: true, driver_opts: {com.docker.network.bridge.name: inside}}
+services: {web: {ports: ['8080:80']}, app: {networks: [back], ports: ['8082:80']}, db: {networks: [inside]}}
+"""
+NO_PROXY = "daemon: {userland-proxy: false}\n"
+NativeBed = Callable[..., Testbed]
+
+
+@pytest.fixture
+def bed_of() -> Iterator[NativeBed]:
+    """Makes a bed of a host's description; once, since iptables' two ways make no difference to nftables' rules."""
+    with ExitStack() as ends:
+        require("nftables")
+        ends.enter_context(quarantine())
+
+        def make(text: str, more: str = "") -> Testbed:
+            host = hostfile.parse(text)
+            rules = NftRuleset(NATIVE.rules(host).text + more)
+            return ends.enter_context(Testbed(article.topology(host), rules))
+
+        yield make
+
+
+def test_a_published_port_is_reached_and_every_counter_says_so(bed_of: NativeBed) -> None:
+    bed = bed_of(WEB)
+    with bed.counting() as counting:
+        syn, syn_ack, _ = bed.tcp("client", "web", (HOST, 8080)).handshake()
+    assert syn.translated == (f"destination {HOST}:8080 > 172.17.0.2:80",)
+    assert syn_ack.translated == (f"source 172.17.0.2:80 > {HOST}:8080",)
+    assert (
+        counting.result
+        == f"""
+        *{TABLE}
+        [1:52] -A nat-PREROUTING fib daddr type local jump nat-prerouting-and-output
+        [1:52] -A nat-prerouting-and-output iifname != "docker0" tcp dport 8080 dnat to 172.17.0.2:80 comment "DNAT"
+        [1:40] -A filter-forward-in__docker0 ct state established,related accept
+        [1:52] -A filter-forward-in__docker0 ip daddr 172.17.0.2 tcp dport 80 accept
+        [1:52] -A filter-forward-out__docker0 ct state established,related accept
+        """
+    )
+
+
+def test_a_published_udp_port_is_reached_and_its_answer_comes_back(bed_of: NativeBed) -> None:
+    bed = bed_of(WEB)
+    asked = bed.send("client", IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=5353) / Raw(b"who"), to="web")
+    assert asked.translated == (f"destination {HOST}:5353 > 172.17.0.2:53",)
+    answer = IP(src="172.17.0.2", dst=CLIENT) / UDP(sport=53, dport=4000) / Raw(b"you")
+    assert bed.send("web", answer, to="client").translated == (f"source 172.17.0.2:53 > {HOST}:5353",)
+
+
+def test_an_error_about_a_published_port_is_related_and_comes_back(bed_of: NativeBed) -> None:
+    bed = bed_of(WEB)
+    bed.tcp("client", "web", (HOST, 8080), port=40000).handshake()
+    quoted = bytes(IP(src=HOST, dst=CLIENT) / TCP(sport=8080, dport=40000))[:28]
+    error = IP(src=CLIENT, dst=HOST) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(quoted)
+    assert bed.send("client", error, to="web").translated == (f"destination {HOST} > 172.17.0.2",)
+
+
+@pytest.mark.parametrize(
+    ("to", "dropping"),
+    [
+        (("172.17.0.2", 80), 'ip daddr 172.17.0.2 iifname != "docker0" drop comment "DROP DIRECT ACCESS"'),
+        (("172.17.0.2", 81), 'ip daddr 172.17.0.2 iifname != "docker0" drop comment "DROP DIRECT ACCESS"'),
+        (("127.0.0.1", 9000), 'iifname != "lo" ip daddr 127.0.0.1 tcp dport 9000 drop comment "DROP REMOTE LOOPBACK"'),
+    ],
+    ids=["published", "unpublished", "loopback"],
+)
+def test_what_is_not_published_to_a_neighbour_is_dropped_at_once(
+    bed_of: NativeBed, to: tuple[str, int], dropping: str
+) -> None:
+    bed = bed_of(WEB)
+    with bed.counting() as counting:
+        assert not bed.tcp("client", "web", to, via=HOST).syn().delivered
+    assert str(counting.result.moved) == f"*{TABLE}\n[1:52] -A raw-PREROUTING {dropping}"
+
+
+def test_a_container_reaches_the_internet_under_the_hosts_address(bed_of: NativeBed) -> None:
+    bed = bed_of(BRIDGES)
+    syn, *_ = bed.tcp("web", "internet", ("203.0.113.10", 443)).handshake()
+    assert syn.translated == (f"source 172.17.0.2:40000 > {HOST}:40000",)
+    with bed.counting() as counting:
+        assert not bed.tcp("db", "internet", ("203.0.113.10", 443), via="172.19.0.1").syn().delivered
+    dropping = '-A filter-forward-out__inside oifname != "inside" drop comment "INTERNAL NETWORK EGRESS"'
+    assert str(counting.result.rule(TABLE, dropping)) == "[1:52]"
+
+
+def test_bridges_are_kept_apart_by_the_guard_of_each_container(bed_of: NativeBed) -> None:
+    bed = bed_of(BRIDGES)
+    with bed.counting() as counting:
+        assert not bed.tcp("app", "web", ("172.17.0.2", 80)).syn().delivered
+    dropping = '-A raw-PREROUTING ip daddr 172.17.0.2 iifname != "docker0" drop comment "DROP DIRECT ACCESS"'
+    assert str(counting.result.rule(TABLE, dropping)) == "[1:52]"
+
+
+def test_without_the_proxy_a_container_reaches_anothers_port_at_the_hosts_address(bed_of: NativeBed) -> None:
+    """Since no isolation chain stands between two bridges; it leaves its own under the address of the other bridge."""
+    syn, *_ = bed_of(NO_PROXY + BRIDGES).tcp("app", "web", (HOST, 8080)).handshake()
+    assert syn.translated == (
+        "source 172.18.0.2:40000 > 172.17.0.1:40000",
+        f"destination {HOST}:8080 > 172.17.0.2:80",
+    )
+
+
+def test_a_users_own_table_before_it_forbids(bed_of: NativeBed) -> None:
+    """There is no DOCKER-USER; a base chain of a lower priority comes first, and its drop is final."""
+    own = "table ip mine {\n chain forward {\n  type filter hook forward priority -10;\n"
+    bed = bed_of(WEB, own + '  iifname "ens33" tcp dport 80 counter drop\n }\n}\n')
+    with bed.counting() as counting:
+        assert not bed.tcp("client", "web", (HOST, 8080)).syn().delivered
+    assert str(counting.result.rule("ip mine", '-A forward iifname "ens33" tcp dport 80 drop')) == "[1:52]"
+
+
+def test_traffic_that_is_not_dockers_passes(bed_of: NativeBed) -> None:
+    """With nftables the engine sets no policy: what iptables' FORWARD drops is forwarded here."""
+    assert bed_of(WEB).tcp("client", "internet", ("203.0.113.10", 80), via=HOST).syn().delivered

@@ -1,0 +1,148 @@
+"""The rules of engine 29 with `"firewall-backend": "nftables"`: a table `docker-bridges` in nftables' own syntax.
+
+Read off moby's listings of its daemon's rules (integration/network/bridge/nftablesdoc/generated, the same from 29.0.0
+to 29.7.2). Each network has chains of its own, which maps of interface names lead to. Nothing is written of the table
+`ip6 docker-bridges`, which has base chains and empty maps on a host without IPv6 networks.
+
+The priority of nat-OUTPUT is a number: newer nft prints it as `dstnat`, which nft 1.0.6 knows at prerouting only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.docker.engines.order import by_container
+from testbed.docker.engines.view import Attached, Bridged, View, view4
+from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
+from testbed.errors import TopologyError
+from testbed.rules.nft import NftRuleset
+
+_MAPS = ("filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out")
+_KNOWN = "ct state established,related counter accept"
+_TO_LOCAL = "fib daddr type local counter jump nat-prerouting-and-output"
+
+Chain = tuple[str, list[str]]
+
+
+def rules(host: DockerHost) -> NftRuleset:
+    """The rule set of such an engine; TopologyError for a host with IPv6, of which there are no listings."""
+    if host.ipv6:
+        raise TopologyError(
+            "how engine 29 protects IPv6 with nftables is not known here.",
+            "Choose engine 29, which does it by ip6tables.",
+        )
+    view = view4(host)
+    blocks = [*(_map(name, view) for name in _MAPS), *(_chain(*chain) for chain in _chains(view))]
+    text = "table ip docker-bridges {\n" + "\n".join(blocks) + "}\n"
+    return NftRuleset(text, "the rules of engine 29-nftables")
+
+
+def _map(name: str, view: View) -> str:
+    """Which chain is for which bridge."""
+    elements = ",\n\t\t\t     ".join(f'"{n.bridge}" : jump {name}__{n.bridge}' for n in view.networks)
+    held = f"\t\telements = {{ {elements} }}\n" if elements else ""
+    return f"\tmap {name}-jumps {{\n\t\ttype ifname : verdict\n{held}\t}}\n"
+
+
+def _chain(name: str, lines: list[str]) -> str:
+    return "".join([f"\tchain {name} {{\n", *(f"\t\t{line}\n" for line in lines), "\t}\n"])
+
+
+def _chains(view: View) -> Iterator[Chain]:
+    hook = "type {} hook {} priority {}; policy accept;".format
+    not_loopback = "ip daddr != 127.0.0.0/8 " if view.userland_proxy else ""
+    ports = [(attached, port) for attached in view.attached for port in sorted(attached.published, key=by_container)]
+    direct, translated = (
+        list(_direct(view)),
+        [line for attached, port in ports for line in _translated(view, attached, port)],
+    )
+    yield (
+        "filter-FORWARD",
+        [
+            hook("filter", "forward", "filter"),
+            "oifname vmap @filter-forward-in-jumps",
+            "iifname vmap @filter-forward-out-jumps",
+        ],
+    )
+    yield "nat-OUTPUT", [hook("nat", "output", -100), not_loopback + _TO_LOCAL]
+    yield (
+        "nat-POSTROUTING",
+        [
+            hook("nat", "postrouting", "srcnat"),
+            "iifname vmap @nat-postrouting-out-jumps",
+            "oifname vmap @nat-postrouting-in-jumps",
+        ],
+    )
+    yield "nat-PREROUTING", [hook("nat", "prerouting", "dstnat"), _TO_LOCAL]
+    yield "nat-prerouting-and-output", translated
+    yield "raw-PREROUTING", [hook("filter", "prerouting", "raw"), *direct]
+    for network in view.networks:
+        own = [(attached, port) for attached, port in ports if attached.network == network]
+        yield from _of_network(view, network, own)
+
+
+def _direct(view: View) -> Iterator[str]:
+    """What comes straight to a container's address, or to a port of the host's loopback, from outside."""
+    for attached in view.attached:
+        network = attached.network
+        if network.internal:
+            continue
+        if network.mode is GatewayMode.NAT:
+            yield f'ip daddr {attached.address} iifname != "{network.bridge}" counter drop comment "DROP DIRECT ACCESS"'
+        for port in sorted(attached.published, key=by_container):
+            if port.on_loopback and network.mode is not GatewayMode.ROUTED:
+                to = f"ip daddr {port.address} {port.protocol} dport {port.host}"
+                yield f'iifname != "lo" {to} counter drop comment "DROP REMOTE LOOPBACK"'
+
+
+def _translated(view: View, attached: Attached, port: PublishedPort) -> Iterator[str]:
+    if attached.network.mode is GatewayMode.ROUTED:
+        return
+    outside = f'iifname != "{attached.network.bridge}" ' if view.userland_proxy else ""
+    to = "" if port.everywhere else f"ip daddr {port.address} "
+    target = f"{attached.address}:{port.container}"
+    yield f'{outside}{to}{port.protocol} dport {port.host} counter dnat to {target} comment "DNAT"'
+
+
+def _of_network(view: View, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[Chain]:
+    bridge = network.bridge
+    if network.internal:
+        among = "accept" if network.icc else "drop"
+        inward = f'iifname != "{bridge}" counter drop comment "INTERNAL NETWORK INGRESS"'
+        outward = f'oifname != "{bridge}" counter drop comment "INTERNAL NETWORK EGRESS"'
+        yield f"filter-forward-in__{bridge}", [_KNOWN, inward, f'counter {among} comment "ICC"']
+        yield f"filter-forward-out__{bridge}", [_KNOWN, outward]
+        yield f"nat-postrouting-in__{bridge}", []
+        yield f"nat-postrouting-out__{bridge}", []
+        return
+    yield f"filter-forward-in__{bridge}", [_KNOWN, *_inward(network, ports)]
+    yield f"filter-forward-out__{bridge}", [_KNOWN, 'counter accept comment "OUTGOING"']
+    yield f"nat-postrouting-in__{bridge}", [] if view.userland_proxy else list(_from_within(network, ports))
+    routed = network.mode is GatewayMode.ROUTED
+    masquerade = f'oifname != "{bridge}" ip saddr {network.subnet} counter masquerade comment "MASQUERADE"'
+    yield f"nat-postrouting-out__{bridge}", [masquerade] if network.masquerade and not routed else []
+
+
+def _inward(network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
+    if network.mode is GatewayMode.ROUTED:
+        yield 'ip protocol icmp counter accept comment "ICMP"'
+    yield f'iifname "{network.bridge}" counter {"accept" if network.icc else "drop"} comment "ICC"'
+    if network.mode is GatewayMode.NAT_UNPROTECTED:
+        yield 'counter accept comment "UNPROTECTED"'
+        return
+    accepted = (f"ip daddr {a.address} {port.protocol} dport {port.container} counter accept" for a, port in ports)
+    yield from dict.fromkeys(accepted)
+    yield 'counter drop comment "UNPUBLISHED PORT DROP"'
+
+
+def _from_within(network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
+    """Without the userland proxy: the host's own calls, and a container's that reaches itself by its published port."""
+    yield 'fib saddr type local counter masquerade comment "MASQUERADE FROM HOST"'
+    if network.mode is GatewayMode.ROUTED:
+        return
+    own = (
+        f"ip saddr {a.address} ip daddr {a.address} {port.protocol} dport {port.container}"
+        ' counter masquerade comment "MASQ TO OWN PORT"'
+        for a, port in ports
+    )
+    yield from dict.fromkeys(own)

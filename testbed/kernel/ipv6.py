@@ -1,0 +1,42 @@
+"""What the kernel does for an IPv6 address after it has been added, in a worker of its own: waited for here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv6Address
+from pathlib import Path
+from time import monotonic
+
+from testbed.errors import KernelRefused
+
+_ROUTES, _GROUPS = (Path("/proc/thread-self/net", name) for name in ("ipv6_route", "igmp6"))
+_LOCAL = 0x80000000  # RTF_LOCAL, include/uapi/linux/ipv6_route.h
+_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
+_DEADLINE = 10.0  # seconds; a kernel that is not done by then never is
+
+
+def wait_until_usable(addresses: Iterable[IPv6Address]) -> None:
+    """Return when the kernel of the calling thread's namespace takes these addresses for its own, and is silent.
+
+    An address is local once it has a route (addrconf_dad_completed, net/ipv6/addrconf.c), and its group is joined by
+    then. A group is reported twice, the second time from a timer, which is listed (igmp6_join_group, net/ipv6/mcast.c).
+    """
+    wanted = {address.packed.hex() for address in addresses}
+    _wait(lambda: wanted <= _with_a_route(), "has not taken its addresses")
+    _wait(lambda: not _still_reporting(), "still reports its groups")
+
+
+def _with_a_route() -> set[str]:
+    fields = (line.split() for line in _ROUTES.read_text().splitlines())
+    return {field[0] for field in fields if int(field[8], 16) & _LOCAL}
+
+
+def _still_reporting() -> bool:
+    return any(int(line.split()[4], 16) & _TIMER_RUNNING for line in _GROUPS.read_text().splitlines())
+
+
+def _wait(done: Callable[[], bool], what: str) -> None:
+    deadline = monotonic() + _DEADLINE
+    while not done():
+        if monotonic() > deadline:
+            raise KernelRefused(f"after {_DEADLINE:.0f} s the kernel {what} of IPv6.", "Is the machine overloaded?")
