@@ -218,7 +218,7 @@ class Testbed:
             code = asking.connect_ex(to)
         if code not in (0, errno.EINPROGRESS):
             return Attempt(os.strerror(code), asking)
-        self._settle_behind_kernels()
+        self.settle_everywhere()
         return Attempt.judged(asking)
 
     def ping(self, origin: str, address: str) -> bool:
@@ -227,7 +227,7 @@ class Testbed:
             request = ICMP(type=8, id=next(self._identities), seq=1) / bytes(56)
             with on_cpu(self._cpu):
                 asking.sendto(bytes(request), (address, 0))
-            self._settle_behind_kernels()
+            self.settle_everywhere()
             asking.setblocking(False)
             return any(ICMP(data[20:]).id == request.id and data[20] == 0 for data in _received(asking))
 
@@ -240,8 +240,11 @@ class Testbed:
         finally:
             proxy.close()
 
-    def _settle_behind_kernels(self) -> None:
-        """Return when no packet is on its way that a kernel of a node sent, or answered, on this bed's processor."""
+    def settle_everywhere(self) -> None:
+        """Return when no packet is on its way that a kernel of a node sent, or answered, on this bed's processor.
+
+        Every end has spoken then, so that each bridge knows where it is.
+        """
         for node in self._ends():
             self.endpoint(node.name).settled = False
         self.settle()

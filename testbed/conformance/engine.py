@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,19 +35,25 @@ address = "{_CONTAINERD_SOCKET}"
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """How a container is connected: the index of its veth's end on the host, and its addresses with prefix length."""
+    """How a container is connected: its end's MAC, the index of the other end, its addresses with prefix length."""
 
+    mac: str
     peer: int
     addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RealEngine:
-    """A running engine; `host` is the network namespace in which it works, `root` its files."""
+    """A running engine; `around` are the network namespaces of host, client, gateway ..., `root` are its files."""
 
-    host: Namespace
+    around: Mapping[str, Namespace]
     root: Path
     api: Api
+
+    @property
+    def host(self) -> Namespace:
+        """The network namespace in which it works."""
+        return self.around["host"]
 
     @property
     def version(self) -> str:
@@ -70,11 +76,14 @@ class RealEngine:
             for own in container.also:
                 self.api.post(f"/networks/{wishes.called(own.network)}/connect", wishes.connection(container, own))
 
+    def inside(self, container: Container) -> Namespace:
+        """The network namespace of a container that runs; to be closed by the caller."""
+        sandbox = self.api.get(f"/containers/{container.name}/json")["NetworkSettings"]["SandboxKey"]
+        return Namespace.open(container.name, self.root / Path(sandbox).resolve().relative_to("/"))
+
     def attached(self, container: Container) -> list[Attached]:
         """How a container that runs is connected, network by network."""
-        sandbox = self.api.get(f"/containers/{container.name}/json")["NetworkSettings"]["SandboxKey"]
-        pinned = self.root / Path(sandbox).resolve().relative_to("/")
-        with closing(Namespace.open(container.name, pinned)) as inside:
+        with closing(self.inside(container)) as inside:
             ends = [f"eth{number}" for number in range(len(container.attachments))]
             return inside.netlink(lambda ip: [_attached(ip, end) for end in ends])
 
@@ -82,7 +91,11 @@ class RealEngine:
 def _attached(ip: IPRoute, end: str) -> Attached:
     link: Any = next(iter(ip.get_links(ifname=end)))
     found: Any = ip.get_addr(index=link["index"], scope=_GLOBAL)
-    return Attached(link.get("link"), tuple(sorted(f"{one.get('address')}/{one['prefixlen']}" for one in found)))
+    return Attached(
+        link.get("address"),
+        link.get("link"),
+        tuple(sorted(f"{one.get('address')}/{one['prefixlen']}" for one in found)),
+    )
 
 
 @contextmanager
@@ -93,12 +106,12 @@ def running(programs: EnginePrograms, options: Sequence[str] = (), six: bool = F
     Raises EngineRefused when it does not start, with its own last words.
     """
     with (
-        bare_host(six) as host,
-        enclosed(host, _steps(programs, options), {_CONFIGURED: _CONTAINERD}, programs.path) as root,
+        bare_host(six) as around,
+        enclosed(around["host"], _steps(programs, options), {_CONFIGURED: _CONTAINERD}, programs.path) as root,
     ):
         api = Api(root / _DOCKER_SOCKET.lstrip("/"), root / "run/dockerd.log")
         api.send(f"/images/create?fromSrc=-&repo={image.NAME}&tag={image.TAG}", image.archive(programs.busybox))
-        yield RealEngine(host, root, api)
+        yield RealEngine(around, root, api)
 
 
 def _steps(programs: EnginePrograms, options: Sequence[str]) -> tuple[Step, Step]:

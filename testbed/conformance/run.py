@@ -12,6 +12,8 @@ from testbed.conformance import compare, wishes
 from testbed.conformance.capture import Capture, capture
 from testbed.conformance.engine import RealEngine, running
 from testbed.conformance.programs import EnginePrograms
+from testbed.conformance.questions import ask, questions
+from testbed.conformance.realbed import real_bed
 from testbed.docker import article
 from testbed.docker.engines import engine as engine_of
 from testbed.docker.host import DockerHost
@@ -20,7 +22,9 @@ from testbed.rules import Ruleset
 
 RULES, ORDER = "rules", "order"
 ADDRESSES, ROUTES, PORTS, SYSCTLS = "addresses", "routes", "port flags", "sysctls"
-ASPECTS = (RULES, ORDER, ADDRESSES, ROUTES, PORTS, SYSCTLS)
+PACKETS = "packets"
+_NOT_ASKED = "nothing was asked, since the addresses differ"
+ASPECTS = (RULES, ORDER, ADDRESSES, ROUTES, PORTS, SYSCTLS, PACKETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,13 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
             started = time.perf_counter() - began
             engine.run(host)
             found = _captured(engine, host, programs.backend)
+            expected, answers = _modelled(host, model, programs.backend)
+            differences = _differences(expected, found)
+            same_network = not differences[ADDRESSES]
+            answered = _answers(engine, host, programs.backend) if same_network else [_NOT_ASKED]
     except EngineRefused as error:
         return Conformance(name, refused=error.what, total=time.perf_counter() - began)
-    differences = _differences(_modelled(host, model, programs.backend), found)
+    differences[PACKETS] = compare.differing(answers if same_network else [], answered)
     rules = compare.compare(model, found.rules)
     return Conformance(name, differences, rules, started=started, total=time.perf_counter() - began)
 
@@ -80,15 +88,23 @@ def _captured(engine: RealEngine, host: DockerHost, backend: str) -> Capture:
     return _with(found, ((name, address) for name, one in attached for address in one.addresses))
 
 
-def _modelled(host: DockerHost, model: Ruleset, backend: str) -> Capture:
-    """What a bed has of it, and the containers' addresses, for which scripts speak there."""
+def _answers(engine: RealEngine, host: DockerHost, backend: str) -> list[str]:
+    """What the engine's host answers; after this its containers have no addresses any more."""
+    with real_bed(engine, host, backend) as bed:
+        return ask(bed, list(questions(host)))
+
+
+def _modelled(host: DockerHost, model: Ruleset, backend: str) -> tuple[Capture, list[str]]:
+    """What a bed has of it, and the containers' addresses, for which scripts speak there; and what it answers."""
     topology = article.topology(host)
     indexes = topology.node(topology.host).indexes
     with Testbed(topology, model, backend) as bed:
         veths = {indexes[own.veth]: container.name for container in host.containers for own in container.attachments}
         found = capture(bed.host, backend, veths, host.ipv6)
+        answers = ask(bed, list(questions(host)))
     nodes = [topology.node(container.name) for container in host.containers]
-    return replace(_with(found, ((node.name, str(own)) for node in nodes for own in node.addresses)), rules=model)
+    own = ((node.name, str(address)) for node in nodes for address in node.addresses)
+    return replace(_with(found, own), rules=model), answers
 
 
 def _with(found: Capture, addresses: Iterable[tuple[str, str]]) -> Capture:

@@ -1,8 +1,8 @@
-"""What a real engine finds on its host before it has done anything: an interface, an address, a way out."""
+"""What a real engine finds before it has done anything: a host with an interface, in the network of a bed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
 from testbed.docker import article
@@ -15,12 +15,12 @@ from testbed.docker.network import (
     HOST_ADDRESS6,
     HOST_SYSCTLS,
     QUIET_IPV6,
+    surroundings,
 )
 from testbed.kernel import devices
 from testbed.kernel.namespace import Namespace
-from testbed.topology import Interface, Link, Node, Port, Route, Topology
+from testbed.topology import Interface, Node, Route, Topology
 
-_GATEWAY_MAC = "00:50:56:e0:00:fe"
 _SET_BY_THE_ENGINE = ("net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects")
 
 
@@ -33,26 +33,16 @@ _SYSCTLS = (("net.ipv4.ip_forward", "0"), *((key, value) for key, value in HOST_
 
 
 def _topology(six: bool) -> Topology:
-    host, gateway = ((HOST_ADDRESS, HOST_ADDRESS6), (GATEWAY_ADDRESS, GATEWAY_ADDRESS6))
+    addresses = (HOST_ADDRESS, HOST_ADDRESS6) if six else (HOST_ADDRESS,)
     routes = (Route(EVERYWHERE, GATEWAY_ADDRESS.ip), Route(EVERYWHERE6, GATEWAY_ADDRESS6.ip))
-    versions = 2 if six else 1
-    return Topology(
-        nodes=(
-            Node("gateway", (Interface("eth0", _GATEWAY_MAC, gateway[:versions]),), sysctls=QUIET_IPV6 if six else ()),
-            Node(
-                "host",
-                (Interface("ens33", article.ENS33_MAC, host[:versions]),),
-                routes=routes[:versions],
-                sysctls=(*(QUIET_IPV6 if six else ()), *_SYSCTLS),
-            ),
-        ),
-        links=(Link(Port("host", "ens33"), Port("gateway", "eth0")),),
-    )
+    ens33 = Interface("ens33", article.ENS33_MAC, addresses)
+    sysctls = (*(QUIET_IPV6 if six else ()), *_SYSCTLS)
+    return surroundings(Node("host", (ens33,), routes=routes[: len(addresses)], sysctls=sysctls), six)
 
 
 @contextmanager
-def bare_host(six: bool = False) -> Iterator[Namespace]:
-    """The namespace of a host with ens33 and a default route, and nothing else; `six`: of IPv6 too.
+def bare_host(six: bool = False) -> Iterator[Mapping[str, Namespace]]:
+    """The namespaces of a bed whose host has ens33 and a default route, and nothing else; `six`: of IPv6 too.
 
     Raises what `devices.build` raises.
     """
@@ -60,4 +50,4 @@ def bare_host(six: bool = False) -> Iterator[Namespace]:
     with ExitStack() as opened:
         made = {node.name: opened.enter_context(closing(Namespace.create(node.name))) for node in topology.nodes}
         devices.build(topology, made)
-        yield made[topology.host]
+        yield made

@@ -25,7 +25,7 @@ INTERNET_ADDRESS6 = IPv6Interface("2001:db8:113::10/64")
 INTERNET_GATEWAY6 = IPv6Interface("2001:db8:113::fe/64")
 SCRIPTED_CLIENT_ADDRESS6 = IPv6Interface("2001:db8:66::2/64")
 
-_QUIET = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
+NO_IPV6 = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
 
 # IPv6 that speaks only when it is spoken to: no router asked for, no address made up or checked. What is left is to
 # report each group joined (RFC 2710); it is done at once, so that it is over when the bed stands (devices.py).
@@ -106,24 +106,32 @@ def topology_with_kernels(
     return _network(docker, _host(docker, mac, index, altname), scripted=False)
 
 
+def surroundings(host: Node, six: bool) -> Topology:
+    """The same network around a host that has nothing but ens33; its ends are scripted. `six`: with IPv6."""
+    return Topology(_around(host, six, scripted=True), _LINKS)
+
+
+_LINKS = (
+    Link(Port("client", "eth0"), Port("lan", "client")),
+    Link(Port("gateway", "eth0"), Port("lan", "gateway")),
+    Link(Port("host", "ens33"), Port("lan", "host")),
+    Link(Port("internet", "eth0"), Port("gateway", "eth1")),
+)
+
+
+def _around(host: Node, six: bool, scripted: bool) -> tuple[Node, ...]:
+    return (_client(scripted, six), _gateway(six), _internet(scripted, six), _switch(), host)
+
+
 def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
     _own_addresses(docker)
-    six = docker.ipv6
     containers = [_container(container, scripted) for container in docker.containers]
-    return Topology(
-        nodes=(_client(scripted, six), _gateway(six), _internet(scripted, six), _switch(), host, *containers),
-        links=(
-            Link(Port("client", "eth0"), Port("lan", "client")),
-            Link(Port("gateway", "eth0"), Port("lan", "gateway")),
-            Link(Port("host", "ens33"), Port("lan", "host")),
-            Link(Port("internet", "eth0"), Port("gateway", "eth1")),
-            *(
-                Link(Port(container.name, f"eth{number}"), Port("host", own.veth))
-                for container in docker.containers
-                for number, own in enumerate(container.attachments)
-            ),
-        ),
+    plugged = (
+        Link(Port(container.name, f"eth{number}"), Port("host", own.veth))
+        for container in docker.containers
+        for number, own in enumerate(container.attachments)
     )
+    return Topology((*_around(host, docker.ipv6, scripted), *containers), (*_LINKS, *plugged))
 
 
 def _own_addresses(docker: DockerHost) -> None:
@@ -168,7 +176,7 @@ def _ways_out(gateway: IPv4Interface, gateway6: IPv6Interface | None) -> tuple[R
 
 def _ipv6(wanted: bool) -> tuple[tuple[str, str], ...]:
     """Sysctls that let a kernel speak IPv6, or not."""
-    return QUIET_IPV6 if wanted else _QUIET
+    return QUIET_IPV6 if wanted else NO_IPV6
 
 
 def _client(scripted: bool, six: bool) -> Node:
@@ -202,7 +210,7 @@ def _switch() -> Node:
         Interface(name, f"00:00:5e:00:53:{number:02x}", index=number, master="lan")
         for number, name in enumerate(("client", "gateway", "host"), start=0xF1)
     )
-    return Node("lan", ports, (Bridge("lan", "00:00:5e:00:53:f0"),), sysctls=(*_QUIET, *_SWITCH))
+    return Node("lan", ports, (Bridge("lan", "00:00:5e:00:53:f0"),), sysctls=(*NO_IPV6, *_SWITCH))
 
 
 def _container(container: Container, scripted: bool) -> Node:
@@ -213,7 +221,7 @@ def _container(container: Container, scripted: bool) -> Node:
     if gateway is not None:
         ways_out = _ways_out(gateway.network.gateway, gateway.network.gateway6)
     if scripted:
-        return Node(container.name, ends, routes=ways_out, sysctls=(*_QUIET, *_PLAIN))
+        return Node(container.name, ends, routes=ways_out, sysctls=(*NO_IPV6, *_PLAIN))
     nowhere = [Route(IPv4Network(SCRIPTED_CLIENT_ADDRESS.ip), blackhole=True)]
     if six:
         nowhere.append(Route(IPv6Network(SCRIPTED_CLIENT_ADDRESS6.ip), blackhole=True))

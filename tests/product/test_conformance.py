@@ -44,7 +44,7 @@ classic = engine("20.10")
 rules = lambda host: classic.rules(host).insert("filter", "DOCKER-USER", "-j DROP")
 run.engine_of = lambda _: replace(classic, rules=rules)
 wishes.daemon = lambda _: []
-sys.modules["testbed.tasks.conformance"].known = lambda: {"a lie": host}
+sys.modules["testbed.tasks.conformance"].known = lambda: {"a lie": host, "of rules alone": article.HOST}
 """
 
 
@@ -86,17 +86,23 @@ def test_the_model_and_the_installed_engine_are_equal_on_every_known_host(machin
 def test_a_model_that_says_something_else_is_shown_line_by_line_and_is_a_finding(
     machine: Machine, tmp_path: Path
 ) -> None:
-    """So that equality means something: a rule that no engine writes, on a host with another address and no proxy."""
+    """So that equality means something: a rule that no engine writes, on a host with another address and no proxy.
+
+    Where the addresses are the same, the packets tell that rule too.
+    """
     (tmp_path / "tasks.py").write_text(LYING)
     finished = machine.invoke("conformance", folder=tmp_path)
     assert finished.returncode == 1, finished.stdout + finished.stderr
     for shown in (
-        "0 of 1 hosts are equal",
+        "0 of 2 hosts are equal",
         "rules      - filter -A DOCKER-USER -j DROP",
         "addresses  + docker0 172.17.0.1/16 brd 172.17.255.255 scope global",
         "routes     - local: local 172.17.0.9/32 dev docker0",
         "port flags - web on docker0 hairpin on",
         "sysctls    - net.ipv4.conf.docker0.route_localnet = 1",
+        "packets    + nothing was asked, since the addresses differ",
+        "packets    + client asks 192.168.66.100:80/tcp (web) by way of 192.168.66.100: SYN/ACK 172.17.0.2:80 >",
+        "(web) by way of 192.168.66.100: [1:52] filter -A DOCKER-USER -j DROP",
     ):
         assert shown in finished.stdout
     assert_nothing_is_left(machine)

@@ -11,13 +11,13 @@ from testbed.docker import article
 from testbed.errors import RulesError
 from testbed.rules import nft, rulefile
 
-LISTING = Path(__file__).parent.parent / "data" / "listings" / "29-nftables" / "published.nft"
+LISTED_BY_MOBY = Path(__file__).parent.parent / "data" / "listings" / "29-nftables" / "published.nft"
 
 
 def test_a_file_is_loaded_as_it_was_written_byte_for_byte() -> None:
-    ruleset = nft.read(LISTING)
-    assert ruleset.rendered.encode() == LISTING.read_bytes()
-    assert ruleset.source == str(LISTING)
+    ruleset = nft.read(LISTED_BY_MOBY)
+    assert ruleset.rendered.encode() == LISTED_BY_MOBY.read_bytes()
+    assert ruleset.source == str(LISTED_BY_MOBY)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_file_of_neither_kind_is_reported_with_its_line() -> None:
 
 
 def test_rules_are_numbered_by_what_counts() -> None:
-    assert rulefile.number_of_rules(nft.read(LISTING)) == 14
+    assert rulefile.number_of_rules(nft.read(LISTED_BY_MOBY)) == 17
     assert rulefile.number_of_rules(article.ruleset()) == 18
 
 

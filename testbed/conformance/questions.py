@@ -1,0 +1,111 @@
+"""What is asked of a host with real packets, to compare what two beds of it answer and count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+from testbed.bed import FIRST_PORT, Testbed
+from testbed.docker.host import Container, DockerHost, PublishedPort
+from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6, INTERNET_ADDRESS, INTERNET_ADDRESS6
+from testbed.traffic.layers import IP, UDP, IPv6
+from testbed.traffic.packet import Crossing
+
+_HOST, _INTERNET = str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip)
+_HOST6, _INTERNET6 = str(HOST_ADDRESS6.ip), str(INTERNET_ADDRESS6.ip)
+_UNPUBLISHED = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A TCP handshake (`tcp`) or a datagram (`udp`) of `origin` for `to`, expected at `at`; `via` names a router."""
+
+    origin: str
+    at: str
+    to: tuple[str, int]
+    protocol: str = "tcp"
+    via: str | None = None
+
+    def __str__(self) -> str:
+        way = f" by way of {self.via}" if self.via else ""
+        return f"{self.origin} asks {self.to[0]}:{self.to[1]}/{self.protocol} ({self.at}){way}"
+
+
+def questions(host: DockerHost) -> Iterator[Question]:
+    """Those worth asking of a host: each port and each container from the LAN, each container from each other."""
+    for container, port in host.published():
+        yield from _of_a_port(container, port)
+    for container in host.containers:
+        yield Question("client", container.name, (str(container.address), _UNPUBLISHED), via=_HOST)
+        yield Question(container.name, "internet", (_INTERNET, 443), via=str(container.network.gateway.ip))
+        if container.address6 is not None and container.network.gateway6 is not None:
+            yield Question("client", container.name, (str(container.address6), _UNPUBLISHED), via=_HOST6)
+            yield Question(container.name, "internet", (_INTERNET6, 443), via=str(container.network.gateway6.ip))
+    for one, other in permutations(host.containers, 2):
+        via = None if one.network == other.network else str(one.network.gateway.ip)
+        yield Question(one.name, other.name, (str(other.address), _UNPUBLISHED), via=via)
+        if not host.userland_proxy:
+            yield from _by_the_hosts_address(one, other)
+
+
+def _of_a_port(container: Container, port: PublishedPort) -> Iterator[Question]:
+    """At the host's address and at the container's own, in each version of IP in which it is published."""
+    gateway = container.gateway
+    if port.protocol == "sctp" or gateway is None:
+        return
+    for version, via, own in ((4, _HOST, gateway.address), (6, _HOST6, gateway.address6)):
+        if port.in_version(version) and own is not None:
+            asked = via if port.address is None or port.everywhere else str(port.address)
+            yield Question("client", container.name, (asked, port.host), port.protocol, via)
+            yield Question("client", container.name, (str(own), port.container), port.protocol, via)
+
+
+def _by_the_hosts_address(one: Container, other: Container) -> Iterator[Question]:
+    """With the userland proxy such a call is the host's own affair, and no packet of it comes out elsewhere."""
+    for port in other.published:
+        if port.everywhere and port.protocol == "tcp" and port.in_version(4) and other.gateway is not None:
+            yield Question(one.name, other.name, (_HOST, port.host), via=str(one.network.gateway.ip))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a question: each packet as sent and as it came out, and what the rules counted.
+
+    Of policies those that drop count: one that an engine has not set counts nothing with iptables-nft.
+    """
+
+    crossings: tuple[str, ...]
+    counted: tuple[str, ...]
+
+    def lines(self, question: Question) -> list[str]:
+        return [f"{question}: {line}" for line in (*self.crossings, *self.counted)]
+
+
+def ask(bed: Testbed, asked: list[Question]) -> list[str]:
+    """Every question with its answer, as lines, in order."""
+    bed.settle_everywhere()
+    answers = ((question, _answer(bed, question, FIRST_PORT + number)) for number, question in enumerate(asked))
+    return [line for question, answer in answers for line in answer.lines(question)]
+
+
+def _answer(bed: Testbed, question: Question, port: int) -> Answer:
+    before = bed.counters()
+    crossings = tuple(map(str, _sent(bed, question, port)))
+    moved = (bed.counters() - before).moved
+    passed = [line for line, _ in moved if line.is_policy and line.text.endswith(" ACCEPT")]
+    return Answer(crossings, tuple(f"{counters} {line}" for line, counters in moved if line not in passed))
+
+
+def _sent(bed: Testbed, question: Question, port: int) -> list[Crossing]:
+    """The packets of a question, up to the first that does not come out."""
+    if question.protocol == "udp":
+        asking = bed.endpoint(question.origin).address_towards(question.to[0])
+        header = (IPv6 if ":" in asking else IP)(src=asking, dst=question.to[0])
+        datagram = header / UDP(sport=port, dport=question.to[1])
+        return [bed.send(question.origin, datagram, question.at, question.via)]
+    talk = bed.tcp(question.origin, question.at, question.to, port=port, via=question.via)
+    for packet in talk.handshake_steps:
+        if not packet().delivered:
+            break
+    return talk.crossings
