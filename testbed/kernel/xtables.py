@@ -19,7 +19,7 @@ from testbed.kernel.counts import Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import save
-from testbed.rules.ruleset import IPV6, Ruleset
+from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 _AT_LINE = re.compile(r"line:? (\d+)")
 _CHATTER = re.compile(r"Try `.*' for more information|^#|^\s*$|^Error occurred at line")
@@ -34,15 +34,26 @@ class Iptables:
     open_counters: Callable[[], Callable[[], Counts]]
 
     def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
-        """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed."""
-        with self.loading(namespace, ruleset):
-            pass
+        """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed.
+
+        A table that the rule set does not have is emptied.
+        """
+        _with_a_table(ruleset)
+        before = self.saved(namespace)
+        wanted = {table.name for table in ruleset.tables}
+        emptied = Ruleset(tuple(_emptied(table) for table in before.tables if table.name not in wanted))
+        try:
+            with self.loading(namespace, ruleset.beside(emptied)):
+                pass
+        except RulesError:
+            if len({table.of_ipv6 for table in ruleset.tables}) > 1 and before.tables:
+                self.load(namespace, before)  # one family may have been loaded before the other was refused
+            raise
 
     @contextmanager
     def loading(self, namespace: Namespace, ruleset: Ruleset) -> Iterator[None]:
         """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
-        if not ruleset.tables:
-            raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
+        _with_a_table(ruleset)
         if ruleset.sets:
             _load_sets(namespace, ruleset)
         with ExitStack() as at_once:
@@ -86,6 +97,17 @@ class Iptables:
             yield {"env": {**os.environ, "XTABLES_LOCKFILE": f"/proc/self/fd/{lock}"}, "pass_fds": (lock,)}
         finally:
             os.close(lock)
+
+
+def _with_a_table(ruleset: Ruleset) -> None:
+    if not ruleset.tables:
+        raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
+
+
+def _emptied(table: Table) -> Table:
+    """The same table, without a rule or a chain of anybody's."""
+    built_in = (chain.name for chain in table.chains if chain.policy is not None)
+    return Table(table.name, tuple(Chain(name, "ACCEPT") for name in built_in))
 
 
 def _complaint(ruleset: Ruleset, program: str, stderr: str) -> RulesError:
