@@ -166,8 +166,8 @@ class DockerHost:
 
     With `userland_proxy` (Docker's default) connections from the host's loopback and from a container to a published
     port are a proxy's business; without it the rules translate them too and bridge ports send back what came from
-    them (hairpin). Raises TopologyError for a host that cannot be: an address outside its network, a name or an
-    address or a port taken twice.
+    them (hairpin). `ip6tables`: whether rules are written for IPv6; None: as the engine does unasked. Raises
+    TopologyError for a host that cannot be: an address outside its network, a name or an address or a port taken twice.
     """
 
     networks: tuple[Network, ...]

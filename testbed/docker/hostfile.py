@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from testbed.docker import naming
 from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network
-from testbed.docker.network import AROUND
+from testbed.docker.network import AROUND, HOST_ADDRESS
 from testbed.docker.ports import published_ports
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
@@ -34,6 +34,11 @@ from testbed.rules.files import text_of
 A = TypeVar("A", IPv4Address, IPv6Address)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_POOLS = (
+    *(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)),
+    *IPv4Network("192.168.0.0/16").subnets(new_prefix=20),
+)
+_ROOM = 4  # addresses: two of a subnet's own, a bridge's, a container's
 _DEFAULT = "bridge"  # what Docker calls the network of docker0
 _OPTION = "com.docker.network.bridge."
 _OPTIONS = tuple(
@@ -122,12 +127,17 @@ def _gateways(tree: Tree, host: DockerHost) -> tuple[IPv4Interface, IPv6Interfac
             "a network with IPv6 has `enable_ipv6: true` and a subnet of IPv6 in `ipam.config`.",
             "Write both or neither; an engine would make up a subnet by chance.",
         )
-    return gateway or _first(_free_subnet(host)), gateway6
+    if gateway is not None:
+        return gateway, gateway6
+    with tree.blamed():
+        return _first(_free_subnet(host)), gateway6
 
 
 def _gateway(pool: Tree, host: DockerHost) -> IPv4Interface | IPv6Interface:
-    unasked: IPv4Network | IPv6Network = _free_subnet(host)
-    subnet = pool.value("subnet", ip_network, unasked)
+    unasked: IPv4Network | IPv6Network | None = None
+    subnet = pool.value("subnet", ip_network, unasked) or _free_subnet(host)
+    if subnet.num_addresses < _ROOM:
+        raise pool.error(f"{subnet} has no room for a bridge and a container.")
     first: IPv4Address | IPv6Address = subnet[1]
     address = pool.value("gateway", ip_address, first)
     if address not in subnet:
@@ -142,10 +152,12 @@ def _first(subnet: IPv4Network) -> IPv4Interface:
 
 
 def _free_subnet(host: DockerHost) -> IPv4Network:
-    """The first of 172.17.0.0/16, 172.18.0.0/16 ... that no network has, as Docker gives them out."""
-    taken = [network.subnet for network in host.networks]
-    pools = (IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32))
-    return next(pool for pool in pools if not any(pool.overlaps(other) for other in taken))
+    """The first of Docker's own pools that no network has, nor the host's LAN (moby, libnetwork/ipamutils)."""
+    taken = [HOST_ADDRESS.network, *(network.subnet for network in host.networks)]
+    for pool in _POOLS:
+        if not any(pool.overlaps(other) for other in taken):
+            return pool
+    raise TopologyError("all subnets that Docker gives out by itself are taken.", "Write `subnet` for this network.")
 
 
 def _with_service(host: DockerHost, name: str, tree: Tree, names: dict[str, Network]) -> DockerHost:
@@ -181,18 +193,19 @@ def _attachments(name: str, tree: Tree, host: DockerHost, names: dict[str, Netwo
         if chosen not in names:
             raise entry.error(f"there is no network {chosen}; there are {', '.join(names)}.")
         end = f"{name}:eth{number}" if number else name
+        with entry.blamed():
+            address, address6 = _free(host, names[chosen])
         if tree.entries:
             entry.only("ipv4_address", "ipv6_address")
-            address, address6 = _addresses(entry, names[chosen], host)
-        else:
-            address, address6 = _free(host, names[chosen])
+            address, address6 = _wishes(entry, names[chosen], address, address6)
         made_up = (naming.mac(address), naming.veth(end), naming.veth_mac(end))
         yield Attachment(names[chosen], address, *made_up, address6=address6)
 
 
-def _addresses(entry: Tree, network: Network, host: DockerHost) -> tuple[IPv4Address, IPv6Address | None]:
-    """The addresses asked for, else the next that are free."""
-    address, address6 = _free(host, network)
+def _wishes(
+    entry: Tree, network: Network, address: IPv4Address, address6: IPv6Address | None
+) -> tuple[IPv4Address, IPv6Address | None]:
+    """The addresses asked for, else those given."""
     address = _wished(entry, "ipv4_address", IPv4Address, address, network.subnet)
     if address6 is not None and network.subnet6 is not None:
         return address, _wished(entry, "ipv6_address", IPv6Address, address6, network.subnet6)
@@ -204,10 +217,14 @@ def _addresses(entry: Tree, network: Network, host: DockerHost) -> tuple[IPv4Add
 
 
 def _free(host: DockerHost, network: Network) -> tuple[IPv4Address, IPv6Address | None]:
+    """The next addresses of a network that nobody has; TopologyError when there is none."""
     taken = set(host.addresses())
-    address = next(free for free in network.subnet.hosts() if free not in taken)
-    address6 = next(free for free in network.subnet6.hosts() if free not in taken) if network.subnet6 else None
-    return address, address6
+    address = next((free for free in network.subnet.hosts() if free not in taken), None)
+    if address is None:
+        raise TopologyError(f"{network.subnet} has no free address any more.", "Give the network a larger subnet.")
+    if network.subnet6 is None:
+        return address, None
+    return address, next((free for free in network.subnet6.hosts() if free not in taken), None)
 
 
 def _wished(entry: Tree, key: str, kind: Callable[[str], A], otherwise: A, subnet: IPv4Network | IPv6Network) -> A:

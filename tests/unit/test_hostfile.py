@@ -181,6 +181,7 @@ def test_a_network_with_ipv6() -> None:
             r"line 3: a network with IPv6 has `enable_ipv6: true` and a subnet",
         ),
         ("{subnet: 10.6.0.0/24}", "{subnet: '2001:db8:2::/64'}", r"line 5: a network of a bed has one subnet of IPv6"),
+        ("10.6.0.0/24", "10.6.0.0/31", r"line 5: 10\.6\.0\.0/31 has no room for a bridge"),
         ("1::80", "2::80", r"line 8: 2001:db8:2::80 is not in 2001:db8:1::/64"),
         ("1::80", "1::fe", r"line 8: the address 2001:db8:1::fe is there twice"),
         (
@@ -191,7 +192,7 @@ def test_a_network_with_ipv6() -> None:
         ("[::]:80:80", "[::]:81:80", r"line 8: port 81/tcp is published by web and by web"),
         ("[::]:80:80", "[::g]:81:80", r"line 8: '\[::g\]:81:80' is no published port"),
     ],
-    ids=["not enabled", "two subnets", "elsewhere", "taken", "no IPv6", "port twice", "no address"],
+    ids=["not enabled", "two subnets", "no room", "elsewhere", "taken", "no IPv6", "port twice", "no address"],
 )
 def test_ipv6_that_cannot_be(old: str, new: str, said: str) -> None:
     assert old in SIX
@@ -231,3 +232,23 @@ def test_a_service_on_several_networks() -> None:
 def test_networks_that_cannot_be(networks: str, said: str) -> None:
     with pytest.raises(TopologyError, match=said):
         hostfile.parse(SEVERAL.replace("db: {networks: [inside]}", f"db: {{networks: {networks}}}"))
+
+
+def test_subnets_are_given_out_as_docker_does_and_spare_the_lan() -> None:
+    """Fourteen of 172.18.0.0/16 ... are left beside docker0's, then come pieces of 192.168.0.0/16."""
+    names = "".join(f"  n{number}: {{}}\n" for number in range(19))
+    subnets = [str(network.subnet) for network in hostfile.parse(f"networks:\n{names}").networks]
+    assert subnets[:2] == ["172.17.0.0/16", "172.18.0.0/16"]
+    assert subnets[14:] == [
+        "172.31.0.0/16",
+        *(f"192.168.{third}.0/20" for third in (0, 16, 32, 48, 80)),
+    ]
+
+
+def test_more_networks_or_containers_than_there_is_room_for() -> None:
+    names = "".join(f"  n{number}: {{}}\n" for number in range(30))
+    with pytest.raises(TopologyError, match=r"line 31: all subnets that Docker gives out by itself are taken"):
+        hostfile.parse(f"networks:\n{names}")
+    small = "networks: {n1: {ipam: {config: [{subnet: 10.0.0.0/30}]}}}\n"
+    with pytest.raises(TopologyError, match=r"line 4: 10\.0\.0\.0/30 has no free address any more"):
+        hostfile.parse(small + "services:\n  c1: {networks: [n1]}\n  c2: {networks: [n1]}\n")
