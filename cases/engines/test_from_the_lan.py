@@ -95,6 +95,15 @@ def test_an_established_connection_survives_a_change_of_rules(bed_of: BedOf) -> 
     assert acknowledged.delivered
 
 
+def test_without_iptables_every_port_is_open_at_the_containers_own_address_alone(bed_of: BedOf) -> None:
+    """What `iptables: false` means: no rule stands between, and a published port is the userland proxy's alone."""
+    bed = bed_of("daemon: {iptables: false}\n" + WEB)
+    assert bed.tcp("client", "web", ("172.17.0.2", 81), via=HOST).syn().delivered
+    assert not bed.tcp("client", "web", (HOST, 8080)).syn().delivered
+    assert [packet.kind for packet in bed.seen("client")] == ["RST/ACK"]
+    assert bed.tcp("web", "internet", ("203.0.113.10", 443)).syn().translated == ()
+
+
 def test_traffic_that_is_not_dockers_is_dropped_by_the_policy_of_forward(bed_of: BedOf) -> None:
     """From the client to the internet by way of the host, which is not its router."""
     bed = bed_of(WEB)

@@ -14,7 +14,7 @@ def compare(expected: Ruleset, actual: Ruleset) -> list[str]:
 
     A line that stands elsewhere is both. Counters, comments and dates are not compared.
     """
-    return differing(expected.listing, actual.listing)
+    return differing(expected.touched.listing, actual.touched.listing)
 
 
 def differing(expected: Sequence[str], actual: Sequence[str]) -> list[str]:

@@ -93,6 +93,8 @@ _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 _DESCRIBED = {
     "no container": "daemon: {}",
     "two containers on docker0": "services: {web: {ports: ['80:80']}, other: {}}",
+    "no iptables": "daemon: {iptables: false}\nservices: {web: {ports: ['80:80']}, other: {}}",
+    "no iptables, no proxy": "daemon: {iptables: false, userland-proxy: false}\nservices: {web: {ports: ['80:80']}}",
     "docker0 elsewhere": "daemon: {bip: 10.9.8.1/24}\nservices: {web: {ports: ['80:80']}}",
     "docker0 without icc": "daemon: {icc: false}\nservices: {web: {ports: ['80:80']}, other: {}}",
     "docker0 without masquerade": "daemon: {ip-masq: false}\nservices: {web: {ports: ['80:80']}}",

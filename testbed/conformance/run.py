@@ -113,7 +113,7 @@ def _with(found: Capture, addresses: Iterable[tuple[str, str]]) -> Capture:
 
 
 def _differences(expected: Capture, found: Capture) -> dict[str, list[str]]:
-    lines = expected.rules.listing, found.rules.listing
+    lines = expected.rules.touched.listing, found.rules.touched.listing
     return {
         RULES: compare.of_one_side(*lines),
         ORDER: compare.out_of_order(*lines),

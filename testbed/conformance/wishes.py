@@ -15,6 +15,8 @@ _OPTION = "com.docker.network.bridge."
 def daemon(host: DockerHost) -> list[str]:
     """The options of dockerd for a host: its proxy, and what docker0 is to be, which no request can change later."""
     options = [] if host.userland_proxy else ["--userland-proxy=false"]
+    if not host.iptables:
+        options.append("--iptables=false")
     if host.ip6tables is not None:
         options += ["--experimental", f"--ip6tables={str(host.ip6tables).lower()}"]
     docker0 = next((network for network in host.networks if network.bridge == DEFAULT_BRIDGE), None)

@@ -166,14 +166,18 @@ class DockerHost:
 
     With `userland_proxy` (Docker's default) connections from the host's loopback and from a container to a published
     port are a proxy's business; without it the rules translate them too and bridge ports send back what came from
-    them (hairpin). `ip6tables`: whether rules are written for IPv6; None: as the engine does unasked. Raises
-    TopologyError for a host that cannot be: an address outside its network, a name or an address or a port taken twice.
+    them (hairpin). Without `iptables` the engine writes no rules for IPv4, and the proxy is all there is; `ip6tables`
+    is the same for IPv6, None: as the engine does unasked.
+
+    Raises TopologyError for a host that cannot be: an address outside its network, a name or an address or a port
+    taken twice.
     """
 
     networks: tuple[Network, ...]
     containers: tuple[Container, ...]
     userland_proxy: bool = True
     ip6tables: bool | None = None
+    iptables: bool = True
 
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))

@@ -69,7 +69,7 @@ def parse(text: str, source: str = "the host file") -> DockerHost:
     daemon = tree.child("daemon")
     docker0 = _docker0(daemon)
     ip6tables = daemon.flag("ip6tables", True) if "ip6tables" in dict(daemon.mapping) else None
-    host = DockerHost((docker0,), (), daemon.flag("userland-proxy", True), ip6tables)
+    host = DockerHost((docker0,), (), daemon.flag("userland-proxy", True), ip6tables, daemon.flag("iptables", True))
     names = {_DEFAULT: docker0}
     for name, entry in tree.child("networks").mapping:
         names[name] = _network(name, entry, host)
@@ -81,7 +81,7 @@ def parse(text: str, source: str = "the host file") -> DockerHost:
 
 
 def _docker0(daemon: Tree) -> Network:
-    daemon.only("userland-proxy", "icc", "ip-masq", "bip", "ip6tables", "experimental")
+    daemon.only("userland-proxy", "icc", "ip-masq", "bip", "iptables", "ip6tables", "experimental")
     gateway = daemon.value("bip", IPv4Interface, IPv4Interface("172.17.0.1/16"))
     icc, masquerade = daemon.flag("icc", True), daemon.flag("ip-masq", True)
     return Network("docker0", gateway, naming.mac(gateway.ip), name=_DEFAULT, icc=icc, masquerade=masquerade)

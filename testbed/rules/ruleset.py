@@ -84,6 +84,11 @@ class Table:
         return self.name.startswith(IPV6)
 
     @property
+    def touched(self) -> bool:
+        """Whether it has a rule, a chain of somebody's, or a policy that was set."""
+        return bool(self.rules) or any(chain.policy != "ACCEPT" for chain in self.chains)
+
+    @property
     def chains(self) -> tuple[Chain, ...]:
         return tuple(entry for entry in self.entries if isinstance(entry, Chain))
 
@@ -133,6 +138,11 @@ class Ruleset:
                 *(rule.text for rule in table.rules),
             ]
         ]
+
+    @property
+    def touched(self) -> Ruleset:
+        """Without the tables in which nobody has done anything: they let everything pass, as if they were not there."""
+        return replace(self, entries=tuple(e for e in self.entries if not isinstance(e, Table) or e.touched))
 
     def beside(self, other: Ruleset) -> Ruleset:
         """This rule set and the tables and sets of another, which has others."""

@@ -235,3 +235,12 @@ def test_without_masquerade_a_network_has_no_return_in_nat_docker() -> None:
     """Measured on 20.10.24."""
     assert "-A DOCKER -i docker0 -j RETURN" in texts("20.10", hostfile.parse(""))
     assert "-A DOCKER -i docker0 -j RETURN" not in texts("20.10", hostfile.parse("daemon: {ip-masq: false}"))
+
+
+@pytest.mark.parametrize("known", ENGINES, ids=lambda known: known.name)
+def test_without_iptables_an_engine_writes_nothing(known: Engine) -> None:
+    host = hostfile.parse("daemon: {iptables: false}\nservices: {web: {ports: ['80:80']}}")
+    written = known.rules(host)
+    assert [table.name for table in written.tables] == ["filter"]
+    assert written.touched.tables == ()
+    assert known.rules(replace(host, iptables=True)).touched.tables != ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from testbed.docker.engines import nat
 from testbed.docker.engines.order import by_host
-from testbed.docker.engines.tables import Tables
+from testbed.docker.engines.tables import Tables, untouched
 from testbed.docker.engines.view import FAMILY4, FAMILY6, Bridged, View, view4, view6
 from testbed.docker.host import DockerHost, GatewayMode
 from testbed.errors import TopologyError
@@ -32,7 +32,7 @@ def rules(host: DockerHost, name: str = "20.10") -> Ruleset:
                     "Choose an engine from 28 on, or the mode nat.",
                 )
     source = f"the rules of engine {name}"
-    own = _written(view4(host), later=True).ruleset(source)
+    own = _written(view4(host), later=True).ruleset(source) if host.iptables else untouched(source)
     if not (host.ipv6 and host.ip6tables):
         return own
     return own.beside(_written(view6(host), later=name != "20.10").ruleset(source))

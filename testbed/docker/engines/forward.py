@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from testbed.docker.engines import nat
 from testbed.docker.engines.order import by_container
-from testbed.docker.engines.tables import Tables
+from testbed.docker.engines.tables import Tables, untouched
 from testbed.docker.engines.view import FAMILY4, FAMILY6, Attached, Bridged, View, view4, view6
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
 from testbed.rules.ruleset import Ruleset
@@ -37,7 +37,7 @@ class Generation:
 
     def rules(self, host: DockerHost) -> Ruleset:
         """The rule set of such an engine for this host; IPv6's tables only where the host has a network with IPv6."""
-        own = self._ruleset(view4(host))
+        own = self._ruleset(view4(host)) if host.iptables else untouched(self._source)
         return own.beside(self.ip6_rules(host)) if host.ipv6 and host.ip6tables is not False else own
 
     def ip6_rules(self, host: DockerHost) -> Ruleset:
@@ -54,7 +54,11 @@ class Generation:
             nat.network(tables, view, network, returns=self.isolation)
         for attached in view.attached:
             self._container(tables, view, attached)
-        return tables.ruleset(f"the rules of engine {self.name}", self._sets(view))
+        return tables.ruleset(self._source, self._sets(view))
+
+    @property
+    def _source(self) -> str:
+        return f"the rules of engine {self.name}"
 
     @property
     def _guard(self) -> str:

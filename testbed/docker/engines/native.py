@@ -18,6 +18,7 @@ from testbed.errors import TopologyError
 from testbed.rules.nft import NftRuleset
 
 _MAPS = ("filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out")
+_SOURCE = "the rules of engine 29-nftables"
 _KNOWN = "ct state established,related counter accept"
 _TO_LOCAL = "fib daddr type local counter jump nat-prerouting-and-output"
 
@@ -31,10 +32,12 @@ def rules(host: DockerHost) -> NftRuleset:
             "how engine 29 protects IPv6 with nftables is not known here.",
             "Choose engine 29, which does it by ip6tables.",
         )
+    if not host.iptables:
+        return NftRuleset("table ip docker-bridges {\n}\n", _SOURCE)
     view = view4(host)
     blocks = [*(_map(name, view) for name in _MAPS), *(_chain(*chain) for chain in _chains(view))]
     text = "table ip docker-bridges {\n" + "\n".join(blocks) + "}\n"
-    return NftRuleset(text, "the rules of engine 29-nftables")
+    return NftRuleset(text, _SOURCE)
 
 
 def _map(name: str, view: View) -> str:

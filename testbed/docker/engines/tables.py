@@ -25,7 +25,8 @@ class Tables:
         self._rules: dict[str, dict[str, list[str]]] = {}
 
     def chains(self, table: str, names: Sequence[str]) -> None:
-        """Make user-defined chains."""
+        """Make user-defined chains, and the table where it is not there."""
+        self._rules.setdefault(table, {name: [] for name in _BUILT_IN[table]})
         for name in names:
             self._chain(table, name)
 
@@ -66,3 +67,10 @@ class Tables:
                 *(Rule(chain, spec) for chain in (*built_in, *own) for spec in chains[chain]),
             ),
         )
+
+
+def untouched(source: str) -> Ruleset:
+    """What there is where an engine writes nothing: chains of the kernel's that let everything pass."""
+    tables = Tables({})
+    tables.chains("filter", [])
+    return tables.ruleset(source)
