@@ -18,8 +18,10 @@ from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
+from testbed.kernel.xtables import LEGACY
 from testbed.observe.counting import Counting
-from testbed.rules import AnyRuleset, Counters
+from testbed.observe.tracing import Traced, Tracing
+from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -162,6 +164,29 @@ class Testbed:
         """
         ends = [self.endpoint(node.name) for node in self._ends()]
         return Counting(self.counters, lambda: [end.arrivals() for end in ends])
+
+    def tracing(self) -> Tracing:
+        """A context that traces: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
+
+        Every packet that a router of the bed sees meanwhile is traced; Disagreement at its end when the rules counted
+        others than these.
+        """
+        for node in self._ends():
+            self.endpoint(node.name)
+        native = isinstance(self._loaded, NftRuleset)
+        return Tracing(
+            Traced(
+                self.topology,
+                self._namespaces,
+                self.backend.book(self._host),
+                nft_clauses.clauses if native else clauses.clauses,
+                self.backend.name == LEGACY,
+                native,
+                lambda: self._endpoints,
+                self.counters,
+                self.connections,
+            )
+        )
 
     def settle(self) -> None:
         """Return when no packet that an endpoint sent is on its way any more."""

@@ -54,3 +54,7 @@ class NotUp(TestbedError):
 
 class NotDelivered(TestbedError):
     """A packet that a conversation cannot go on without did not arrive."""
+
+
+class Disagreement(TestbedError):
+    """Two witnesses of the same packets say different things: trace, counters, captures, or what a rule says itself."""

@@ -20,7 +20,9 @@ from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import iptables_version, require
 from testbed.kernel.xtables import BACKENDS
 from testbed.observe.counting import Counting
+from testbed.observe.journey import Journey
 from testbed.report.counters import comparison, summary
+from testbed.report.journey import lines, parting
 from testbed.rules import AnyRuleset, rulefile
 from testbed.rules.reading import CounterReading
 from testbed.topology import Topology
@@ -65,6 +67,10 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     if op == "==" and isinstance(left, CounterReading) and isinstance(right, str):
         config.stash[_COMPARED] = "\n".join(comparison(left, right))
         return summary(left, right)
+    if op == "==" and isinstance(left, Journey) and isinstance(right, str):
+        told = parting(left, right)
+        config.stash[_COMPARED] = "\n".join([*told, "", *(line.plain for line in lines(left))])
+        return told
     return None
 
 
@@ -78,7 +84,7 @@ def pytest_runtest_makereport(
     item.config.stash[_COMPARED] = ""
     if call.when == "call" and report.failed:
         if compared:
-            report.sections.append(("counters, expected and actual", compared))
+            report.sections.append(("expected and actual", compared))
         else:
             report.sections += [_counted(bed) for bed in item.stash.get(_BEDS, [])]
     return report

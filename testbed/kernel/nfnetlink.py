@@ -10,7 +10,8 @@ import struct
 from testbed.errors import KernelRefused
 from testbed.kernel import netlink
 
-# include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
+# include/uapi/linux/netfilter.h, netfilter/nfnetlink.h, netfilter/nf_tables.h
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 NFT_MSG_GETCHAIN, NFT_MSG_GETRULE = 4, 7
 _NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_NFTABLES = 10

@@ -12,13 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
-from testbed.kernel import netlink, nfnetlink
+from testbed.kernel import checkpoints, netlink, nfnetlink
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.ruleset import IPV6
 
 TABLES = ("raw", "mangle", "nat", "filter", "security")  # iptables' own; other tables are somebody else's
-_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # include/uapi/linux/netfilter.h
 _ALL = 0
 _IPTABLES = {2: "", 10: IPV6}  # the families of iptables and ip6tables, and how their tables are called
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_COUNTERS = 1, 3, 4, 8
@@ -77,19 +76,21 @@ def _iptables(opened: socket.socket) -> Counts:
             key = _IPTABLES[family] + table, netlink.text(chain[_CHAIN_NAME])
             policies[key] = _counters(counters) if _CHAIN_HOOK in chain else None
     rules = [rule for rule in _rules(opened, _ALL) if rule.family in _IPTABLES and rule.table in TABLES]
-    counted: defaultdict[tuple[str, str], list[Counters]] = defaultdict(list)
+    counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
     for rule in rules:
-        counted[_IPTABLES[rule.family] + rule.table, rule.chain].append(rule.counters or ZERO)
-    chains = {key: ChainCounts(policy, tuple(counted[key])) for key, policy in policies.items()}
+        counted[_IPTABLES[rule.family] + rule.table, rule.chain][rule.handle] = rule.counters or ZERO
+    chains = {
+        key: ChainCounts(policy, tuple(counted[key].values()), tuple(counted[key])) for key, policy in policies.items()
+    }
     return Counts((tuple(policies), tuple(rule.identity for rule in rules)), chains)
 
 
 def _native(opened: socket.socket, here: Hashable) -> Counts:
-    rules = list(_rules(opened, _ALL))
+    rules = [rule for rule in _rules(opened, _ALL) if rule.table != checkpoints.TABLE]
     counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
     for rule in rules:
         if rule.counters is not None:
-            counted[f"{_FAMILIES[rule.family]} {rule.table}", rule.chain][rule.handle] = rule.counters
+            counted[f"{nfnetlink.FAMILIES[rule.family]} {rule.table}", rule.chain][rule.handle] = rule.counters
     chains = {key: ChainCounts(None, tuple(found.values()), tuple(found)) for key, found in counted.items()}
     nameless = any(_NAMELESS.search(rule.content) for rule in rules)
     return Counts((here if nameless else None, tuple(rule.identity for rule in rules)), chains)

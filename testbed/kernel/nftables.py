@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from testbed.errors import KernelRefused, RulesError
-from testbed.kernel import nfnetlink, nft_counters
+from testbed.kernel import checkpoints, nfnetlink, nft_chains, nft_counters
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import nft
+from testbed.rules.book import RuleBook
 from testbed.rules.nft import NftRuleset
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
 _FLUSH = "flush ruleset\n"  # in the same transaction as what follows: nft commits a file as a whole
 _STDIN = "/dev/stdin"
 _COMPLAINT = re.compile(r"^(?P<file>.+):(?P<line>\d+):[\d-]+: Error: (?P<said>.*)\n(?P<shown>.*)$", re.MULTILINE)
+_OURS = re.compile(rf"^table inet {checkpoints.TABLE} \{{.*?^\}}\n", re.MULTILINE | re.DOTALL)
 _NAMELESS_CHAIN = "__chain"  # what nft calls the chain of `jump { ... }` (src/evaluate.c)
 
 
@@ -66,12 +68,17 @@ class Nftables:
             tables.setdefault(table, []).extend([Chain(chain), *_named(known, table, chain, counted)])
         return Ruleset(tuple(Table(name, tuple(entries)) for name, entries in tables.items()), "nft list ruleset")
 
+    def book(self, namespace: Namespace) -> RuleBook:
+        """The namespace's rules as its trace speaks of them."""
+        words = nft.by_handle(self._listing(namespace, "-a"))
+        return namespace.run(lambda: nft_chains.read(nfnetlink.open_socket(), words))
+
     def _listing(self, namespace: Namespace, *options: str) -> str:
-        """What nft lists, without state (-s): counters, used quotas."""
+        """What nft lists, without state (-s): counters, used quotas; and without our own checkpoints."""
         listed = namespace.command([self.program, *options, "-s", "list", "ruleset"])
         if listed.returncode:
             raise KernelRefused(f"nft cannot list the rules: {listed.stderr.strip()}.")
-        return listed.stdout
+        return _OURS.sub("", listed.stdout)
 
 
 NFTABLES = Nftables()

@@ -19,6 +19,7 @@ from testbed.kernel.counts import Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import save
+from testbed.rules.book import Base, BookChain, RuleBook
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 _AT_LINE = re.compile(r"line:? (\d+)")
@@ -77,6 +78,11 @@ class Iptables:
         """What the rules of a reading are called; both list the rules of a chain in the same order."""
         return self._saved(namespace, sorted({table.startswith(IPV6) for table, _ in counts.chains}))
 
+    def book(self, namespace: Namespace) -> RuleBook:
+        """The namespace's rules as its trace speaks of them."""
+        counts = namespace.run(self.open_counters)()
+        return RuleBook(_chains(self.words(namespace, counts), counts, by_handle=self.name == NFT))
+
     def _saved(self, namespace: Namespace, families: Iterable[bool]) -> Ruleset:
         with self._lock() as extra:
             texts = [namespace.command([self._program("save", ipv6)], **extra).stdout for ipv6 in families]
@@ -97,6 +103,19 @@ class Iptables:
             yield {"env": {**os.environ, "XTABLES_LOCKFILE": f"/proc/self/fd/{lock}"}, "pass_fds": (lock,)}
         finally:
             os.close(lock)
+
+
+def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[BookChain]:
+    """Each chain that is there."""
+    for table in words.tables:
+        family, name = ("ip6" if table.of_ipv6 else "ip"), table.name.removeprefix(IPV6)
+        for chain in table.chains:
+            counted = counts.chains.get((table.name, chain.name))
+            base = Base.of_iptables(name, chain.name, chain.policy) if chain.policy is not None else None
+            if counted is not None:
+                rules = table.rules_of(chain.name)
+                handles = counted.handles if by_handle else None
+                yield BookChain(f"{family} {name}", table.name, chain.name, rules, handles, base)
 
 
 def _with_a_table(ruleset: Ruleset) -> None:
@@ -140,9 +159,10 @@ def _legacy() -> Callable[[], Counts]:
     return lambda: legacy_counters.read(families)
 
 
+NFT, LEGACY = "nft", "legacy"
 BACKENDS = {
-    "nft": Iptables("nft", "iptables-nft", _nft),
-    "legacy": Iptables("legacy", "iptables-legacy", _legacy),
+    NFT: Iptables(NFT, "iptables-nft", _nft),
+    LEGACY: Iptables(LEGACY, "iptables-legacy", _legacy),
 }
 
 

@@ -43,7 +43,8 @@ class End:
 class Endpoint:
     """A node, spoken for by packet sockets, one for each of its interfaces.
 
-    `seen` holds every packet that arrived here, `left` every packet that the node's own kernel sent; both in order.
+    `seen` holds every packet that arrived here, `sent` every one that was sent from here, `left` every one that the
+    node's own kernel sent; all in order.
 
     A veth hands a packet to the receive queue of the processor that sent it, in order (netif_rx, net/core/dev.c).
     An endpoint therefore sends on one processor only: once ARP round trips sent there behind a packet have come back,
@@ -60,6 +61,7 @@ class Endpoint:
         if not self._addresses:
             raise TestbedError(f"{node} has no address to speak for.")
         self.seen: list[Packet] = []
+        self.sent: list[Packet] = []
         self.left: list[Packet] = []
         self.settled = True
 
@@ -101,7 +103,8 @@ class Endpoint:
         self.settled = False
         with on_cpu(self._cpu):
             end.socket.send(bytes(header) + data)
-        return Packet.dissect(data)
+        self.sent.append(Packet.dissect(data))
+        return self.sent[-1]
 
     def find(self, wanted: Callable[[Packet], bool], settle: Callable[[], None]) -> Packet | None:
         """The first packet of that kind that arrived here; None once `settle` made sure that none is on its way."""

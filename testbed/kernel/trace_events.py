@@ -1,0 +1,111 @@
+"""The kernel's trace: one message for each rule that a traced packet matches, each chain's end, each policy.
+
+nf_tables sends them to a multicast group (nf_tables_trace.c: nft_trace_notify). iptables-legacy logs them instead
+(ip_tables.c: trace_packet), and nfnetlink_log carries them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from testbed.kernel import netlink
+from testbed.kernel.nfnetlink import FAMILIES
+
+RULE, POLICY, RETURN = "rule", "policy", "return"
+# include/uapi/linux/netfilter/nf_tables.h: enum nft_trace_attributes, nft_trace_types, nft_verdicts
+_TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID = 1, 2, 3, 4, 5, 6
+_NETWORK, _TRANSPORT, _IIF, _OIF, _MARK = 8, 9, 10, 12, 14
+_TYPES = {1: POLICY, 2: RETURN, 3: RULE}
+_CODES = {0: "drop", 1: "accept", 3: "queue", -1: "continue", -2: "break", -3: "jump", -4: "goto", -5: "return"}
+_CODE, _TARGET = 1, 2
+_GENMSG = 4  # bytes of struct nfgenmsg
+# include/uapi/linux/netfilter/nfnetlink_log.h: enum nfulnl_attr_type
+_LOG_HEADER, _LOG_MARK, _LOG_IN, _LOG_OUT, _LOG_PAYLOAD, _LOG_PREFIX = 1, 2, 4, 5, 9, 10
+_LEGACY = re.compile(r"TRACE: (?P<table>[^:]+):(?P<chain>[^:]+):(?:rule|return|policy):(?P<number>\d+)")
+_LEGACY_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvent:
+    """One message. `table` is `FAMILY NAME`; `rule` the handle of a rule (nf_tables) or its number (legacy), 0: none.
+
+    `verdict` is nf_tables' (`accept`, `drop`, `jump CHAIN`, ...), empty where legacy leaves it to the rule's target.
+    `network` and `transport` are the beginnings of the packet's headers; nf_tables sends them with the first event of
+    each base chain only. `packet` is nf_tables' number for a packet on its way, 0 in legacy, where each event has the
+    headers. `hook` is said by legacy only. Interfaces are indexes, 0: none.
+    """
+
+    table: str
+    chain: str
+    kind: str
+    rule: int
+    verdict: str
+    packet: int
+    network: bytes
+    transport: bytes
+    entered: int
+    left: int
+    mark: int
+    hook: str = ""
+
+
+def of_nftables(body: memoryview) -> TraceEvent:
+    """From the body of a message of the trace group."""
+    found = dict(netlink.attributes(body[_GENMSG:]))
+
+    def number(attribute: int) -> int:
+        return netlink.big_endian(found[attribute]) if attribute in found else 0
+
+    return TraceEvent(
+        f"{FAMILIES[body[0]]} {netlink.text(found[_TABLE])}",
+        netlink.text(found[_CHAIN]),
+        _TYPES[number(_TYPE)],
+        number(_HANDLE),
+        _verdict(found[_VERDICT]) if _VERDICT in found else "",
+        number(_ID),
+        bytes(found.get(_NETWORK, b"")),
+        bytes(found.get(_TRANSPORT, b"")),
+        number(_IIF),
+        number(_OIF),
+        number(_MARK),
+    )
+
+
+def of_legacy(body: memoryview) -> Iterator[TraceEvent]:
+    """From the body of a log message; nothing where it is not of a trace (somebody's LOG or NFLOG).
+
+    The kernel calls a chain's last rule without a match `return` or `policy` as it does the chain's own end, so which
+    it is shows in its number alone.
+    """
+    found = dict(netlink.attributes(body[_GENMSG:]))
+    said = _LEGACY.match(netlink.text(found.get(_LOG_PREFIX, memoryview(b""))))
+    if said is None:
+        return
+    packet = bytes(found[_LOG_PAYLOAD])
+    behind = 40 if packet[0] >> 4 == 6 else (packet[0] & 0xF) * 4
+
+    def number(attribute: int) -> int:
+        return netlink.big_endian(found[attribute]) if attribute in found else 0
+
+    yield TraceEvent(
+        f"{FAMILIES[body[0]]} {said['table']}",
+        said["chain"],
+        RULE,
+        int(said["number"]),
+        "",
+        0,
+        packet[:behind],
+        packet[behind : behind + 20],
+        number(_LOG_IN),
+        number(_LOG_OUT),
+        number(_LOG_MARK),
+        _LEGACY_HOOKS[found[_LOG_HEADER][2]],
+    )
+
+
+def _verdict(nested: memoryview) -> str:
+    said = dict(netlink.attributes(nested))
+    code = _CODES.get(int.from_bytes(said[_CODE], "big", signed=True), "accept")
+    return f"{code} {netlink.text(said[_TARGET])}" if _TARGET in said else code

@@ -1,0 +1,145 @@
+"""The trace of one namespace: every packet that passes its hooks, with the rules that it matches."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import KernelRefused
+from testbed.kernel import checkpoints, netlink, nfnetlink
+from testbed.kernel.namespace import Namespace
+from testbed.kernel.trace_events import TraceEvent, of_legacy, of_nftables
+
+_SO_RCVBUFFORCE = 33
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_TRACE_GROUP = 9  # NFNLGRP_NFTRACE, include/uapi/linux/netfilter/nfnetlink.h
+_TRACE_MESSAGE = 10 << 8 | 17  # NFT_MSG_TRACE of nf_tables
+_RECEIVE = 1 << 20
+BUFFER = 256 << 20  # bytes that may wait to be read: some 10,000 packets; memory is taken only for what waits
+# include/uapi/linux/netfilter/nfnetlink_log.h
+_LOG_SUBSYSTEM = 4 << 8
+_LOG_PACKET, _LOG_CONFIG = _LOG_SUBSYSTEM | 0, _LOG_SUBSYSTEM | 1
+_CONFIG_COMMAND, _CONFIG_MODE, _CONFIG_QUEUE = 1, 2, 5
+_BIND, _COPY_PACKET = 1, 2
+_COPIED = 128  # bytes of each packet: the headers are what is asked for
+_LOGGERS = {"net.netfilter.nf_log.2": "nfnetlink_log", "net.netfilter.nf_log.10": "nfnetlink_log"}
+_NLMSG_ERROR = 2
+_REQUEST, _ACK = 0x1, 0x4
+
+
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    """`table` holds the table of checkpoints, `legacy` is None where iptables-legacy is not traced."""
+
+    table: socket.socket
+    events: socket.socket
+    legacy: socket.socket | None
+    meanings: Mapping[int, str]
+
+
+class Tracer:
+    """Traces a namespace from its making until it is closed.
+
+    `legacy` says whether rules of iptables-legacy are traced, too, `tracking` whether connection tracking is asked what
+    it calls each packet (checkpoints.py); `buffer` is how many bytes of events may wait to be read. `meanings` are what the rules of the checkpoints
+    say, by handle (checkpoints.py).
+
+    Raises KernelRefused where the kernel has no trace, and when it lost a message because too many waited: what was
+    seen is then not all there was.
+    """
+
+    def __init__(self, namespace: Namespace, legacy: bool = False, tracking: bool = True, buffer: int = BUFFER) -> None:
+        self._namespace = namespace
+        self._loggers: dict[str, str] = {}
+        self._sockets = namespace.run(self._open, legacy, tracking, buffer)
+        self.meanings = self._sockets.meanings
+
+    def events(self) -> list[TraceEvent]:
+        """What nf_tables has traced since the last call, checkpoints among it, in order."""
+        bodies = self._received(self._sockets.events, _TRACE_MESSAGE)
+        return [of_nftables(body) for body in bodies]
+
+    def legacy_events(self) -> list[TraceEvent]:
+        """What iptables-legacy has traced since the last call, in order."""
+        if self._sockets.legacy is None:
+            return []
+        return [event for body in self._received(self._sockets.legacy, _LOG_PACKET) for event in of_legacy(body)]
+
+    def close(self) -> None:
+        """Take the checkpoints away, and put the namespace's loggers back."""
+        self._namespace.run(self._close)
+
+    def _open(self, legacy: bool, tracking: bool, buffer: int) -> _Sockets:
+        table = nfnetlink.open_socket()
+        meanings = checkpoints.install(table, tracking)
+        events = _listening(buffer)
+        events.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _TRACE_GROUP)
+        return _Sockets(table, events, self._open_log(buffer) if legacy else None, meanings)
+
+    def _open_log(self, buffer: int) -> socket.socket:
+        """The log group to which trace messages go (group 0), and nfnetlink_log as the one who writes them."""
+        log = _listening(buffer)
+        settings = (
+            (_CONFIG_COMMAND, struct.pack("!B", _BIND)),
+            (_CONFIG_MODE, struct.pack("!IBx", _COPIED, _COPY_PACKET)),
+            (_CONFIG_QUEUE, struct.pack("!I", 1)),
+        )
+        for kind, setting in settings:
+            _configure(log, kind, setting)
+        for key, logger in _LOGGERS.items():
+            path = _sysctl(key)
+            if path.exists():
+                self._loggers[key] = path.read_text().strip()
+                path.write_text(logger)
+        return log
+
+    def _close(self) -> None:
+        for key, before in self._loggers.items():
+            _sysctl(key).write_text(before)
+        for opened in (self._sockets.events, self._sockets.table, self._sockets.legacy):
+            if opened is not None:
+                opened.close()
+
+    def _received(self, opened: socket.socket, wanted: int) -> Iterator[memoryview]:
+        while True:
+            try:
+                data = opened.recv(_RECEIVE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    raise KernelRefused(
+                        f"the kernel lost trace messages of {self._namespace.name}: more waited than could be kept.",
+                        "Ask for the journeys more often: after each thousand packets.",
+                    ) from error
+                raise
+            yield from (body for kind, _, body in netlink.messages(data) if kind == wanted)
+
+
+def _listening(buffer: int) -> socket.socket:
+    opened = nfnetlink.open_socket()
+    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+    opened.setblocking(False)
+    return opened
+
+
+def _configure(log: socket.socket, kind: int, value: bytes) -> None:
+    """One setting of log group 0; KernelRefused with the kernel's reason."""
+    attribute = struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+    content = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0) + attribute
+    log.send(netlink.HEADER.pack(16 + len(content), _LOG_CONFIG, _REQUEST | _ACK, 0, 0) + content)
+    for answer, _, body in netlink.messages(log.recv(_RECEIVE)):
+        code = -struct.unpack_from("=i", body)[0] if answer == _NLMSG_ERROR else 0
+        if code:
+            raise KernelRefused(
+                f"the kernel does not log the trace of iptables-legacy: {errno.errorcode.get(code, code)}.",
+                "It needs nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG); nothing else may listen to log group 0 there.",
+            )
+
+
+def _sysctl(key: str) -> Path:
+    return Path("/proc/sys", key.replace(".", "/"))

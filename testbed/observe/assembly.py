@@ -1,0 +1,137 @@
+"""A node's part of a journey: its hooks in words, each with the rules that the packet was held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from testbed.errors import Disagreement
+from testbed.kernel.conntrack import Connection
+from testbed.kernel.routes import AddressTypes
+from testbed.kernel.trace_events import TraceEvent
+from testbed.observe.header import Header
+from testbed.observe.journey import HookPass, NodePass
+from testbed.observe.passage import Hook, Passage
+from testbed.observe.walk import Walk
+from testbed.rules.book import BookChain, RuleBook
+from testbed.rules.clauses import Clause
+from testbed.rules.facts import Facts
+from testbed.rules.matching import culprit, first_failing
+from testbed.rules.ruleset import Rule
+
+_CONNECTION_TRACKING = -200  # the priority at which it is asked: NF_IP_PRI_CONNTRACK
+_TRACKS = ("PREROUTING", "OUTPUT")
+_MARKING = ("MARK", "CONNMARK")
+Clauses = Callable[[str], tuple[Clause, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembler:
+    """What has to be known of a node to tell what happened there; `devices` are its interfaces by index."""
+
+    node: str
+    book: RuleBook
+    clauses: Clauses
+    devices: Mapping[int, str]
+    types: AddressTypes
+
+    def assemble(self, passage: Passage, connection: Connection | None) -> NodePass:
+        """The node's part of a packet's journey; Disagreement where a rule cannot have done what the kernel says."""
+        return NodePass(self.node, tuple(self._hook(passage, hook, connection) for hook in passage.hooks))
+
+    def _hook(self, passage: Passage, hook: Hook, connection: Connection | None) -> HookPass:
+        came_out = hook.after is not None
+        asked = Walk(
+            self.book,
+            hook.events,
+            came_out,
+            lambda event, base: self._judge(passage, hook, connection, event, base),
+        ).chains()
+        version = 6 if ":" in hook.header.source else 4
+        names = [(chain.table, chain.chain) for chain in asked]
+        return HookPass(
+            hook.name,
+            self.devices.get(hook.entered, ""),
+            self.devices.get(hook.left, ""),
+            hook.header,
+            hook.after,
+            passage.state,
+            passage.reply,
+            asked,
+            tuple(
+                f"{chain.table} {chain.name}"
+                for chain in self.book.translating(hook.name, version)
+                if came_out and (chain.table, chain.name) not in names
+            ),
+        )
+
+    def _judge(
+        self, passage: Passage, hook: Hook, connection: Connection | None, event: TraceEvent, base: BookChain
+    ) -> PacketJudge:
+        header = Header.read(event.network, event.transport)
+        untracked = hook.name in _TRACKS and base.base is not None and base.base.priority < _CONNECTION_TRACKING
+        original = connection.original if connection is not None else None
+        with_ports = header.protocol in ("tcp", "udp", "sctp") and not header.fragment
+        facts = Facts(
+            source=header.source,
+            destination=header.destination,
+            protocol=header.protocol,
+            source_port=header.source_port if with_ports else None,
+            destination_port=header.destination_port if with_ports else None,
+            tcp_flags=header.flags if header.protocol == "tcp" and not header.fragment else None,
+            icmp=header.icmp,
+            entered=self.devices.get(event.entered, ""),
+            left=self.devices.get(event.left, ""),
+            state=None if untracked else passage.state or None,
+            status=_translation(connection),
+            mark=None if self._marks else event.mark,
+            ttl=header.ttl,
+            length=header.length,
+            original=(
+                (original.source, original.source_port, original.destination, original.destination_port)
+                if original is not None
+                else None
+            ),
+            direction=None if untracked else "REPLY" if passage.reply else "ORIGINAL",
+            local_types=self.types,
+            fragment=header.fragment,
+        )
+        return PacketJudge(header, facts, self.clauses)
+
+    @property
+    def _marks(self) -> bool:
+        """Whether rules change marks on the way, so that the mark at a chain's beginning says nothing later."""
+        return any(rule.target in _MARKING or " mark set " in rule.spec for chain in self.book for rule in chain.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class PacketJudge:
+    """Holds rules against one packet."""
+
+    header: Header
+    facts: Facts
+    clauses: Clauses
+
+    def missed(self, rule: Rule) -> Clause | None:
+        own = self.clauses(rule.spec)
+        if first_failing(own, self.facts).matches:
+            raise self._disagreement(rule, "every clause of it holds, but the kernel did not match it")
+        return culprit(own, self.facts)
+
+    def matched(self, rule: Rule) -> None:
+        found = first_failing(self.clauses(rule.spec), self.facts)
+        if found.matches is False and found.clause is not None:
+            raise self._disagreement(rule, f"{found.clause.text} does not hold, but the kernel matched it")
+
+    def _disagreement(self, rule: Rule, how: str) -> Disagreement:
+        return Disagreement(
+            f"the rule {rule.text} and the packet {self.header.from_} > {self.header.to}: {how}.",
+            "One of both is wrong: please report it with the rule set.",
+        )
+
+
+def _translation(connection: Connection | None) -> frozenset[str]:
+    """The virtual states of a connection, as `--ctstate` calls them."""
+    if connection is None:
+        return frozenset()
+    return frozenset(name for name, bit in (("DNAT", "DST_NAT"), ("SNAT", "SRC_NAT")) if bit in connection.status)

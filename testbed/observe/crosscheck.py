@@ -1,0 +1,83 @@
+"""Two witnesses of the same packets held against each other: what was traced, and what the rules counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from testbed.errors import Disagreement
+from testbed.observe.journey import ChainPass, HookPass, Journey
+from testbed.rules.counters import ZERO, Counters
+from testbed.rules.reading import CounterReading, Line
+
+
+def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_the_end: bool = False) -> None:
+    """Raise Disagreement where the rules did not count just the packets that were traced.
+
+    `counts_before_the_end`: rules may count although a statement behind the counter does not hold (nftables).
+    """
+    passed = list(journeys)
+    traced = _traced(passed)
+    for line, seen in counted:
+        expected = traced.get(line, ZERO)
+        if line.is_policy and seen == ZERO:
+            continue  # iptables-nft does not count for a policy that was never set
+        if seen != expected and not (counts_before_the_end and seen > expected):
+            raise Disagreement(
+                f"{line.table} {line.text} counted {seen}, but {expected} was traced.",
+                "Was there other traffic meanwhile?",
+            )
+    _conserved(passed)
+
+
+def _traced(journeys: Iterable[Journey]) -> dict[Line, Counters]:
+    """What the rules and policies must have counted, by the trace."""
+    found: dict[Line, Counters] = {}
+    for journey in journeys:
+        for _, hook in journey.hooks:
+            for chain in hook.chains:
+                for line in _lines(chain):
+                    found[line] = found.get(line, ZERO) + Counters(1, hook.header.length)
+    return found
+
+
+def _lines(base: ChainPass) -> Iterator[Line]:
+    for chain, asked in base.every:
+        if asked.matched:
+            before = sum(other.rule.text == asked.rule.text for other in chain.asked if other.number < asked.number)
+            yield Line(chain.table, asked.rule.text, before)
+    if base.end.startswith("policy "):
+        yield Line(base.table, f":{base.chain} {base.end.removeprefix('policy ')}")
+
+
+def _conserved(journeys: Iterable[Journey]) -> None:
+    """What enters a chain is what its verdicts, its returns and its end let out: nothing is made or lost in a chain."""
+    entered: Counter[tuple[str, str]] = Counter()
+    left: Counter[tuple[str, str]] = Counter()
+    for journey in journeys:
+        for _, hook in journey.hooks:
+            for chain in _chains(hook):
+                entered[chain.table, chain.chain] += 1
+                left[chain.table, chain.chain] += _ways_out(chain)
+    wrong = [key for key, number in entered.items() if left[key] != number]
+    if wrong:
+        table, name = wrong[0]
+        raise Disagreement(f"{entered[wrong[0]]} packets entered {table} {name}, and {left[wrong[0]]} left it.")
+
+
+def _chains(hook: HookPass) -> Iterator[ChainPass]:
+    for base in hook.chains:
+        yield base
+        yield from (asked.into for _, asked in base.every if asked.into is not None)
+
+
+def _ways_out(chain: ChainPass) -> int:
+    """How many of what the rules decided lead out of the chain for good; its end, where none did."""
+    final = [asked for asked in chain.asked if asked.matched and _leads_out(chain, asked.verdict, asked.into)]
+    return len(final) or int(chain.end.startswith(("policy ", "end of chain")))
+
+
+def _leads_out(chain: ChainPass, verdict: str, into: ChainPass | None) -> bool:
+    if into is not None and not verdict.startswith("goto"):
+        return into.end in ("accept", "drop", "queue")
+    return verdict.partition(" ")[0] in ("accept", "drop", "queue", "return", "goto") and bool(chain.asked)

@@ -1,0 +1,111 @@
+"""How a journey ended, from what the trace, the captures and the node's routing say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from testbed.errors import Disagreement
+from testbed.kernel.namespace import Namespace
+from testbed.kernel.routes import refusal
+from testbed.observe.header import Header
+from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, ChainPass, End, HookPass, NodePass
+from testbed.observe.passage import Passage
+from testbed.traffic.packet import Packet
+
+_ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
+
+
+def end(
+    origin: str,
+    sent: Packet,
+    passes: Sequence[tuple[Passage, NodePass]],
+    arrived: tuple[str, Packet] | None,
+    answers: Sequence[Packet],
+    namespaces: Mapping[str, Namespace],
+) -> End:
+    """The end of a packet; Disagreement where trace and capture say different things."""
+    dropped = _drop(passes)
+    if arrived is not None:
+        if dropped is not None:
+            raise Disagreement(f"{sent} was dropped as the trace says ({dropped.by}), but it arrived at {arrived[0]}.")
+        _compare(passes, arrived)
+        return End(DELIVERED, arrived[0])
+    if dropped is not None:
+        return dropped
+    if not passes:
+        return End(LOST, origin, why=f"no node took it on; nobody there has {sent.destination}")
+    passage, node = passes[-1]
+    hook, last = passage.hooks[-1], node.hooks[-1]
+    if hook.after is None:
+        return End(DROPPED, node.node, why=f"in {hook.name}, by no rule: connection tracking or NAT could not go on")
+    if hook.name == "INPUT":
+        return End(TAKEN_IN, node.node, why=_answered(answers))
+    if hook.name == "POSTROUTING":
+        why = f"it left by {last.left}, and nobody there has {hook.after.destination}"
+    elif hook.name == "PREROUTING":
+        why = _unrouted(namespaces[node.node], passage, last, hook.after)
+    else:
+        why = f"behind {hook.name}"
+    return End(LOST, node.node, why=" and ".join(filter(None, (why, _answered(answers)))))
+
+
+def answers(sent: Packet, arrivals: Iterable[Packet]) -> Iterator[Packet]:
+    """What came back for a packet: from where it was sent to, or an ICMP error that quotes it."""
+    for packet in arrivals:
+        if packet.icmp is not None and packet.icmp[0] in _ICMP_ERRORS.get(packet.protocol, ()):
+            if _quotes(packet, sent):
+                yield packet
+        elif (packet.from_, packet.to) == (sent.to, sent.from_):
+            yield packet
+
+
+def _quotes(error: Packet, sent: Packet) -> bool:
+    behind = 40 if ":" in error.source else 20
+    if len(error.payload) < behind:
+        return False
+    quoted = Header.read(error.payload, error.payload[behind:])
+    return (quoted.identification, quoted.destination) == (sent.identification, sent.destination)
+
+
+def _drop(passes: Sequence[tuple[Passage, NodePass]]) -> End | None:
+    for _, node in passes:
+        for hook in node.hooks:
+            for chain in hook.chains:
+                if (by := dropper(chain)) is not None:
+                    return End(DROPPED, node.node, by=by)
+    return None
+
+
+def dropper(chain: ChainPass) -> str | None:
+    """The rule or policy with which a chain ended in a drop: `filter -A FORWARD ...`, `filter :FORWARD DROP`."""
+    if chain.dropped_by_policy:
+        return f"{chain.table} :{chain.chain} DROP"
+    if chain.end != "drop":
+        return None
+    last, asked = list(chain.every)[-1]
+    return f"{last.table} {asked.rule.text}"
+
+
+def _compare(passes: Sequence[tuple[Passage, NodePass]], arrived: tuple[str, Packet]) -> None:
+    """What left the last node has to be what was captured."""
+    if not passes:
+        return
+    node, packet = arrived
+    last = passes[-1][0].hooks[-1]
+    if last.after is None or (last.after.from_, last.after.to) != (packet.from_, packet.to):
+        left = f"{last.after.from_} > {last.after.to}" if last.after is not None else f"nothing behind {last.name}"
+        raise Disagreement(f"the trace of {passes[-1][1].node} ends with {left}, but {packet} arrived at {node}.")
+
+
+def _answered(packets: Sequence[Packet]) -> str:
+    return f"answered by {' and '.join(f'{p.kind} from {p.from_}' for p in packets)}" if packets else ""
+
+
+def _unrouted(namespace: Namespace, passage: Passage, hook: HookPass, header: Header) -> str:
+    """Why a packet that PREROUTING let pass was neither forwarded nor taken in: the node's routing is asked."""
+    entered, mark = passage.hooks[-1].entered, passage.hooks[-1].mark
+    if refused := refusal(namespace, header.source, header.destination, entered, hook.entered, mark):
+        return refused
+    if header.ttl <= 1:
+        return "its time to live ran out"
+    return f"the route to {header.destination} is good, but it was not forwarded"

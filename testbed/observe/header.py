@@ -1,0 +1,102 @@
+"""What a packet's headers said at one moment, read off the bytes that the kernel copies into its trace."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+_IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_IPV6 = struct.Struct("!IHBB16s16s")
+_TCP_START = struct.Struct("!HHIIBB")
+_PORTS = struct.Struct("!HH")
+_FLAGS = "FSRPAUEC"
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+_WITH_PORTS = {6, 17, 132}
+_ICMP = {1, 58}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
+
+    `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
+    none; `fragment` says whether it is not the first piece of a packet, which alone has ports.
+    """
+
+    source: str
+    destination: str
+    protocol: str
+    identification: int
+    ttl: int
+    length: int
+    source_port: int = 0
+    destination_port: int = 0
+    flags: str = ""
+    seq: int = 0
+    icmp: tuple[int, int] | None = None
+    fragment: bool = False
+
+    @classmethod
+    def read(cls, network: bytes, transport: bytes) -> Header:
+        """From the beginnings of the IP header and of what follows it."""
+        if network[0] >> 4 == 6:
+            word, payload, protocol, ttl, source, destination = _IPV6.unpack_from(network)
+            length, identification, later, family = 40 + payload, word & 0xFFFFF, False, socket.AF_INET6
+        else:
+            _, _, length, identification, offset, ttl, protocol, _, source, destination = _IPV4.unpack_from(network)
+            later, family = bool(offset & 0x1FFF), socket.AF_INET
+        return cls(
+            socket.inet_ntop(family, source),
+            socket.inet_ntop(family, destination),
+            _PROTOCOLS.get(protocol, str(protocol)),
+            identification,
+            ttl,
+            length,
+            fragment=later,
+            **({} if later else _behind(protocol, transport)),
+        )
+
+    @property
+    def from_(self) -> str:
+        """Address and port it comes from."""
+        return _socket(self.source, self.source_port)
+
+    @property
+    def to(self) -> str:
+        """Address and port it goes to."""
+        return _socket(self.destination, self.destination_port)
+
+    @property
+    def cookie(self) -> tuple[object, ...]:
+        """What neither NAT nor a router changes: by it a packet is known wherever it is seen."""
+        return self.protocol, self.identification, self.flags, self.seq, self.icmp, self.length
+
+    def translations(self, later: Header) -> tuple[str, ...]:
+        """What is different in a later one: `source A > B`, `destination A > B`."""
+        pairs = (("source", self.from_, later.from_), ("destination", self.to, later.to))
+        return tuple(f"{what} {before} > {after}" for what, before, after in pairs if before != after)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"from": self.from_, "to": self.to, "protocol": self.protocol, "ttl": self.ttl, "bytes": self.length}
+
+
+def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
+    """What is read off the header behind IP's, as far as it was copied."""
+    if protocol == socket.IPPROTO_TCP and len(transport) >= _TCP_START.size:
+        source, destination, seq, _, _, flags = _TCP_START.unpack_from(transport)
+        letters = "".join(letter for bit, letter in enumerate(_FLAGS) if flags >> bit & 1)
+        return {"source_port": source, "destination_port": destination, "flags": letters, "seq": seq}
+    if protocol in _WITH_PORTS and len(transport) >= _PORTS.size:
+        source, destination = _PORTS.unpack_from(transport)
+        return {"source_port": source, "destination_port": destination}
+    if protocol in _ICMP and len(transport) >= 2:
+        return {"icmp": (transport[0], transport[1])}
+    return {}
+
+
+def _socket(address: str, port: int) -> str:
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

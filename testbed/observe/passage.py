@@ -1,0 +1,133 @@
+"""The trace of one node, sorted by packet: which hooks each passed there, and what was traced in each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from testbed.errors import KernelRefused
+from testbed.kernel.checkpoints import CHECKPOINTS, FAMILY, FIRST, LAST, REPLY, TABLE, TRACKED, Checkpoint
+from testbed.kernel.nfnetlink import FAMILIES
+from testbed.kernel.trace_events import TraceEvent
+from testbed.kernel.tracer import Tracer
+from testbed.observe.header import Header
+
+_OURS = f"{FAMILIES[FAMILY]} {TABLE}"
+_NEXT = {"PREROUTING": ("FORWARD", "INPUT"), "FORWARD": ("POSTROUTING",), "OUTPUT": ("POSTROUTING",)}
+Cookie = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Hook:
+    """A hook that a packet entered; `after` is None where it did not come out, `events` are those of the rules."""
+
+    name: str
+    entered: int
+    left: int
+    mark: int
+    header: Header
+    after: Header | None = None
+    events: deque[TraceEvent] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class Passage:
+    """A packet on its way through one node; `said` is what connection tracking says of it, empty before it is asked."""
+
+    node: str
+    hooks: list[Hook]
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def cookie(self) -> Cookie:
+        return self.hooks[0].header.cookie
+
+    @property
+    def reply(self) -> bool:
+        return REPLY in self.said
+
+    @property
+    def state(self) -> str:
+        """NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; empty where the packet did not get that far."""
+        return next((said for said in self.said if said != REPLY), "")
+
+    def goes_on(self, hook: str, header: Header) -> bool:
+        """Whether a packet that enters a hook is this one, from the hook before."""
+        last = self.hooks[-1]
+        return last.after is not None and hook in _NEXT.get(last.name, ()) and last.after.cookie == header.cookie
+
+
+class Sorter:
+    """Sorts what one node traces; keeps what belongs to packets on their way between two calls."""
+
+    def __init__(self, node: str, tracer: Tracer) -> None:
+        self._node = node
+        self._tracer = tracer
+        self._open: dict[int, Passage] = {}
+
+    def passages(self) -> list[Passage]:
+        """The packets that began to pass since the last call, in order; no packet may be on its way meanwhile."""
+        found: list[Passage] = []
+        for event in self._tracer.events():
+            if event.table != _OURS:
+                self._of(event).hooks[-1].events.append(event)
+            elif event.network or event.rule:
+                self._at(CHECKPOINTS[event.chain], event, found)
+        _share(found, self._tracer.legacy_events())
+        return found
+
+    def _at(self, checkpoint: Checkpoint, event: TraceEvent, found: list[Passage]) -> None:
+        if checkpoint.place == FIRST and event.network:
+            self._enter(checkpoint.hook, event, found)
+        elif checkpoint.place == TRACKED and event.rule in self._tracer.meanings:
+            self._of(event).said.append(self._tracer.meanings[event.rule])
+        elif checkpoint.place == LAST:
+            self._of(event).hooks[-1].after = Header.read(event.network, event.transport)
+
+    def _enter(self, name: str, event: TraceEvent, found: list[Passage]) -> None:
+        header = Header.read(event.network, event.transport)
+        hook = Hook(name, event.entered, event.left, event.mark, header)
+        if name in ("PREROUTING", "OUTPUT"):
+            passage = Passage(self._node, [hook])
+            found.append(passage)
+        else:
+            passage = self._before(event, found, hook)
+            passage.hooks.append(hook)
+        self._open[event.packet] = passage
+
+    def _before(self, event: TraceEvent, found: Iterable[Passage], hook: Hook) -> Passage:
+        """The passage that a hook goes on with; a packet that crosses a bridge gets a new number between hooks."""
+        candidates = [self._open[event.packet]] if event.packet in self._open else []
+        for passage in (*candidates, *reversed(list(found))):
+            if passage.goes_on(hook.name, hook.header):
+                return passage
+        return self._lost(event)
+
+    def _of(self, event: TraceEvent) -> Passage:
+        return self._open.get(event.packet) or self._lost(event)
+
+    def _lost(self, event: TraceEvent) -> Passage:
+        raise KernelRefused(
+            f"the trace of {self._node} is not whole: an event of {event.table} {event.chain} has no beginning.",
+            "Begin to trace when no packet is on its way.",
+        )
+
+
+def _share(found: Iterable[Passage], legacy: Iterable[TraceEvent]) -> None:
+    """Give the events of iptables-legacy to the hooks; packets that cannot be told apart share theirs, in order."""
+    events: dict[tuple[Cookie, str], deque[TraceEvent]] = {}
+    for event in legacy:
+        cookie = Header.read(event.network, event.transport).cookie
+        events.setdefault((cookie, event.hook), deque()).append(event)
+    for passage in found:
+        for hook in passage.hooks:
+            if (own := events.get((passage.cookie, hook.name))) is not None:
+                hook.events = own
+    unclaimed = next(iter(set(events) - set(_hooks(found))), None)
+    if unclaimed is not None:
+        raise KernelRefused(f"the trace is not whole: a packet met rules in {unclaimed[1]} that entered no hook there.")
+
+
+def _hooks(found: Iterable[Passage]) -> Iterator[tuple[Cookie, str]]:
+    return ((passage.cookie, hook.name) for passage in found for hook in passage.hooks)

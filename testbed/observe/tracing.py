@@ -1,0 +1,242 @@
+"""The journeys of packets: traced while a block runs, put together packet by packet, held against the counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from testbed.errors import TestbedError
+from testbed.kernel.conntrack import Connection
+from testbed.kernel.namespace import Namespace
+from testbed.kernel.routes import address_types
+from testbed.kernel.tracer import Tracer
+from testbed.observe import ends
+from testbed.observe.assembly import Assembler, Clauses
+from testbed.observe.crosscheck import verify
+from testbed.observe.header import Header
+from testbed.observe.journey import Journey
+from testbed.observe.passage import Cookie, Passage, Sorter
+from testbed.rules.book import RuleBook
+from testbed.rules.reading import CounterReading
+from testbed.topology import Topology
+from testbed.traffic.endpoint import Endpoint
+from testbed.traffic.packet import Crossing, Packet
+
+_NO_RULES = RuleBook(())
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
+
+    `clauses` reads a rule's clauses in the syntax of its rules; `legacy` says whether iptables-legacy loaded them,
+    `native` whether they are nftables' own.
+    """
+
+    topology: Topology
+    namespaces: Mapping[str, Namespace]
+    book: RuleBook
+    clauses: Clauses
+    legacy: bool
+    native: bool
+    endpoints: Callable[[], Mapping[str, Endpoint]]
+    counters: Callable[[], CounterReading]
+    connections: Callable[[], list[Connection]]
+
+
+@dataclass(slots=True)
+class _Found:
+    """A packet, as far as it has been seen: its passages through nodes; `journey` once it was put together."""
+
+    passages: list[Passage] = field(default_factory=list)
+    journey: Journey | None = None
+
+
+class Tracing:
+    """A context manager: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
+
+    While the block runs every packet that a router of the bed sees is traced. When it ends, what was traced is held
+    against what the rules counted; Disagreement when these differ.
+    """
+
+    def __init__(self, traced: Traced) -> None:
+        self._bed = traced
+        self._sorters: list[Sorter] = []
+        self._tracers: list[Tracer] = []
+        self._assemblers: dict[str, Assembler] = {}
+        self._found: list[_Found] = []
+        self._latest: dict[Cookie, _Found] = {}
+        self._captured = _Captured(traced.endpoints)
+        self._before: CounterReading | None = None
+
+    def __enter__(self) -> Tracing:
+        self._before = self._bed.counters()
+        self._captured.collect()
+        for node in self._routers():
+            namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
+            book = self._bed.book if host else _NO_RULES
+            tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
+            self._tracers.append(tracer)
+            self._sorters.append(Sorter(node, tracer))
+            devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
+            self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        try:
+            if kind is None and self._before is not None:
+                verify(self.journeys(), self._bed.counters() - self._before, self._bed.native)
+        finally:
+            while self._tracers:
+                self._tracers.pop().close()
+            self._sorters.clear()
+
+    def journey(self, of: Crossing | Packet) -> Journey:
+        """The journey of a packet that was sent in the block."""
+        packet = of.sent if isinstance(of, Crossing) else of
+        self._collect()
+        found = self._latest.get(_cookie(packet))
+        if found is None:
+            if self._captured.origin(packet) is None:
+                raise TestbedError(f"{packet} was not sent while it was traced.", "Send it in the block.")
+            found = self._latest.setdefault(_cookie(packet), _Found())
+        return self._put_together(found, packet)
+
+    def journeys(self) -> tuple[Journey, ...]:
+        """The journeys of all packets that a router saw, in the order in which they set out."""
+        self._collect()
+        return tuple(self._put_together(found, None) for found in self._found)
+
+    def _routers(self) -> list[str]:
+        host = self._bed.topology.host
+        others = [n.name for n in self._bed.topology.nodes if ("net.ipv4.ip_forward", "1") in n.sysctls]
+        return [host, *(name for name in others if name != host)]
+
+    def _collect(self) -> None:
+        """Take in what was traced and captured since the last time, once no packet is on its way."""
+        self._bed.counters()
+        self._captured.collect()
+        for sorter in self._sorters:
+            for passage in sorter.passages():
+                self._add(passage)
+
+    def _add(self, passage: Passage) -> None:
+        known = self._latest.get(passage.cookie)
+        if known is None or known.journey is not None or not _same_way(known.passages, passage):
+            known = _Found()
+            self._found.append(known)
+            self._latest[passage.cookie] = known
+        known.passages.append(passage)
+
+    def _put_together(self, found: _Found, packet: Packet | None) -> Journey:
+        if found.journey is None:
+            passages = sorted(found.passages, key=_on_the_way)
+            sent = packet or self._captured.sent(passages[0].cookie) or _as_packet(passages[0].hooks[0].header)
+            origin = self._captured.origin(sent) or self._origin(passages)
+            connection = self._connection(passages)
+            nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
+            arrived = self._captured.arrived(_cookie(sent))
+            came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
+            found.journey = Journey(
+                origin,
+                sent,
+                tuple(node for _, node in nodes),
+                arrived[1] if arrived is not None else None,
+                ends.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces),
+                connection,
+                came_back,
+            )
+        return found.journey
+
+    def _origin(self, passages: Sequence[Passage]) -> str:
+        """Who sent what no end sent: the node it set out from."""
+        source = passages[0].hooks[0].header.source
+        owners = (n.name for n in self._bed.topology.nodes if source in [str(address.ip) for address in n.addresses])
+        return passages[0].node if passages[0].hooks[0].name == "OUTPUT" else next(owners, passages[0].node)
+
+    def _connection(self, passages: Sequence[Passage]) -> Connection | None:
+        """The entry of the host's connection table that a packet belongs to, as it is now."""
+        on_host = [passage for passage in passages if passage.node == self._bed.topology.host]
+        if not on_host or on_host[0].state in ("", "INVALID", "UNTRACKED"):
+            return None
+        header = on_host[0].hooks[0].header
+        ends_of_it = header.source, header.destination, header.source_port, header.destination_port
+        for connection in self._bed.connections():
+            for way in (connection.original, connection.reply):
+                if (way.source, way.destination, way.source_port, way.destination_port) == ends_of_it:
+                    return connection
+        return None
+
+
+class _Captured:
+    """What the ends of a bed sent and saw, found by cookie."""
+
+    def __init__(self, endpoints: Callable[[], Mapping[str, Endpoint]]) -> None:
+        self._endpoints = endpoints
+        self._sent: dict[Cookie, tuple[str, Packet]] = {}
+        self._arrived: dict[Cookie, tuple[str, Packet]] = {}
+        self._known: dict[str, tuple[int, int, int]] = {}
+
+    def collect(self) -> None:
+        """Take in what is new."""
+        for name, endpoint in self._endpoints().items():
+            seen, left, sent = endpoint.arrivals(), endpoint.departures(), endpoint.sent
+            old_seen, old_left, old_sent = self._known.get(name, (0, 0, 0))
+            self._arrived.update((_cookie(packet), (name, packet)) for packet in seen[old_seen:])
+            self._sent.update((_cookie(packet), (name, packet)) for packet in (*left[old_left:], *sent[old_sent:]))
+            self._known[name] = len(seen), len(left), len(sent)
+
+    def sent(self, cookie: Cookie) -> Packet | None:
+        return self._sent[cookie][1] if cookie in self._sent else None
+
+    def origin(self, packet: Packet) -> str | None:
+        """Who sent it; None: no end of the bed."""
+        cookie = _cookie(packet)
+        return self._sent[cookie][0] if cookie in self._sent else None
+
+    def arrived(self, cookie: Cookie) -> tuple[str, Packet] | None:
+        return self._arrived.get(cookie)
+
+    def at(self, node: str) -> Iterator[Packet]:
+        """Everything that arrived at a node."""
+        return iter(self._endpoints()[node].seen if node in self._endpoints() else ())
+
+
+def _cookie(packet: Packet) -> Cookie:
+    return packet.protocol, packet.identification, packet.flags, packet.seq, packet.icmp, packet.length
+
+
+def _on_the_way(passage: Passage) -> tuple[int, bool]:
+    """In which order nodes were passed: each router takes one from the time to live, but not who sent the packet."""
+    first = passage.hooks[0]
+    return -first.header.ttl, first.name != "OUTPUT"
+
+
+def _same_way(passages: Sequence[Passage], later: Passage) -> bool:
+    """Whether a passage goes on with the way of a packet, and is not another one's that looks the same.
+
+    What a node sends to itself passes it twice: out, and in again by its loopback.
+    """
+    begins = [passage.node for passage in passages if passage.hooks[0].name == "OUTPUT"]
+    there = [passage for passage in passages if passage.node == later.node]
+    if later.hooks[0].name == "OUTPUT":
+        return not there and not begins
+    return not there or (len(there) == 1 and begins == [later.node])
+
+
+def _as_packet(header: Header) -> Packet:
+    """A packet that no end captured, as the first node saw it."""
+    return Packet(
+        header.source,
+        header.destination,
+        header.protocol,
+        header.identification,
+        header.ttl,
+        header.length,
+        header.source_port,
+        header.destination_port,
+        header.flags,
+        header.seq,
+        icmp=header.icmp,
+    )

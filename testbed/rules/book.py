@@ -1,0 +1,96 @@
+"""A rule set as a trace speaks of it: chains by table and name, rules by handle or by number, hooks in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from testbed.errors import KernelRefused
+from testbed.rules.ruleset import Rule
+
+# Priorities of iptables' tables at a hook: include/uapi/linux/netfilter_ipv4.h, enum nf_ip_hook_priorities
+_PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
+_SOURCE_NAT = 100
+_SOURCE_NAT_HOOKS = ("INPUT", "POSTROUTING")
+_TRACKING = ("conntrack", "state", "ct", "connmark", "CONNMARK", "helper", "connbytes", "connlimit")  # matches, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What makes a chain one that a hook begins: hook, priority, whether it translates (nat), its policy."""
+
+    hook: str
+    priority: int
+    nat: bool
+    policy: str
+
+    @classmethod
+    def of_iptables(cls, table: str, chain: str, policy: str) -> Base:
+        """Of a built-in chain of iptables; `table` without what tells IPv6's."""
+        late = table == "nat" and chain in _SOURCE_NAT_HOOKS
+        return cls(chain, _SOURCE_NAT if late else _PRIORITIES.get(table, 0), table == "nat", policy)
+
+
+@dataclass(frozen=True, slots=True)
+class BookChain:
+    """A chain and its rules in order; `handles` are nf_tables' numbers for these, None for iptables-legacy.
+
+    `table` is what people call it (`nat`, `ip6 nat`, `ip docker-bridges`), `traced_as` what the trace does (`ip nat`);
+    `base` is None for a user-defined chain.
+    """
+
+    traced_as: str
+    table: str
+    name: str
+    rules: tuple[Rule, ...]
+    handles: tuple[int, ...] | None
+    base: Base | None
+
+    def position(self, rule: int) -> int | None:
+        """Where a rule stands, by handle or, without these, by number; None: behind the last, the chain's own end."""
+        if self.handles is None:
+            return rule - 1 if 0 < rule <= len(self.rules) else None
+        if rule and rule not in self.handles:
+            raise KernelRefused("the rules changed while a packet was traced.", "Trace it again.")
+        return self.handles.index(rule) if rule else None
+
+
+class RuleBook:
+    """All chains of a rule set, found by what the kernel's trace says."""
+
+    def __init__(self, chains: Iterable[BookChain]) -> None:
+        self._chains = {(chain.traced_as, chain.name): chain for chain in chains}
+
+    def __iter__(self) -> Iterator[BookChain]:
+        return iter(self._chains.values())
+
+    def has(self, table: str, name: str) -> bool:
+        return (table, name) in self._chains
+
+    def chain(self, table: str, name: str) -> BookChain:
+        """The chain that a trace names; KernelRefused when the rule set has none such."""
+        if not self.has(table, name):
+            raise KernelRefused(
+                f"a packet met the chain {name} of table {table}, which is not of the rules under test.",
+                "Something else has loaded rules there: look at `nft list ruleset` and iptables-legacy-save.",
+            )
+        return self._chains[table, name]
+
+    @property
+    def tracks(self) -> bool:
+        """Whether it has connection tracking on: it translates, or a rule asks for a connection's state."""
+        rules = (word for chain in self for rule in chain.rules for word in rule.spec.split())
+        return any(chain.base is not None and chain.base.nat for chain in self) or any(w in _TRACKING for w in rules)
+
+    def translating(self, hook: str, version: int) -> list[BookChain]:
+        """The nat chains with rules that a hook begins with, for packets of that version of IP."""
+        families = ("inet", "ip" if version == 4 else "ip6")
+        return [
+            chain
+            for chain in self
+            if chain.base is not None
+            and chain.base.nat
+            and chain.base.hook == hook
+            and chain.rules
+            and chain.traced_as.split()[0] in families
+        ]
