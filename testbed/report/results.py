@@ -71,8 +71,9 @@ class Results:
     @property
     def by_suite(self) -> tuple[Tally, ...]:
         """A tally for each file; those with failures first."""
-        suites = dict.fromkeys(result.suite for result in self.all)
-        return tuple(Tally.of(suite, (result for result in self.all if result.suite == suite)) for suite in suites)
+        suites = sorted({result.suite for result in self.all})
+        tallies = [Tally.of(suite, (result for result in self.all if result.suite == suite)) for suite in suites]
+        return tuple(sorted(tallies, key=lambda tally: not tally.failed))
 
     def of_cases(self, cases: Sequence[str]) -> Tally:
         """The results of cases that are written `file.py::function`."""

@@ -113,23 +113,30 @@ class Story {
     return stations.slice(0, stations.indexOf(step.closest("[data-at]")) + 1);
   }
 
+  // On each map (a wide one, a narrow one) the dot where the packet is, and the way that it has come.
   draw() {
-    const way = [];
-    for (const { dataset } of this.stationsUpTo(this.step)) {
-      const [x, y, turns] = dataset.at.split(" ").map(Number);
-      const before = way.at(-1);
-      if (before) way.push(before.turns >= turns ? { x: before.x, y } : { x, y: before.y });
-      way.push({ x, y, turns });
-    }
-    const { x, y } = way.at(-1);
-    const map = this.stage.querySelector(".map");
-    const dot = map.querySelector(".dot");
-    dot.style.transform = `translate(${x}px, ${y}px)`;
-    map.classList.toggle("failed", this.step === this.steps.at(-1) && /dropped|lost/.test(this.packet.dataset.end));
-    map.querySelector(".trail").setAttribute("points", way.map((place) => `${place.x},${place.y}`).join(" "));
-    const bed = this.stage.querySelector(".bed");
-    bed.scrollLeft = (x / map.viewBox.baseVal.width) * bed.scrollWidth - bed.clientWidth / 2;
+    const failed = this.step === this.steps.at(-1) && /dropped|lost/.test(this.packet.dataset.end);
+    const stations = this.stationsUpTo(this.step);
+    this.stage.querySelectorAll(".map").forEach((map, number) => {
+      const way = route(stations.flatMap((at) => at.dataset.at.split(" | ")[number].split("; ")));
+      const { x, y } = way.at(-1);
+      map.querySelector(".dot").style.transform = `translate(${x}px, ${y}px)`;
+      map.querySelector(".trail").setAttribute("points", way.map((place) => `${place.x},${place.y}`).join(" "));
+      map.classList.toggle("failed", failed);
+    });
   }
+}
+
+// Places (`x y turns`) joined by lines that go along the axes; a line turns at the place with more turns.
+function route(places) {
+  const way = [];
+  for (const place of places) {
+    const [x, y, turns] = place.split(" ").map(Number);
+    const before = way.at(-1);
+    if (before) way.push(before.turns >= turns ? { x: before.x, y } : { x, y: before.y });
+    way.push({ x, y, turns });
+  }
+  return way;
 }
 
 const stories = [...document.querySelectorAll(".story")].map((section) => new Story(section));

@@ -1,4 +1,4 @@
-"""A story as the page shows it: packets, the stations of their ways, and at each station the steps, with their links."""
+"""A story as the page shows it: packets, the stations of their ways, and the steps there, with their links."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from testbed.claims import Claim
 from testbed.observe.header import Header
 from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass
 from testbed.report.page.counting import Count, Counts
-from testbed.report.page.map_svg import Map, Point
-from testbed.rules.ruleset import Rule
+from testbed.report.page.layout import Layout, Point
+from testbed.report.page.map_svg import svg
 from testbed.story import Followed, Story
 from testbed.traffic.packet import Packet
 
+_AFTER_ROUTING = ("INPUT", "FORWARD", "OUTPUT")
 HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 MATCHED, FAILED, NOT_REACHED = "matched", "failed", "not reached"
 _SPEAKS_OF = {"first packet": "SYN", "second packet": "SYN/ACK", "third packet": "ACK"}  # sections of the article
@@ -24,7 +25,7 @@ _SPEAKS_OF = {"first packet": "SYN", "second packet": "SYN/ACK", "third packet":
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A rule of a chain; `words` are its text before, in and behind the clause that failed. `id` is its step's, if any."""
+    """A rule of a chain; `words` are its text before, in and behind the clause that failed; `id` is its step's."""
 
     id: str
     number: int
@@ -49,18 +50,30 @@ class ChainView:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """The last places of a way on a map."""
+
+    places: tuple[Point, ...]
+
+    def __str__(self) -> str:
+        """For the script that moves the packet: `x y turns; x y turns`."""
+        return "; ".join(f"{place} {place.turns}" for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
 class Station:
     """A place on the way. What is said of it is a step; so is each rule that is asked there, and what is changed.
 
-    `at` is its place on the map; `from_` and `to` are the header's before it, `left_as` the header's behind it where
-    that is another. `name` is a hook's, or `sent`, `crossed`, `routed`, `ended`.
+    `name` is a hook's, or `sent`, `crossed`, `routed`, `ended`. `ways` are the places that are passed on the way to it,
+    and its own, on each of the maps. `from_` and `to` are the header's before it, `left_as` the header's behind it
+    where that differs. `passed_over` are sentences.
     """
 
     id: str
     name: str
     node: str
     says: str
-    at: Point
+    ways: tuple[Way, ...]
     from_: str
     to: str
     state: str = ""
@@ -110,11 +123,11 @@ class PacketView:
 
 @dataclass(frozen=True, slots=True)
 class StoryView:
-    """A story; `conversations` are its packets, those of one connection together."""
+    """A story; `conversations` are its packets, those of one connection together; `maps` a wide and a narrow one."""
 
     id: str
     story: Story
-    map: Map
+    maps: tuple[str, ...]
     conversations: tuple[tuple[PacketView, ...], ...]
 
     @property
@@ -125,14 +138,15 @@ class StoryView:
 def view(story: Story, number: int, claims: Sequence[Claim] = ()) -> StoryView:
     """How a story is shown; `claims` are made about its packets."""
     identity = f"story-{number}"
-    drawn = Map(story.topology)
+    layouts = (Layout(story.topology), Layout(story.topology, narrow=True))
     names = _names([followed.journey.sent.kind for followed in story.packets])
     packets = [
-        _Teller(story, drawn, followed, f"{identity}-{name}").packet(_about(claims, followed.journey.sent))
+        _Teller(story, layouts, followed, f"{identity}-{name}").packet(_about(claims, followed.journey.sent))
         for followed, name in zip(story.packets, names, strict=True)
     ]
+    maps = tuple(svg(layout, kind) for layout, kind in zip(layouts, ("wide-map", "narrow-map"), strict=True))
     together = groupby(packets, key=lambda packet: _connection(packet.journey))
-    return StoryView(identity, story, drawn, tuple(tuple(conversation) for _, conversation in together))
+    return StoryView(identity, story, maps, tuple(tuple(conversation) for _, conversation in together))
 
 
 def _names(kinds: Sequence[str]) -> list[str]:
@@ -166,8 +180,8 @@ def _connection(journey: Journey) -> str:
 class _Teller:
     """Tells one packet's way, giving each step the next number."""
 
-    def __init__(self, story: Story, drawn: Map, followed: Followed, identity: str) -> None:
-        self._story, self._map, self._journey = story, drawn, followed.journey
+    def __init__(self, story: Story, layouts: tuple[Layout, ...], followed: Followed, identity: str) -> None:
+        self._story, self._layouts, self._journey = story, layouts, followed.journey
         self._identity = identity
         self._counts = Counts(followed)
         self._numbers = count(1)
@@ -189,21 +203,24 @@ class _Teller:
     def _sent(self) -> Station:
         sent, origin = self._journey.sent, self._journey.origin
         said = f"{origin} sends {sent.kind}, {sent.length} bytes"
-        return Station(self._step(), "sent", origin, said, self._map.place(origin), sent.from_, sent.to)
+        return Station(self._step(), "sent", origin, said, self._ways(origin, origin), sent.from_, sent.to)
 
     def _through(self, passed: NodePass, before: Station) -> Iterator[Station]:
         """The stations in one node, from the one before it."""
         node = passed.node
         if not passed.hooks:
-            yield Station(self._step(), "crossed", node, f"crosses {node}", self._map.place(node), *before.behind)
+            yield Station(self._step(), "crossed", node, f"crosses {node}", self._ways(node, node), *before.behind)
+        came_from, routed = before.node, False
         for hook in passed.hooks:
-            if hook.hook in ("INPUT", "FORWARD", "OUTPUT") and passed.routed:
-                place = self._map.place(node)
+            if hook.hook in _AFTER_ROUTING and not routed:
+                routed = True
                 header = (hook.header.from_, hook.header.to)
-                yield Station(self._step(), "routed", node, passed.routed, place, *header)
-            yield self._hook(node, hook)
+                yield Station(self._step(), "routed", node, passed.routed, self._ways(came_from, node), *header)
+                came_from = node
+            yield self._hook(came_from, node, hook)
+            came_from = node
 
-    def _hook(self, node: str, hook: HookPass) -> Station:
+    def _hook(self, came_from: str, node: str, hook: HookPass) -> Station:
         at = {"PREROUTING": hook.entered, "POSTROUTING": hook.left}.get(hook.hook, "")
         after: Header | None = hook.after if hook.translations else None
         return Station(
@@ -211,11 +228,11 @@ class _Teller:
             hook.hook,
             node,
             _entering(hook),
-            self._map.place(node, at),
+            self._ways(came_from, node, at),
             hook.header.from_,
             hook.header.to,
-            state=f"{hook.state} {'↩ reply' if hook.reply else '→ original'}",
-            passed_over=hook.passed_over,
+            state=f"{hook.state} {'↩ reply' if hook.reply else '→ original'}" if hook.state else "not tracked",
+            passed_over=_passed_over(hook),
             chains=tuple(self._chain(chain) for chain in hook.chains),
             changes=hook.translations,
             left_as=(after.from_, after.to) if after is not None else None,
@@ -226,13 +243,18 @@ class _Teller:
         journey = self._journey
         end = journey.end
         arrives = end.kind in (DELIVERED, TAKEN_IN)
-        at = self._map.place(end.where) if arrives else last.at
-        return Station(self._step(), "ended", end.where, str(end), at, *last.behind, state=end.kind)
+        ways = self._ways(last.node, end.where) if arrives else last.ways
+        return Station(self._step(), "ended", end.where, str(end), ways, *last.behind)
+
+    def _ways(self, came_from: str, node: str, device: str = "") -> tuple[Way, ...]:
+        """From another node, or from elsewhere in the same, to a device of a node or into the node."""
+        passed = [(layout.between(came_from, node), layout.place(node, device)) for layout in self._layouts]
+        return tuple(Way(tuple(place for place in places if place is not None)) for places in passed)
 
     # chains
 
     def _chain(self, chain: ChainPass) -> ChainView:
-        rules = self._rules_of(chain)
+        rules = (*(asked.rule for asked in chain.asked), *chain.not_reached)
         counts = self._counts.chain(chain.table, rules)
         asked = [self._asked(one, counts[one.number - 1]) for one in chain.asked]
         first = chain.asked[-1].number + 1 if chain.asked else 1
@@ -251,13 +273,11 @@ class _Teller:
             self._counts.policy(chain.table, chain.chain, policy) if policy else None,
         )
 
-    def _rules_of(self, chain: ChainPass) -> tuple[Rule, ...]:
-        return tuple(rule for table, rule in self._story.rules.rules if (table.name, rule.chain) == (chain.table, chain.chain))
-
     def _asked(self, asked: Asked, counted: Count | None) -> RuleView:
         identity = self._step()
         spec, failed = asked.rule.spec, asked.failed
-        words = (spec[: failed.start], spec[failed.start : failed.end], spec[failed.end :]) if failed else (spec, "", "")
+        start, end = (failed.start, failed.end) if failed is not None else (len(spec), len(spec))
+        words = (spec[:start], spec[start:end], spec[end:])
         outcome = MATCHED if asked.matched else FAILED
         into = self._chain(asked.into) if asked.into is not None else None
         return RuleView(identity, asked.number, outcome, words, asked.verdict, counted, into)
@@ -281,6 +301,12 @@ def _entering(hook: HookPass) -> str:
     devices = [f"in by {hook.entered}"] if hook.entered else []
     devices += [f"out by {hook.left}"] if hook.left else []
     return ", ".join(devices)
+
+
+def _passed_over(hook: HookPass) -> tuple[str, ...]:
+    known = hook.state in ("ESTABLISHED", "RELATED")
+    why = "the connection is known, its translation is kept" if known else "the packet belongs to no connection"
+    return tuple(f"{chain} is passed over: {why}." for chain in hook.passed_over)
 
 
 def _flow(node: str, stations: Sequence[Station]) -> Flow:
