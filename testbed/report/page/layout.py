@@ -16,7 +16,8 @@ _CHARACTER, _BOLD = 6.7, 8.2  # widths of one, in page.css's monospaced 11 px an
 _FOR_THE_DOT = 22  # room on the right of a box, where nothing is written
 _GAP = 14  # between boxes
 _TO_NEXT = 34  # between boxes that a link joins, one below the other
-_LAN, _MIDDLE, _VETHS = 60, 56, 104  # widths: of the LAN's cable, of the host between its devices, of the veths
+_LAN, _MIDDLE = 60, 56  # widths: of the LAN's cable, of the host between its devices
+_VETHS, _NARROW_VETHS = 104, 84  # and between the host and its containers
 _TOP_OF_HOST = 34
 
 
@@ -175,7 +176,7 @@ class Layout:
         """Each bridge as high as the containers beside it; one on several networks stands beside its first."""
         x, y = corner
         width = self._width_of(self.host.bridges)
-        beside = x + width + PADDING + _VETHS
+        beside = x + width + PADDING + (_NARROW_VETHS if self._narrow else _VETHS)
         wide = _width((node.name, _ends(node)) for node in containers)
         for bridge in self.host.bridges:
             top = y

@@ -14,6 +14,7 @@ from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookP
 from testbed.report.page.counting import Count, Counts
 from testbed.report.page.layout import Layout, Point
 from testbed.report.page.map_svg import svg
+from testbed.rules.ruleset import Table
 from testbed.story import Followed, Story
 from testbed.traffic.packet import Packet
 
@@ -284,11 +285,15 @@ class _Teller:
 
     def _closed(self) -> Iterator[tuple[str, str, int]]:
         entered = {(chain.table, chain.chain) for chain in self._entered()}
-        six = ":" in self._journey.sent.source
         for table in self._story.rules.tables:
-            for chain in table.chains if table.of_ipv6 == six else ():
+            for chain in table.chains if self._concerns(table) else ():
                 if (table.name, chain.name) not in entered:
                     yield table.name, chain.name, len(table.rules_of(chain.name))
+
+    def _concerns(self, table: Table) -> bool:
+        """Whether packets of this version of IP pass the table; nftables' `inet` is for both."""
+        of_both = table.name.startswith("inet ")
+        return of_both or table.of_ipv6 == (":" in self._journey.sent.source)
 
     def _entered(self) -> Iterator[ChainPass]:
         for _, hook in self._journey.hooks:
