@@ -41,13 +41,12 @@ class Story {
     this.follow(step);
   }
 
-  // Scrolls as little as is needed; the first step of a packet brings the packet's heading with it.
+  // Scrolls as little as is needed; a packet's first step comes to the top, with what is to follow below it.
   follow(step) {
     const height = getComputedStyle(this.stage).position === "sticky" ? this.stage.offsetHeight : 0;
     this.section.style.setProperty("--stage", `${height}px`);
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const shown = step === this.steps[0] ? this.packet : step;
-    shown.scrollIntoView({ block: shown === step ? "nearest" : "start", behavior: still ? "auto" : "smooth" });
+    step.scrollIntoView({ block: step === this.steps[0] ? "start" : "nearest", behavior: still ? "auto" : "smooth" });
   }
 
   mark(step) {

@@ -67,7 +67,8 @@ class Station:
 
     `name` is a hook's, or `sent`, `crossed`, `routed`, `ended`. `ways` are the places that are passed on the way to it,
     and its own, on each of the maps. `from_` and `to` are the header's before it, `left_as` the header's behind it
-    where that differs. `passed_over` are sentences.
+    where that differs. `state` is what connection tracking says, of the last station the end's kind; `passed_over` are
+    sentences.
     """
 
     id: str
@@ -245,7 +246,7 @@ class _Teller:
         end = journey.end
         arrives = end.kind in (DELIVERED, TAKEN_IN)
         ways = self._ways(last.node, end.where) if arrives else last.ways
-        return Station(self._step(), "ended", end.where, str(end), ways, *last.behind)
+        return Station(self._step(), "ended", end.where, str(end), ways, *last.behind, state=end.kind)
 
     def _ways(self, came_from: str, node: str, device: str = "") -> tuple[Way, ...]:
         """From another node, or from elsewhere in the same, to a device of a node or into the node."""
