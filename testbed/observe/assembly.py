@@ -21,7 +21,6 @@ from testbed.rules.ruleset import Rule
 
 _CONNECTION_TRACKING = -200  # the priority at which it is asked: NF_IP_PRI_CONNTRACK
 _TRACKS = ("PREROUTING", "OUTPUT")
-_MARKING = ("MARK", "CONNMARK")
 Clauses = Callable[[str], tuple[Clause, ...]]
 
 
@@ -84,7 +83,7 @@ class Assembler:
             left=self.devices.get(event.left, ""),
             state=None if untracked else passage.state or None,
             status=_translation(connection),
-            mark=None if self._marks else event.mark,
+            mark=None if self.book.changes_marks else event.mark,
             ttl=header.ttl,
             length=header.length,
             original=(
@@ -97,11 +96,6 @@ class Assembler:
             fragment=header.fragment,
         )
         return PacketJudge(header, facts, self.clauses)
-
-    @property
-    def _marks(self) -> bool:
-        """Whether rules change marks on the way, so that the mark at a chain's beginning says nothing later."""
-        return any(rule.target in _MARKING or " mark set " in rule.spec for chain in self.book for rule in chain.rules)
 
 
 @dataclass(frozen=True, slots=True)

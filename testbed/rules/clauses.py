@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _QUOTED = re.compile(r'\\(.)|"')
@@ -36,6 +37,7 @@ class Clause:
         return self.text
 
 
+@lru_cache(maxsize=4096)
 def clauses(spec: str) -> tuple[Clause, ...]:
     """The conditions of a rule, in its own order; `spec` is what follows `-A CHAIN`."""
     return tuple(_read(spec))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from testbed.rules.clauses import Clause
 
@@ -40,6 +41,7 @@ _STATEMENTS_WITH_WORDS = ("jump", "goto", "dnat", "snat", "redirect", "queue", "
 UNKNOWN = "?"
 
 
+@lru_cache(maxsize=4096)
 def clauses(rule: str) -> tuple[Clause, ...]:
     """The conditions of a rule, in its own order; one that is not known has the option `?`."""
     return tuple(_read(rule))

@@ -9,7 +9,8 @@ from testbed.tasks.conformance import conformance
 from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
 from testbed.tasks.test import test
+from testbed.tasks.trace import trace
 
-namespace = Collection(doctor, up, status, down, handshake, test, claims, conformance, bench)
+namespace = Collection(doctor, up, status, down, handshake, trace, test, claims, conformance, bench)
 
 __all__ = ["namespace"]
