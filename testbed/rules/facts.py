@@ -21,7 +21,7 @@ class Facts:
     destination and destination port of its first packet, `direction` this packet's in it (ORIGINAL, REPLY).
     `local_types` gives the type of an address as this host sees it (LOCAL, UNICAST, BROADCAST, MULTICAST),
     `fragment` tells a later fragment, which has no header of a protocol. `sets` are predicates of the sets that are
-    known: they are given the facts and the directions (`src`, `dst`) that the rule looks up.
+    known: they are given the facts and what the rule looks up (`src`, `dst`; in nftables' words `ip saddr`).
     """
 
     source: str
@@ -49,3 +49,7 @@ class Facts:
         if self.local_types is None:
             return None
         return self.local_types(address) if callable(self.local_types) else self.local_types.get(address)
+
+
+Values = tuple[str, ...]
+Judge = Callable[[Values, Facts], bool | None]

@@ -6,62 +6,23 @@ net/netfilter/xt_*.c, xt_tcpudp.c among them. What depends on time, chance, memo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from testbed.rules import values
+from testbed.rules import icmp, nft_matching, values
 from testbed.rules.clauses import Clause
-from testbed.rules.facts import Facts
+from testbed.rules.facts import Facts, Judge, Values
 from testbed.rules.values import Answer
 
-Values = tuple[str, ...]
-Judge = Callable[[Values, Facts], Answer]
-
 _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
-_TRANSPORTS = {"icmp6": ("icmpv6",), "icmp": ("icmp",), "multiport": _WITH_PORTS}
+_TRANSPORTS = {"icmp6": ("icmpv6",), "icmpv6": ("icmpv6",), "icmp": ("icmp",), "multiport": _WITH_PORTS}
 _TRANSPORTS.update({protocol: (protocol,) for protocol in _WITH_PORTS})
 _STATES = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}
 _UNTRACKED = ("INVALID", "UNTRACKED")  # a packet without a connection
 _STATUS = {"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"}
+_NAMED_FLAGS = {"ALL": frozenset("FSRPAU"), "NONE": frozenset("")}
 _SYN = ("FIN,SYN,RST,ACK", "SYN")
 _ANY = {"any", "255"}  # xt_tcpudp.c: type 0xFF is any
-_ICMP_NAMES = {
-    "echo-reply": "0",
-    "destination-unreachable": "3",
-    "network-unreachable": "3/0",
-    "host-unreachable": "3/1",
-    "protocol-unreachable": "3/2",
-    "port-unreachable": "3/3",
-    "fragmentation-needed": "3/4",
-    "source-quench": "4",
-    "redirect": "5",
-    "echo-request": "8",
-    "router-advertisement": "9",
-    "router-solicitation": "10",
-    "time-exceeded": "11",
-    "ttl-zero-during-transit": "11/0",
-    "parameter-problem": "12",
-    "timestamp-request": "13",
-    "timestamp-reply": "14",
-}
-_ICMPV6_NAMES = {
-    "destination-unreachable": "1",
-    "no-route": "1/0",
-    "address-unreachable": "1/3",
-    "port-unreachable": "1/4",
-    "packet-too-big": "2",
-    "time-exceeded": "3",
-    "parameter-problem": "4",
-    "echo-request": "128",
-    "echo-reply": "129",
-    "router-solicitation": "133",
-    "router-advertisement": "134",
-    "neighbour-solicitation": "135",
-    "neighbor-solicitation": "135",
-    "neighbour-advertisement": "136",
-    "neighbor-advertisement": "136",
-    "redirect": "137",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +39,8 @@ def holds(clause: Clause, facts: Facts) -> Answer:
     judge = _JUDGES.get((clause.module, clause.option))
     if judge is None:
         return None
-    if (carried := _has_header(clause.module, facts)) is not True:
-        return carried
+    if (there := _is_there(clause, facts)) is not True:
+        return there
     answer = judge(clause.values, facts)
     return values.opposite(answer) if clause.negated else answer
 
@@ -112,10 +73,12 @@ def _answers(clauses: Sequence[Clause], facts: Facts) -> list[tuple[Clause, Answ
 
 
 def _together(unknown: Sequence[Clause]) -> Clause | None:
-    if not unknown or len({clause.module for clause in unknown}) > 1 or (len(unknown) > 1 and not unknown[0].module):
-        return None
+    """What is unknown as one clause, if it is one or if it is options of one of iptables' matches."""
     if len(unknown) == 1:
         return unknown[0]
+    one_match = len({clause.module for clause in unknown}) == 1 and all(c.option.startswith("--") for c in unknown)
+    if not one_match or not unknown[0].module:
+        return None
     first, last = unknown[0], unknown[-1]
     text = " ".join(clause.text for clause in unknown)
     if last.end - first.start != len(text):  # other words stand between them
@@ -123,13 +86,17 @@ def _together(unknown: Sequence[Clause]) -> Clause | None:
     return replace(first, text=text, end=last.end, values=tuple(text.split()[1:]))
 
 
-def _has_header(module: str, facts: Facts) -> Answer:
-    """Whether the packet has the header that a match reads; without it no such match is made, negated or not."""
-    if module not in _TRANSPORTS:
+def _is_there(clause: Clause, facts: Facts) -> Answer:
+    """Whether the packet has what a clause reads: a header, a connection; without it it is not met, negated or not."""
+    if clause.module in ("ip", "ip6"):
+        return (":" in facts.source) == (clause.module == "ip6")
+    if clause.module == "ct":
+        return clause.option == "state" or facts.state not in _UNTRACKED
+    if clause.module not in _TRANSPORTS:
         return True
     if facts.fragment:
         return False
-    return values.any_of(values.same_protocol(facts.protocol, name) for name in _TRANSPORTS[module])
+    return values.any_of(values.same_protocol(facts.protocol, name) for name in _TRANSPORTS[clause.module])
 
 
 def _address(of: str) -> Judge:
@@ -179,26 +146,19 @@ def _flags(wanted: Values, facts: Facts) -> Answer:
     """`MASK SET`: of the flags of the mask exactly those of the set."""
     if len(wanted) != 2 or facts.tcp_flags is None:
         return None
-    mask, flags = _letters(wanted[0]), _letters(wanted[1])
-    return None if mask is None or flags is None else set(facts.tcp_flags) & mask == flags
+    mask, flags = (_flag_letters(names) for names in wanted)
+    return None if mask is None or flags is None else frozenset(facts.tcp_flags) & mask == flags
 
 
-def _letters(names: str) -> set[str] | None:
-    if names in ("ALL", "NONE"):
-        return set("FSRPAU") if names == "ALL" else set()
-    letters = {values.TCP_FLAGS.get(name.upper()) for name in names.split(",")}
-    return None if None in letters else {letter for letter in letters if letter}
+def _flag_letters(names: str) -> frozenset[str] | None:
+    return _NAMED_FLAGS[names] if names in _NAMED_FLAGS else values.flag_letters(names.split(","))
 
 
 def _icmp(names: Mapping[str, str]) -> Judge:
     def judge(wanted: Values, facts: Facts) -> Answer:
         if not wanted or facts.icmp is None:
             return None
-        if wanted[0] in _ANY:
-            return True
-        kind, _, code = names.get(wanted[0], wanted[0]).partition("/")
-        same_kind = values.equal(facts.icmp[0], kind)
-        return same_kind and values.equal(facts.icmp[1], code) if code else same_kind
+        return wanted[0] in _ANY or icmp.is_kind(facts.icmp, names.get(wanted[0], wanted[0]))
 
     return judge
 
@@ -293,8 +253,8 @@ _JUDGES: dict[tuple[str, str], Judge] = {
     ("multiport", "--ports"): _port("source_port", "destination_port"),
     ("tcp", "--tcp-flags"): _flags,
     ("tcp", "--syn"): lambda _wanted, facts: _flags(_SYN, facts),
-    ("icmp", "--icmp-type"): _icmp(_ICMP_NAMES),
-    ("icmp6", "--icmpv6-type"): _icmp(_ICMPV6_NAMES),
+    ("icmp", "--icmp-type"): _icmp(icmp.NAMES),
+    ("icmp6", "--icmpv6-type"): _icmp(icmp.NAMES6),
     ("state", "--state"): _state,
     ("conntrack", "--ctstate"): _state,
     ("conntrack", "--ctstatus"): _connections(_status),
@@ -314,4 +274,5 @@ _JUDGES: dict[tuple[str, str], Judge] = {
     ("iprange", "--src-range"): _address_range("source"),
     ("iprange", "--dst-range"): _address_range("destination"),
     ("set", "--match-set"): _set,
+    **nft_matching.JUDGES,
 }

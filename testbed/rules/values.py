@@ -70,6 +70,12 @@ def same_protocol(protocol: str, name: str) -> Answer:
     return None if None in numbers else numbers[0] == numbers[1]
 
 
+def flag_letters(names: Iterable[str]) -> frozenset[str] | None:
+    """The letters of TCP flags; None where a name is none of theirs."""
+    letters = [TCP_FLAGS.get(name.strip().upper(), "") for name in names]
+    return frozenset(letters) if all(letters) else None
+
+
 def within(address: str, network: str) -> Answer:
     """Whether an address is in a network: an address alone, with a prefix's length or with a mask of any form."""
     base, _, mask = network.partition("/")
