@@ -210,14 +210,14 @@ def _original_port(place: int) -> Judge:
 
 
 def _type(of: str) -> Judge:
-    """The type of an address (xt_addrtype.c); IPv6's own addresses are unicast too."""
+    """The type of an address; of IPv6 everything but multicast is unicast too (match_type6, xt_addrtype.c)."""
 
     def judge(wanted: Values, facts: Facts) -> Answer:
         address = getattr(facts, of)
         kind, names = facts.type_of(address), set(wanted[0].split(",")) if wanted else set()
         if kind is None or not names or (":" in address and len(names) > 1):
             return None
-        kinds = {kind, "UNICAST"} if ":" in address and kind == "LOCAL" else {kind}
+        kinds = {kind, "UNICAST"} if ":" in address and kind != "MULTICAST" else {kind}
         return bool(kinds & names)
 
     return judge

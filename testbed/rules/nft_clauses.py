@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from testbed.rules.clauses import Clause
 
@@ -23,6 +24,8 @@ _STATEMENTS = {
     *("add", "update", "delete", "set"),
 }
 _FLAGS = {("tcp", "flags"), ("ct", "status")}
+_SIGNS = ("|", "^", ".", "<<", ">>")  # what makes more than one word of a value
+_OPERATORS = (*_SIGNS, "&", "/", "!", "!=", "==")
 _COMPARISONS = ("<", ">", "<=", ">=", "vmap")
 
 
@@ -41,10 +44,14 @@ class _Selector:
     option: str
     length: int
 
-    @property
-    def exactly(self) -> str:
-        """What is compared as a whole; without an operator flags are asked for one by one."""
-        return f"{self.option} exactly" if (self.module, self.option) in _FLAGS else self.option
+    def compared(self, value: str) -> str:
+        """The option where a value is compared as a whole: of flags that is another question than whether one is set.
+
+        `ct state` has one flag at a time, so that only a list of them differs.
+        """
+        name = self.module, self.option
+        listed = name == ("ct", "state") and "," in value and not value.startswith("{")
+        return f"{self.option} exactly" if name in _FLAGS or listed else self.option
 
 
 def clauses(words: str) -> tuple[Clause, ...]:
@@ -104,6 +111,10 @@ def _condition(selector: _Selector, texts: list[str]) -> tuple[str, bool, tuple[
     """Option, negation, values and number of words of what follows a selector; None: it is not understood."""
     option = selector.option
     match texts:
+        case [_, sign, *_] if sign in _SIGNS:
+            return None
+        case ["!=" | "==", _, sign, *_] if sign in _SIGNS:
+            return None
         case ["&", mask, "==" | "!=" as comparison, value, *_]:
             if (selector.module, option) == ("meta", "mark"):
                 return option, comparison == "!=", (f"{value}/{mask}",), 4
@@ -113,11 +124,11 @@ def _condition(selector: _Selector, texts: list[str]) -> tuple[str, bool, tuple[
         case [value, "/", mask, *_]:
             return f"{option} &", False, (mask, value), 3
         case ["!=" | "==" as comparison, value, *_] if _is_value(value):
-            return selector.exactly, comparison == "!=", _elements(value), 2
+            return selector.compared(value), comparison == "!=", _elements(value), 2
         case [comparison, value, *_] if comparison in _COMPARISONS:
             return f"{option} {comparison}", False, _elements(value), 2
         case [value, *_] if _is_value(value):
-            return selector.exactly if value.startswith("{") else option, False, _elements(value), 1
+            return selector.compared(value) if value.startswith("{") else option, False, _elements(value), 1
     return None
 
 
@@ -135,8 +146,8 @@ def _elements(value: str) -> tuple[str, ...]:
 
 def _not_understood(text: str, words: list[_Word]) -> Clause:
     end = words[0].end
-    for word in words[1:]:
-        if word.text in _STATEMENTS:
+    for before, word in pairwise(words):
+        if word.text in _STATEMENTS and before.text not in _OPERATORS:  # snat and dnat are values too
             break
         end = word.end
     start = words[0].start

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
-from testbed import LINUX, Testbed
+from testbed import LINUX, NftRuleset, Testbed
 from testbed.docker import article
+from testbed.kernel.namespace import quarantine
 from testbed.pytest_plugin import MakeBed
-from testbed.rules.clauses import clauses
+from testbed.rules import nft_clauses
+from testbed.rules.clauses import Clause, clauses
 from testbed.rules.facts import Facts
 from testbed.rules.matching import first_failing
 from testbed.rules.reading import CounterReading
@@ -82,6 +84,10 @@ def negated(spec: str) -> str:
 RULES = [*ONE_WAY, *EITHER_WAY, *map(negated, EITHER_WAY)]
 
 
+Read = Callable[[str], tuple[Clause, ...]]
+Check = Callable[..., None]
+
+
 @dataclass(frozen=True)
 class Connection:
     """What is known of a connection when one of its packets is forwarded."""
@@ -133,14 +139,17 @@ def bed(make_bed: MakeBed) -> Testbed:
     return make_bed(rules=rules)
 
 
-def disagreements(counted: CounterReading, packet: Facts) -> tuple[list[str], set[str]]:
+def disagreements(
+    counted: CounterReading, chain: str, rules: list[str], read: Read, packet: Facts
+) -> tuple[list[str], set[str]]:
     """Rules that counted otherwise than is reasoned, in our words or in the kernel's; options that cannot be told."""
-    lines = [(line.text, counters) for line, counters in counted if line.text.startswith("-A DOCKER-USER")]
-    assert len(lines) == len(RULES) + 1  # and the article's own RETURN
+    begin = f"-A {chain}"
+    lines = [(line.text.removeprefix(begin).strip(), n) for line, n in counted if line.text.startswith(begin)]
+    assert len(lines) == len(rules) + 1  # and the chain's own last rule
     wrong, untold = [], set()
-    for spec, (text, counters) in zip(RULES, lines, strict=False):
-        for words in (spec, text.removeprefix("-A DOCKER-USER").strip()):
-            verdict = first_failing(clauses(words), packet)
+    for spec, (text, counters) in zip(rules, lines, strict=False):
+        for words in (spec, text):
+            verdict = first_failing(read(words), packet)
             if verdict.matches is None:
                 untold |= {clause.option for clause in verdict.unknown}
             elif verdict.matches is not (counters.packets == 1):
@@ -148,15 +157,8 @@ def disagreements(counted: CounterReading, packet: Facts) -> tuple[list[str], se
     return wrong, untold
 
 
-def test_every_rule_counts_what_is_reasoned(bed: Testbed) -> None:
-    def check(send: Callable[[], Crossing], connection: Connection, untold: Iterable[str] = ()) -> None:
-        with bed.counting() as counting:
-            crossing = send()
-        packet = as_forwarded(crossing)
-        wrong, unknown = disagreements(counting.result, facts(packet, connection))
-        assert not wrong, "\n".join([str(packet), *wrong])
-        assert unknown == set(untold), packet
-
+def converse(bed: Testbed, check: Check) -> None:
+    """Packets of ten kinds, each of them checked; `untold` are iptables' options that nothing can be said about."""
     talk = bed.tcp("client", "web", (HOST, 80), stack=LINUX, port=40000)
     web = (CLIENT, 40000, HOST, 80)
     check(talk.syn, Connection("NEW", "ORIGINAL", "DNAT", web))
@@ -185,3 +187,87 @@ def test_every_rule_counts_what_is_reasoned(bed: Testbed) -> None:
     check(lambda: bed.send("client", stray, to="web", via=HOST), Connection("INVALID"), OF_A_CONNECTION)
     untracked = IP(src=CLIENT, dst=WEB) / TCP(sport=UNTRACKED_PORT, dport=80, flags="S")
     check(lambda: bed.send("client", untracked, to="web", via=HOST), Connection("UNTRACKED"), OF_A_CONNECTION)
+
+
+def test_every_rule_counts_what_is_reasoned(bed: Testbed) -> None:
+    def check(send: Callable[[], Crossing], connection: Connection, untold: Iterable[str] = ()) -> None:
+        with bed.counting() as counting:
+            packet = as_forwarded(send())
+        known = facts(packet, connection)
+        wrong, unknown = disagreements(counting.result, "DOCKER-USER", RULES, clauses, known)
+        assert not wrong, "\n".join([str(packet), *wrong])
+        assert unknown == set(untold), packet
+
+    converse(bed, check)
+
+
+NFT_EITHER_WAY = [
+    *(f"ip saddr {{}}{network}" for network in ("192.168.66.0/24", "172.17.0.2", "192.168.66.1-192.168.66.9")),
+    *(f"ip daddr {{}}{network}" for network in ("172.17.0.0/16", "{{ 192.168.66.1, 203.0.113.10 }}", "172.17.0.2")),
+    *(f'{way} {{}}"{name}"' for way in ("iifname", "oifname") for name in ("ens33", "docker0", "docker*", "lo")),
+    *(f"meta l4proto {{}}{name}" for name in ("tcp", "udp", "icmp", "{{ tcp, udp }}")),
+    *(f"ip protocol {{}}{name}" for name in ("tcp", "icmp", "{{ icmp, udp }}")),
+    *(f"tcp dport {{}}{port}" for port in ("80", "79-80", "{{ 22, 80 }}", "81-65535")),
+    *(f"tcp sport {{}}{port}" for port in ("80", "{{ 22, 79-81 }}")),
+    *(f"udp {way} {{}}53" for way in ("sport", "dport")),
+    *(f"tcp flags & (fin | syn | rst | ack) {sign} syn" for sign in ("==", "!=")),
+    *(f"icmp type {{}}{kind}" for kind in ("echo-request", "{{ echo-reply, destination-unreachable }}")),
+    *(f"ct state {{}}{state}" for state in ("new", "established", "{{ new, invalid }}", "untracked")),
+    *(f"ct direction {{}}{way}" for way in ("original", "reply")),
+    *(f"ct original ip daddr {{}}{address}" for address in ("192.168.66.100", "172.17.0.0/16")),
+    "meta l4proto tcp ct original proto-dst {}80",
+    *(f"fib {way} type {{}}{kind}" for way in ("saddr", "daddr") for kind in ("local", "unicast")),
+    *(f"meta mark {{}}{mark}" for mark in ("0x12", "0")),
+    *(f"ip ttl {{}}{ttl}" for ttl in ("62", "63", "60-62")),
+    *(f"{length} {{}}{size}" for length in ("ip length", "meta length") for size in ("52", "28-40")),
+]
+NFT_ONE_WAY = [
+    "",
+    "ct state established,related",
+    "tcp flags syn",
+    "tcp flags syn,ack",
+    "tcp flags ack",
+    "ct status dnat",
+    "ct status snat",
+    "ct status assured",
+    "meta mark & 0x0000000f == 0x00000002",
+    "meta mark & 0x00000001 != 0x00000001",
+    "meta l4proto { tcp, udp } th dport { 53, 80 }",
+    'iifname "ens33" oifname "docker0" ip daddr 172.17.0.2 tcp dport 80 ct state new',
+]
+NFT_RULES = [*NFT_ONE_WAY, *(rule.format(sign) for rule in NFT_EITHER_WAY for sign in ("", "!= "))]
+NFT_TEXT = """
+table ip asked {
+    chain untracked { type filter hook prerouting priority -300; tcp sport %s notrack; }
+    chain marked { type filter hook prerouting priority -150; iifname "ens33" meta mark set %s; }
+    chain published {
+        type nat hook prerouting priority -100;
+        iifname "ens33" ip daddr 192.168.66.100 tcp dport 80 dnat to 172.17.0.2:80
+    }
+    chain outward { type nat hook postrouting priority 100; oifname "ens33" ip saddr 172.17.0.0/16 masquerade; }
+    chain rules {
+        type filter hook forward priority 0;
+        %s
+        counter accept
+    }
+}
+"""
+
+
+@pytest.fixture
+def nft_bed() -> Iterator[Testbed]:
+    text = NFT_TEXT % (UNTRACKED_PORT, MARK, "\n        ".join(f"{rule} counter" for rule in NFT_RULES))
+    with quarantine(), Testbed(article.topology(), NftRuleset(text)) as bed:
+        yield bed
+
+
+def test_every_rule_of_nftables_counts_what_is_reasoned(nft_bed: Testbed) -> None:
+    def check(send: Callable[[], Crossing], connection: Connection, _untold: Iterable[str] = ()) -> None:
+        with nft_bed.counting() as counting:
+            packet = as_forwarded(send())
+        known = facts(packet, connection)
+        wrong, unknown = disagreements(counting.result, "rules", NFT_RULES, nft_clauses.clauses, known)
+        assert not wrong, "\n".join([str(packet), *wrong])
+        assert not unknown, packet
+
+    converse(nft_bed, check)
