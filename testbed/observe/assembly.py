@@ -82,7 +82,6 @@ class Assembler:
             entered=self.devices.get(event.entered, ""),
             left=self.devices.get(event.left, ""),
             state=None if untracked else passage.state or None,
-            status=_translation(connection),
             mark=None if self.book.changes_marks else event.mark,
             ttl=header.ttl,
             length=header.length,
@@ -122,10 +121,3 @@ class PacketJudge:
             f"the rule {rule.text} and the packet {self.header.from_} > {self.header.to}: {how}.",
             "One of both is wrong: please report it with the rule set.",
         )
-
-
-def _translation(connection: Connection | None) -> frozenset[str]:
-    """The virtual states of a connection, as `--ctstate` calls them."""
-    if connection is None:
-        return frozenset()
-    return frozenset(name for name, bit in (("DNAT", "DST_NAT"), ("SNAT", "SRC_NAT")) if bit in connection.status)

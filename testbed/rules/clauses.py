@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')  # only " quotes (add_param_to_argv, iptables/xshared.c)
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
@@ -75,12 +76,14 @@ class Target:
     end: int
 
 
+@lru_cache(maxsize=4096)
 def clauses(spec: str) -> tuple[Clause, ...]:
     """The conditions of a rule in the order of its words; comments are none."""
     reader = _Reader(spec)
     return tuple(clause for group in _groups(spec) for clause in reader.read(group)) + tuple(reader.ended())
 
 
+@lru_cache(maxsize=4096)
 def target_of(spec: str) -> Target | None:
     """What the rule does with a packet it matches; None: it only counts."""
     groups = _groups(spec)

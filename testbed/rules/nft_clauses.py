@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from testbed.rules.clauses import Clause
@@ -54,6 +55,7 @@ class _Selector:
         return f"{self.option} exactly" if name in _FLAGS or listed else self.option
 
 
+@lru_cache(maxsize=4096)
 def clauses(words: str) -> tuple[Clause, ...]:
     """The conditions of a rule in the order of its words; counters and comments are none."""
     found = [_Word(word.start(), word.end(), word[0]) for word in _WORD.finditer(words)]
