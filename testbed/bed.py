@@ -149,12 +149,14 @@ class Testbed:
         saved: AnyRuleset = self.backend.saved(self._host)
         return saved
 
+    def words(self) -> Ruleset:
+        """The rules that count, in the kernel's words; of nftables' own each as `-A CHAIN statements`."""
+        return self._words(self._counts())
+
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
         self.settle()
-        if self._counters is None:
-            self._counters = self._host.run(self.backend.open_counters)
-        counts = self._counters()
+        counts = self._counts()
         return _reading(self._words(counts), counts, self._loaded)
 
     def counting(self) -> Counting:
@@ -183,6 +185,7 @@ class Testbed:
                 self.backend.name == LEGACY,
                 native,
                 lambda: self._endpoints,
+                self.settle,
                 self.counters,
                 self.connections,
             )
@@ -216,11 +219,15 @@ class Testbed:
 
         Every conversation has a client port of its own unless one is given, so that it is a connection of its own.
         """
-        if port is None:
-            port, self._next_port = self._next_port, self._next_port + 1
+        port = port if port is not None else self.free_port()
         return TcpConversation(
             self.endpoint(client), self.endpoint(server), to, port, stack, self.settle, self.counters, via=via
         )
+
+    def free_port(self) -> int:
+        """A port that no conversation of this bed has had."""
+        self._next_port += 1
+        return self._next_port - 1
 
     def send(self, origin: str, packet: Any, to: str, via: str | None = None) -> Crossing:
         """Send a scapy IP packet from a node's scripted end and see whether and how it comes out at another's.
@@ -256,6 +263,17 @@ class Testbed:
             asking.setblocking(False)
             return any(ICMP(data[20:]).id == request.id and data[20] == 0 for data in _received(asking))
 
+    def speak(self, origin: str, protocol: str, to: tuple[str, int]) -> None:
+        """Have a node's own kernel ask: for a TCP connection, by a UDP datagram of 8 bytes, by an ICMP echo request."""
+        if protocol == "tcp":
+            self.ask(origin, to).asking.close()
+        elif protocol == "icmp":
+            self.ping(origin, to[0])
+        else:
+            with self.kernel(origin).udp(towards=to[0]) as asking, on_cpu(self._cpu):
+                asking.sendto(b"question", to)
+            self.settle_everywhere()
+
     @contextmanager
     def userland_proxy(self, host: DockerHost) -> Iterator[None]:
         """For a while, a process on the host listens where docker-proxy would, and relays."""
@@ -282,6 +300,11 @@ class Testbed:
     def _ends(self) -> list[Any]:
         """Who speaks, not who routes or switches."""
         return [node for node in self.topology.nodes if not node.passes_on and node.name != self.topology.host]
+
+    def _counts(self) -> Counts:
+        if self._counters is None:
+            self._counters = self._host.run(self.backend.open_counters)
+        return self._counters()
 
     def _words(self, counts: Counts) -> Ruleset:
         """The kernel's words for the rules it holds now.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.bed import Testbed
+from testbed.observe.crosscheck import traced
 from testbed.observe.journey import Journey
+from testbed.question import Talk
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
@@ -49,3 +54,31 @@ class Story:
                 for followed in self.packets
             ],
         }
+
+
+def follow(bed: Testbed, talk: Talk) -> tuple[Followed, ...]:
+    """Every packet of a talk, traced and counted one by one; the talk is told each journey before it goes on."""
+    followed: list[Followed] = []
+    with bed.tracing() as tracing, suppress(StopIteration):
+        before = bed.counters()
+        crossing = next(talk)
+        while True:
+            journey = tracing.journey(crossing)
+            now = bed.counters()
+            followed.append(Followed(journey, before, now - before))
+            before = now
+            crossing = talk.send(journey)
+    return tuple(followed)
+
+
+def follow_kernel(bed: Testbed, act: Callable[[], object]) -> tuple[Followed, ...]:
+    """Every packet that passes a router while a node's own kernel does something; each counted as it was traced."""
+    before = bed.counters()
+    with bed.tracing() as tracing:
+        act()
+    followed: list[Followed] = []
+    for journey in tracing.journeys():
+        counted = traced([journey], before)
+        followed.append(Followed(journey, before, counted))
+        before = before + counted
+    return tuple(followed)

@@ -45,8 +45,8 @@ class Tracer:
     """Traces a namespace from its making until it is closed.
 
     `legacy` says whether rules of iptables-legacy are traced, too, `tracking` whether connection tracking is asked what
-    it calls each packet (checkpoints.py); `buffer` is how many bytes of events may wait to be read. `meanings` are what the rules of the checkpoints
-    say, by handle (checkpoints.py).
+    it calls each packet (checkpoints.py); `buffer` is how many bytes of events may wait to be read. `meanings` are what
+    the rules of the checkpoints say, by handle.
 
     Raises KernelRefused where the kernel has no trace, and when it lost a message because too many waited: what was
     seen is then not all there was.

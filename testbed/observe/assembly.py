@@ -21,7 +21,6 @@ from testbed.rules.ruleset import Rule
 
 _CONNECTION_TRACKING = -200  # the priority at which it is asked: NF_IP_PRI_CONNTRACK
 _TRACKS = ("PREROUTING", "OUTPUT")
-_MARKING = ("MARK", "CONNMARK")
 Clauses = Callable[[str], tuple[Clause, ...]]
 
 
@@ -83,8 +82,7 @@ class Assembler:
             entered=self.devices.get(event.entered, ""),
             left=self.devices.get(event.left, ""),
             state=None if untracked else passage.state or None,
-            status=_translation(connection),
-            mark=None if self._marks else event.mark,
+            mark=None if self.book.changes_marks else event.mark,
             ttl=header.ttl,
             length=header.length,
             original=(
@@ -97,11 +95,6 @@ class Assembler:
             fragment=header.fragment,
         )
         return PacketJudge(header, facts, self.clauses)
-
-    @property
-    def _marks(self) -> bool:
-        """Whether rules change marks on the way, so that the mark at a chain's beginning says nothing later."""
-        return any(rule.target in _MARKING or " mark set " in rule.spec for chain in self.book for rule in chain.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +121,3 @@ class PacketJudge:
             f"the rule {rule.text} and the packet {self.header.from_} > {self.header.to}: {how}.",
             "One of both is wrong: please report it with the rule set.",
         )
-
-
-def _translation(connection: Connection | None) -> frozenset[str]:
-    """The virtual states of a connection, as `--ctstate` calls them."""
-    if connection is None:
-        return frozenset()
-    return frozenset(name for name, bit in (("DNAT", "DST_NAT"), ("SNAT", "SRC_NAT")) if bit in connection.status)

@@ -17,9 +17,9 @@ def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_t
     `counts_before_the_end`: rules may count although a statement behind the counter does not hold (nftables).
     """
     passed = list(journeys)
-    traced = _traced(passed)
+    expectations = _by_line(passed)
     for line, seen in counted:
-        expected = traced.get(line, ZERO)
+        expected = expectations.get(line, ZERO)
         if line.is_policy and seen == ZERO:
             continue  # iptables-nft does not count for a policy that was never set
         if seen != expected and not (counts_before_the_end and seen > expected):
@@ -30,7 +30,13 @@ def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_t
     _conserved(passed)
 
 
-def _traced(journeys: Iterable[Journey]) -> dict[Line, Counters]:
+def traced(journeys: Iterable[Journey], reading: CounterReading) -> CounterReading:
+    """What the rules of a reading must have counted, by the trace."""
+    expected = _by_line(journeys)
+    return CounterReading({line: expected.get(line, ZERO) for line, _ in reading})
+
+
+def _by_line(journeys: Iterable[Journey]) -> dict[Line, Counters]:
     """What the rules and policies must have counted, by the trace."""
     found: dict[Line, Counters] = {}
     for journey in journeys:

@@ -23,6 +23,7 @@ from testbed.topology import Topology
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 
+_Way = tuple[str, str, str, int, int]  # protocol, source, destination, their ports
 _NO_RULES = RuleBook(())
 
 
@@ -41,6 +42,7 @@ class Traced:
     legacy: bool
     native: bool
     endpoints: Callable[[], Mapping[str, Endpoint]]
+    settle: Callable[[], None]
     counters: Callable[[], CounterReading]
     connections: Callable[[], list[Connection]]
 
@@ -68,6 +70,7 @@ class Tracing:
         self._found: list[_Found] = []
         self._latest: dict[Cookie, _Found] = {}
         self._captured = _Captured(traced.endpoints)
+        self._connections: Mapping[_Way, Connection] | None = None
         self._before: CounterReading | None = None
 
     def __enter__(self) -> Tracing:
@@ -115,7 +118,8 @@ class Tracing:
 
     def _collect(self) -> None:
         """Take in what was traced and captured since the last time, once no packet is on its way."""
-        self._bed.counters()
+        self._bed.settle()
+        self._connections = None
         self._captured.collect()
         for sorter in self._sorters:
             for passage in sorter.passages():
@@ -161,12 +165,18 @@ class Tracing:
         if not on_host or on_host[0].state in ("", "INVALID", "UNTRACKED"):
             return None
         header = on_host[0].hooks[0].header
-        ends_of_it = header.source, header.destination, header.source_port, header.destination_port
-        for connection in self._bed.connections():
-            for way in (connection.original, connection.reply):
-                if (way.source, way.destination, way.source_port, way.destination_port) == ends_of_it:
-                    return connection
-        return None
+        way = header.protocol, header.source, header.destination, header.source_port, header.destination_port
+        return self._tracked().get(way)
+
+    def _tracked(self) -> Mapping[_Way, Connection]:
+        """The host's connections as they were when it was last looked, by either of their ways."""
+        if self._connections is None:
+            self._connections = {
+                (found.protocol, way.source, way.destination, way.source_port, way.destination_port): found
+                for found in self._bed.connections()
+                for way in (found.reply, found.original)
+            }
+        return self._connections
 
 
 class _Captured:

@@ -15,7 +15,7 @@ from testbed.errors import KernelRefused
 from testbed.kernel.trace_events import POLICY, TraceEvent
 from testbed.observe.journey import Asked, ChainPass
 from testbed.rules.book import BookChain, RuleBook
-from testbed.rules.clauses import Clause
+from testbed.rules.clauses import Clause, target_of
 from testbed.rules.ruleset import Rule
 
 _ENDS = ("accept", "drop", "queue")
@@ -124,13 +124,13 @@ class Walk:
 
     def _of_target(self, event: TraceEvent, rule: Rule) -> str:
         """What a rule of iptables-legacy decided: its target says it, or whether the table goes on asking."""
-        target = rule.target
+        target = target_of(rule.spec)
         if target is None:
             return "continue"
-        if target in _VERDICTS:
-            return _VERDICTS[target]
-        if self.book.has(event.table, target):
-            return f"{'goto' if rule.by_goto else 'jump'} {target}"
+        if target.name in _VERDICTS:
+            return _VERDICTS[target.name]
+        if self.book.has(event.table, target.name):
+            return f"{target.verb} {target.name}"
         if self.events and self.events[0].table == event.table:
             return "continue"
         return "accept" if self.came_out or self.events else "drop"

@@ -12,6 +12,7 @@ from testbed.rules.ruleset import Rule
 _PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
 _SOURCE_NAT = 100
 _SOURCE_NAT_HOOKS = ("INPUT", "POSTROUTING")
+_MARKING = ("MARK", "CONNMARK")
 _TRACKING = ("conntrack", "state", "ct", "connmark", "CONNMARK", "helper", "connbytes", "connlimit")  # matches, targets
 
 
@@ -56,10 +57,15 @@ class BookChain:
 
 
 class RuleBook:
-    """All chains of a rule set, found by what the kernel's trace says."""
+    """All chains of a rule set, found by what the kernel's trace says.
+
+    `changes_marks`: rules change marks on the way, so that the one at a chain's beginning says nothing later.
+    """
 
     def __init__(self, chains: Iterable[BookChain]) -> None:
         self._chains = {(chain.traced_as, chain.name): chain for chain in chains}
+        rules = [rule for chain in self for rule in chain.rules]
+        self.changes_marks = any(rule.target in _MARKING or " mark set " in rule.spec for rule in rules)
 
     def __iter__(self) -> Iterator[BookChain]:
         return iter(self._chains.values())

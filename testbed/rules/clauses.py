@@ -1,79 +1,218 @@
-"""The clauses of a rule: what a packet has to be for the rule to match it, one condition each.
+"""A rule's clauses: what iptables-save's words ask of a packet, one condition each, with their places in the text.
 
-Read off the words of iptables-save, where a rule matches when all of its clauses hold.
+The words are read, not judged: an option that is not known here is a clause too. What it means for a packet is asked
+in matching.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
-_QUOTED = re.compile(r'\\(.)|"')
-_TARGETS = ("-j", "-g", "--jump", "--goto")
-_MODULE, _NOT = ("-m", "--match"), "!"
-_NO_CONDITION = ("comment",)  # modules whose options ask nothing of a packet
+_WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')  # only " quotes (add_param_to_argv, iptables/xshared.c)
+_QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
+
+_BASIC = {
+    **dict.fromkeys(("-s", "--source", "--src"), "-s"),
+    **dict.fromkeys(("-d", "--destination", "--dst"), "-d"),
+    **dict.fromkeys(("-i", "--in-interface"), "-i"),
+    **dict.fromkeys(("-o", "--out-interface"), "-o"),
+    **dict.fromkeys(("-p", "--protocol", "--proto"), "-p"),
+    **dict.fromkeys(("-f", "--fragment", "--fragments"), "-f"),
+}
+_ALIASES = {
+    "--source-port": "--sport",
+    "--destination-port": "--dport",
+    "--source-ports": "--sports",
+    "--destination-ports": "--dports",
+    "--ttl": "--ttl-eq",
+    "--hl": "--hl-eq",
+}
+_MATCH = ("-m", "--match")
+_TARGETS = {"-j": "jump", "--jump": "jump", "-g": "goto", "--goto": "goto"}
+_NO_CONDITIONS = {"-4", "--ipv4", "-6", "--ipv6", "-c", "--set-counters"}
+_PORTS = ("--sport", "--dport")
+_OPTIONS = {
+    "tcp": (*_PORTS, "--tcp-flags", "--syn", "--tcp-option"),
+    "udp": _PORTS,
+    "sctp": (*_PORTS, "--chunk-types"),
+    "dccp": (*_PORTS, "--dccp-types", "--dccp-option"),
+    "icmp": ("--icmp-type",),
+    "icmp6": ("--icmpv6-type",),
+}
+_MODULES_OF_PROTOCOLS = {"ipv6-icmp": "icmp6", "icmpv6": "icmp6"}  # -p loads the module of the protocol's name
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One condition: `text` are its words as they stand in the rule, from `start` to `end` of the rule's spec.
+    """One condition of a rule: `text` is the rule's own words from `start` to `end`, `option` is iptables-save's name.
 
-    `option` is the condition's name (`-i`, `--dport`), `values` what it is compared with, `module` the match that it
-    belongs to (empty for those of every rule), `negated` whether the opposite has to hold.
+    `module` is the match that the option belongs to, '' for the basic ones; a match without any option is a clause
+    whose `option` is ''.
     """
 
     text: str
     start: int
     end: int
+    module: str
     option: str
-    values: tuple[str, ...] = ()
-    module: str = ""
     negated: bool = False
+    values: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text
 
 
-def clauses(spec: str) -> tuple[Clause, ...]:
-    """The conditions of a rule, in its own order; `spec` is what follows `-A CHAIN`."""
-    return tuple(_read(spec))
-
-
 @dataclass(frozen=True, slots=True)
-class _Word:
+class Target:
+    """What a rule does: `verb` is jump or goto, `name` a verdict, an extension or a chain, `text` includes options."""
+
+    verb: str
+    name: str
     text: str
     start: int
     end: int
 
+
+@lru_cache(maxsize=4096)
+def clauses(spec: str) -> tuple[Clause, ...]:
+    """The conditions of a rule in the order of its words; comments are none."""
+    reader = _Reader(spec)
+    return tuple(clause for group in _groups(spec) for clause in reader.read(group)) + tuple(reader.ended())
+
+
+@lru_cache(maxsize=4096)
+def target_of(spec: str) -> Target | None:
+    """What the rule does with a packet it matches; None: it only counts."""
+    groups = _groups(spec)
+    for group in groups:
+        if group.option in _TARGETS and group.values:
+            end = group.end
+            for option in groups:
+                if option.option in _BASIC or option.option in _MATCH:
+                    break
+                end = option.end
+            start = group.words[1].start
+            return Target(_TARGETS[group.option], group.values[0], spec[start:end], start, end)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    start: int
+    end: int
+    written: str
+
     @property
-    def is_option(self) -> bool:
-        return self.text.startswith("-") and len(self.text) > 1 and not self.text[1].isdigit()
+    def text(self) -> str:
+        """Without quotes and backslashes."""
+        return _QUOTED.sub(lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), self.written)
 
 
-def _read(spec: str) -> Iterator[Clause]:
-    words = [_Word(_QUOTED.sub(r"\1", found[0]), found.start(), found.end()) for found in _WORD.finditer(spec)]
-    module = ""
-    at = 0
-    while at < len(words) and words[at].text not in _TARGETS:
-        start = at
-        negated = words[at].text == _NOT
-        option = words[at + negated] if at + negated < len(words) else words[at]
-        at += negated + 1
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """An option with what belongs to it: a ! before it or behind it, the words up to the next option."""
+
+    words: tuple[_Word, ...]
+    negated: bool
+    start: int
+
+    @property
+    def option(self) -> str:
+        return self.words[0].written
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return tuple(word.text for word in self.words[1:])
+
+    @property
+    def end(self) -> int:
+        return self.words[-1].end
+
+
+def _groups(spec: str) -> Iterator[_Group]:
+    words = [_Word(found.start(), found.end(), found[0]) for found in _WORD.finditer(spec)]
+    place = 0
+    while place < len(words):
+        start = words[place].start
+        before = words[place].written == "!" and place + 1 < len(words)
+        place += before
+        option = words[place]
+        place += 1
+        behind = _is(words, place, "!") and place + 1 < len(words) and not _begins_option(words[place + 1])
+        place += behind
         values = []
-        while at < len(words) and not words[at].is_option and words[at].text != _NOT:
-            values.append(words[at].text)
-            at += 1
-        if option.text in _MODULE:
-            module = values[0] if values else ""
-        elif module not in _NO_CONDITION or option.text in _BASIC:
-            first, last = words[start].start, words[at - 1].end
-            own = "" if option.text in _BASIC else module
-            yield Clause(spec[first:last], first, last, option.text, tuple(values), own, negated)
+        while place < len(words) and not _begins_option(words[place]):
+            values.append(words[place])
+            place += 1
+        yield _Group((option, *values), before or behind, start)
 
 
-_BASIC = {"-s", "-d", "-i", "-o", "-p", "-f", "--source", "--destination", "--in-interface", "--out-interface"} | {
-    "--protocol",
-    "--fragment",
-}
+def _is(words: list[_Word], place: int, text: str) -> bool:
+    return place < len(words) and words[place].written == text
+
+
+def _begins_option(word: _Word) -> bool:
+    return word.written.startswith("-") or word.written == "!"
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Which match each option belongs to, as the words go by."""
+
+    spec: str
+    named: list[_Group] = field(default_factory=list)  # the matches of -m so far
+    unused: bool = False  # whether the last of them has had no option yet
+    protocol: str = ""
+    in_target: bool = False
+
+    def read(self, group: _Group) -> Iterator[Clause]:
+        """The clauses that are complete with this option."""
+        option = group.option
+        if option in _BASIC or option in _MATCH:
+            yield from self.ended()
+            self.in_target = False
+        elif option in _TARGETS:
+            yield from self.ended()
+            self.in_target = True
+        if self.in_target or option in _NO_CONDITIONS:
+            return
+        if option in _MATCH:
+            self.named.append(group)
+            self.unused = True
+        elif option in _BASIC:
+            yield self._clause(group, "", _BASIC[option])
+            if option in ("-p", "--protocol", "--proto") and group.values:
+                self.protocol = group.values[0]
+        else:
+            option = _ALIASES.get(option, option)
+            module = self._module_of(option)
+            self.unused = self.unused and module != self._latest
+            if module != "comment":
+                yield self._clause(group, module, option)
+
+    def ended(self) -> Iterator[Clause]:
+        """The match that had no option, as a clause of its own."""
+        if self.unused:
+            yield self._clause(self.named[-1], self._latest, "")
+            self.unused = False
+
+    @property
+    def _latest(self) -> str:
+        return "".join(self.named[-1].values[:1]) if self.named else ""
+
+    def _module_of(self, option: str) -> str:
+        """The last match with such an option that was named; else the protocol's; else the last that was named."""
+        loaded = [self._of_protocol, *("".join(group.values[:1]) for group in self.named)]
+        owners = [module for module in loaded if option in _OPTIONS.get(module, ())]
+        return owners[-1] if owners else self._latest
+
+    @property
+    def _of_protocol(self) -> str:
+        return _MODULES_OF_PROTOCOLS.get(self.protocol, self.protocol)
+
+    def _clause(self, group: _Group, module: str, option: str) -> Clause:
+        values = group.values if option else ()
+        return Clause(self.spec[group.start : group.end], group.start, group.end, module, option, group.negated, values)

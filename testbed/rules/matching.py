@@ -1,46 +1,278 @@
-"""Whether a clause of a rule holds for a packet: yes, no, or that it cannot be told; nothing is guessed."""
+"""Whether a packet meets a rule's clauses, as far as that can be reasoned: true, false, or None for unknown.
+
+What the kernel asks is written in its matches: net/ipv4/netfilter/ip_tables.c (the basic ones),
+net/netfilter/xt_*.c, xt_tcpudp.c among them. What depends on time, chance, memory or contents is not reasoned about.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from testbed.rules import icmp, nft_matching, values
 from testbed.rules.clauses import Clause
-from testbed.rules.facts import Facts
-from testbed.rules.predicates import TESTS
+from testbed.rules.facts import Facts, Judge, Values
+from testbed.rules.values import Answer
+
+_WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
+_TRANSPORTS = {"icmp6": ("icmpv6",), "icmpv6": ("icmpv6",), "icmp": ("icmp",), "multiport": _WITH_PORTS}
+_TRANSPORTS.update({protocol: (protocol,) for protocol in _WITH_PORTS})
+_STATES = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}
+_UNTRACKED = ("INVALID", "UNTRACKED")  # a packet without a connection
+_STATUS = {"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"}
+_NAMED_FLAGS = {"ALL": frozenset("FSRPAU"), "NONE": frozenset("")}
+_SYN = ("FIN,SYN,RST,ACK", "SYN")
+_ANY = {"any", "255"}  # xt_tcpudp.c: type 0xFF is any
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Whether a rule matches (None: it cannot be told), and the first clause that certainly does not hold."""
+class Verdict:
+    """Whether a rule matches, and why not: the first clause that certainly fails, or those that are unknown."""
 
-    matches: bool | None
+    matches: Answer
     clause: Clause | None = None
+    unknown: tuple[Clause, ...] = ()
 
 
-def holds(clause: Clause, facts: Facts) -> bool | None:
-    """Whether a packet is as a clause wants it; None: it cannot be told."""
-    test = TESTS.get((clause.module, clause.option)) or TESTS.get(("*", clause.option))
-    found = test(clause.values, facts) if test is not None else None
-    return found if found is None else found != clause.negated
+def holds(clause: Clause, facts: Facts) -> Answer:
+    """Whether a packet meets a clause by itself; None: it cannot be told."""
+    judge = _JUDGES.get((clause.module, clause.option))
+    if judge is None:
+        return None
+    if (there := _is_there(clause, facts)) is not True:
+        return there
+    answer = judge(clause.values, facts)
+    return values.opposite(answer) if clause.negated else answer
 
 
-def first_failing(rule: Iterable[Clause], facts: Facts) -> Judgement:
-    """What the clauses of a rule say of a packet."""
-    found = [(clause, holds(clause, facts)) for clause in rule]
-    failing = next((clause for clause, held in found if held is False), None)
-    if failing is not None:
-        return Judgement(False, failing)
-    return Judgement(None if any(held is None for _, held in found) else True)
+def first_failing(clauses: Sequence[Clause], facts: Facts) -> Verdict:
+    """Whether a packet meets all clauses of a rule, and the first that it certainly does not meet."""
+    answers = _answers(clauses, facts)
+    failing = next((clause for clause, answer in answers if answer is False), None)
+    unknown = tuple(clause for clause, answer in answers if answer is None)
+    return Verdict(False if failing else None if unknown else True, failing, unknown)
 
 
-def culprit(rule: Iterable[Clause], facts: Facts) -> Clause | None:
-    """Why the kernel did not match a rule: the first clause that certainly fails, else the only one that may have.
+def culprit(clauses: Sequence[Clause], facts: Facts) -> Clause | None:
+    """Why a rule that the kernel did not match was not matched.
 
-    None where several may have, or none: then the rule should have matched.
+    The first clause that certainly fails; where none does, the only one that is unknown, or the options of one match
+    if only these are. None if that leaves several, or if all clauses hold: then the facts or the reasoning are wrong.
     """
-    own = tuple(rule)
-    if (failing := first_failing(own, facts).clause) is not None:
-        return failing
-    doubtful = [clause for clause in own if holds(clause, facts) is None]
-    return doubtful[0] if len(doubtful) == 1 else None
+    verdict = first_failing(clauses, facts)
+    return verdict.clause or _together(verdict.unknown)
+
+
+def _answers(clauses: Sequence[Clause], facts: Facts) -> list[tuple[Clause, Answer]]:
+    """Every clause with its answer; what other clauses of the rule change the meaning of is unknown."""
+    limited = any(clause.option.startswith("--limit-iface") for clause in clauses)
+    return [
+        (clause, None if limited and clause.option in ("--dst-type", "--src-type") else holds(clause, facts))
+        for clause in clauses
+    ]
+
+
+def _together(unknown: Sequence[Clause]) -> Clause | None:
+    """What is unknown as one clause, if it is one or if it is options of one of iptables' matches."""
+    if len(unknown) == 1:
+        return unknown[0]
+    one_match = len({clause.module for clause in unknown}) == 1 and all(c.option.startswith("--") for c in unknown)
+    if not one_match or not unknown[0].module:
+        return None
+    first, last = unknown[0], unknown[-1]
+    text = " ".join(clause.text for clause in unknown)
+    if last.end - first.start != len(text):  # other words stand between them
+        return None
+    return replace(first, text=text, end=last.end, values=tuple(text.split()[1:]))
+
+
+def _is_there(clause: Clause, facts: Facts) -> Answer:
+    """Whether the packet has what a clause reads: a header, a connection; without it it is not met, negated or not."""
+    if clause.module in ("ip", "ip6"):
+        return (":" in facts.source) == (clause.module == "ip6")
+    if clause.module == "ct":
+        return clause.option == "state" or facts.state not in _UNTRACKED
+    if clause.module not in _TRANSPORTS:
+        return True
+    if facts.fragment:
+        return False
+    return values.any_of(values.same_protocol(facts.protocol, name) for name in _TRANSPORTS[clause.module])
+
+
+def _address(of: str) -> Judge:
+    return lambda wanted, facts: values.within(getattr(facts, of), wanted[0]) if len(wanted) == 1 else None
+
+
+def _interface(of: str) -> Judge:
+    return lambda wanted, facts: values.interface_named(getattr(facts, of), wanted[0]) if wanted else None
+
+
+def _protocol(wanted: Values, facts: Facts) -> Answer:
+    if not wanted:
+        return None
+    return wanted[0] in ("all", "0") or values.same_protocol(facts.protocol, wanted[0])
+
+
+def _port(*of: str) -> Judge:
+    """One of these ports in one of the ranges, which commas divide."""
+
+    def judge(wanted: Values, facts: Facts) -> Answer:
+        if not wanted:
+            return None
+        return values.any_of(values.between(getattr(facts, name), port) for port in wanted[0].split(",") for name in of)
+
+    return judge
+
+
+def _range(of: str) -> Judge:
+    return lambda wanted, facts: values.between(getattr(facts, of), wanted[0]) if wanted else None
+
+
+def _below(wanted: Values, facts: Facts) -> Answer:
+    limit = values.number(wanted[0]) if wanted else None
+    return None if limit is None or facts.ttl is None else facts.ttl < limit
+
+
+def _above(wanted: Values, facts: Facts) -> Answer:
+    limit = values.number(wanted[0]) if wanted else None
+    return None if limit is None or facts.ttl is None else facts.ttl > limit
+
+
+def _address_range(of: str) -> Judge:
+    return lambda wanted, facts: values.address_between(getattr(facts, of), wanted[0]) if wanted else None
+
+
+def _flags(wanted: Values, facts: Facts) -> Answer:
+    """`MASK SET`: of the flags of the mask exactly those of the set."""
+    if len(wanted) != 2 or facts.tcp_flags is None:
+        return None
+    mask, flags = (_flag_letters(names) for names in wanted)
+    return None if mask is None or flags is None else frozenset(facts.tcp_flags) & mask == flags
+
+
+def _flag_letters(names: str) -> frozenset[str] | None:
+    return _NAMED_FLAGS[names] if names in _NAMED_FLAGS else values.flag_letters(names.split(","))
+
+
+def _icmp(names: Mapping[str, str]) -> Judge:
+    def judge(wanted: Values, facts: Facts) -> Answer:
+        if not wanted or facts.icmp is None:
+            return None
+        return wanted[0] in _ANY or icmp.is_kind(facts.icmp, names.get(wanted[0], wanted[0]))
+
+    return judge
+
+
+def _state(wanted: Values, facts: Facts) -> Answer:
+    """One of these states; DNAT and SNAT are states of a translated connection (xt_conntrack.c)."""
+    names = set(wanted[0].split(",")) if wanted else set()
+    if not names or not names <= _STATES | {"DNAT", "SNAT"}:
+        return None
+    state = None if facts.state is None else facts.state in names
+    return values.any_of((state, _translated(names & {"DNAT", "SNAT"}, facts)))
+
+
+def _translated(names: set[str], facts: Facts) -> Answer:
+    if not names or facts.state in _UNTRACKED:
+        return False
+    return None if facts.status is None else bool(names & facts.status)
+
+
+def _connections(judge: Judge) -> Judge:
+    """Of a packet without a connection it depends on whether its state is asked too (conntrack_mt, xt_conntrack.c)."""
+    return lambda wanted, facts: None if not wanted or facts.state in (None, *_UNTRACKED) else judge(wanted, facts)
+
+
+def _status(wanted: Values, facts: Facts) -> Answer:
+    names = set(wanted[0].split(","))
+    return None if facts.status is None or not names <= _STATUS else bool(names & facts.status)
+
+
+def _direction(wanted: Values, facts: Facts) -> Answer:
+    return None if facts.direction is None else facts.direction == wanted[0]
+
+
+def _connection_protocol(wanted: Values, facts: Facts) -> Answer:
+    """An ICMP error is related to a connection of another protocol."""
+    return None if facts.state == "RELATED" else values.same_protocol(facts.protocol, wanted[0])
+
+
+def _original_address(place: int) -> Judge:
+    return lambda wanted, facts: values.within(str(facts.original[place]), wanted[0]) if facts.original else None
+
+
+def _original_port(place: int) -> Judge:
+    def judge(wanted: Values, facts: Facts) -> Answer:
+        port = facts.original[place] if facts.original else None
+        return values.between(port, wanted[0]) if isinstance(port, int) else None
+
+    return judge
+
+
+def _type(of: str) -> Judge:
+    """The type of an address; of IPv6 everything but multicast is unicast too (match_type6, xt_addrtype.c)."""
+
+    def judge(wanted: Values, facts: Facts) -> Answer:
+        address = getattr(facts, of)
+        kind, names = facts.type_of(address), set(wanted[0].split(",")) if wanted else set()
+        if kind is None or not names or (":" in address and len(names) > 1):
+            return None
+        kinds = {kind, "UNICAST"} if ":" in address and kind != "MULTICAST" else {kind}
+        return bool(kinds & names)
+
+    return judge
+
+
+def _mark(wanted: Values, facts: Facts) -> Answer:
+    value, _, mask = wanted[0].partition("/") if wanted else ("", "", "")
+    bits = values.number(mask or "0xffffffff")
+    return None if facts.mark is None or bits is None else values.equal(facts.mark & bits, value)
+
+
+def _set(wanted: Values, facts: Facts) -> Answer:
+    predicate = (facts.sets or {}).get(wanted[0]) if len(wanted) == 2 else None
+    return predicate(facts, tuple(wanted[1].split(","))) if predicate else None
+
+
+def _always(_wanted: Values, _facts: Facts) -> Answer:
+    return True
+
+
+_JUDGES: dict[tuple[str, str], Judge] = {
+    ("", "-s"): _address("source"),
+    ("", "-d"): _address("destination"),
+    ("", "-i"): _interface("entered"),
+    ("", "-o"): _interface("left"),
+    ("", "-p"): _protocol,
+    ("", "-f"): lambda _wanted, facts: facts.fragment,
+    **{(protocol, "--sport"): _port("source_port") for protocol in _WITH_PORTS},
+    **{(protocol, "--dport"): _port("destination_port") for protocol in _WITH_PORTS},
+    **{(protocol, ""): _always for protocol in (*_WITH_PORTS, "icmp", "icmp6")},
+    ("multiport", "--sports"): _port("source_port"),
+    ("multiport", "--dports"): _port("destination_port"),
+    ("multiport", "--ports"): _port("source_port", "destination_port"),
+    ("tcp", "--tcp-flags"): _flags,
+    ("tcp", "--syn"): lambda _wanted, facts: _flags(_SYN, facts),
+    ("icmp", "--icmp-type"): _icmp(icmp.NAMES),
+    ("icmp6", "--icmpv6-type"): _icmp(icmp.NAMES6),
+    ("state", "--state"): _state,
+    ("conntrack", "--ctstate"): _state,
+    ("conntrack", "--ctstatus"): _connections(_status),
+    ("conntrack", "--ctdir"): _connections(_direction),
+    ("conntrack", "--ctproto"): _connections(_connection_protocol),
+    ("conntrack", "--ctorigsrc"): _connections(_original_address(0)),
+    ("conntrack", "--ctorigsrcport"): _connections(_original_port(1)),
+    ("conntrack", "--ctorigdst"): _connections(_original_address(2)),
+    ("conntrack", "--ctorigdstport"): _connections(_original_port(3)),
+    ("addrtype", "--src-type"): _type("source"),
+    ("addrtype", "--dst-type"): _type("destination"),
+    ("mark", "--mark"): _mark,
+    **{(module, f"--{module}-eq"): _range("ttl") for module in ("ttl", "hl")},
+    **{(module, f"--{module}-lt"): _below for module in ("ttl", "hl")},
+    **{(module, f"--{module}-gt"): _above for module in ("ttl", "hl")},
+    ("length", "--length"): _range("length"),
+    ("iprange", "--src-range"): _address_range("source"),
+    ("iprange", "--dst-range"): _address_range("destination"),
+    ("set", "--match-set"): _set,
+    **nft_matching.JUDGES,
+}

@@ -1,87 +1,156 @@
-"""The clauses of a rule in nftables' own syntax, as `nft list ruleset` prints it.
+"""A rule's clauses in nftables' words, as `nft list ruleset` prints them, with their places in the text.
 
-A rule is a row of conditions and statements; a condition that does not hold ends it. What is not known here is a
-condition all the same, of which nothing can be told.
+`module` is the header or the subsystem that a clause reads (ip, tcp, meta, ct, fib), `option` what of it, `values`
+the elements one of which has to be equal. From the first words that are not understood on, everything up to the
+rule's statement is one clause without a module, since nobody knows where it ends.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 from testbed.rules.clauses import Clause
 
-_WORD = re.compile(r'"[^"]*"|\{[^}]*\}|\S+')
-_OPERATORS = ("==", "!=", "<", ">", "<=", ">=")
-_ADDRESSED, _TYPED = ("saddr", "daddr"), ("saddr", "daddr")
-# How many words name what is compared, by how they begin.
-_NAMES = {
-    ("iifname",): 1,
-    ("oifname",): 1,
-    ("iif",): 1,
-    ("oif",): 1,
-    ("ip",): 2,
-    ("ip6",): 2,
-    ("tcp",): 2,
-    ("udp",): 2,
-    ("sctp",): 2,
-    ("th",): 2,
-    ("icmp",): 2,
-    ("icmpv6",): 2,
-    ("meta",): 2,
-    ("mark",): 1,
-    ("ct", "original"): 3,
-    ("ct", "reply"): 3,
-    ("ct",): 2,
-    ("fib",): 3,
+_WORD = re.compile(r'"[^"]*"|\{(?:"[^"]*"|[^"}])*\}|\([^)]*\)|[^\s"{}()]+')
+_ELEMENT = re.compile(r'(?:"[^"]*"|[^,"])+')
+_INTERFACES = ("iifname", "oifname", "iif", "oif")
+_HEADERS = {"ip", "ip6", "tcp", "udp", "udplite", "sctp", "dccp", "th", "icmp", "icmpv6", "ether", "meta", "ct"}
+_STATEMENTS = {
+    *("accept", "drop", "continue", "return", "jump", "goto", "queue", "reject"),
+    *("dnat", "snat", "masquerade", "redirect", "tproxy", "notrack", "log", "dup", "fwd", "flow", "synproxy"),
+    *("add", "update", "delete", "set"),
 }
-_STATEMENTS = ("counter", "accept", "drop", "continue", "return", "masquerade", "reject", "log", "notrack", "limit")
-_STATEMENTS_WITH_WORDS = ("jump", "goto", "dnat", "snat", "redirect", "queue", "comment", "packets", "bytes", "tproxy")
-UNKNOWN = "?"
+_FLAGS = {("tcp", "flags"), ("ct", "status")}
+_SIGNS = ("|", "^", ".", "<<", ">>")  # what makes more than one word of a value
+_OPERATORS = (*_SIGNS, "&", "/", "!", "!=", "==")
+_COMPARISONS = ("<", ">", "<=", ">=", "vmap")
 
 
-def clauses(rule: str) -> tuple[Clause, ...]:
-    """The conditions of a rule, in its own order; one that is not known has the option `?`."""
-    return tuple(_read(rule))
+@dataclass(frozen=True, slots=True)
+class _Word:
+    start: int
+    end: int
+    text: str
 
 
-def _read(rule: str) -> Iterator[Clause]:
-    words = [(found[0], found.start(), found.end()) for found in _WORD.finditer(rule)]
-    at = 0
-    while at < len(words):
-        text = [word for word, _, _ in words[at:]]
-        if text[0] == "counter":
-            at += 5 if text[1:2] == ["packets"] else 1
-            continue
-        if text[0] in _STATEMENTS or text[0] in _STATEMENTS_WITH_WORDS or _sets(text):
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """What a condition reads, and how many words name it."""
+
+    module: str
+    option: str
+    length: int
+
+    def compared(self, value: str) -> str:
+        """The option where a value is compared as a whole: of flags that is another question than whether one is set.
+
+        `ct state` has one flag at a time, so that only a list of them differs.
+        """
+        name = self.module, self.option
+        listed = name == ("ct", "state") and "," in value and not value.startswith("{")
+        return f"{self.option} exactly" if name in _FLAGS or listed else self.option
+
+
+@lru_cache(maxsize=4096)
+def clauses(words: str) -> tuple[Clause, ...]:
+    """The conditions of a rule in the order of its words; counters and comments are none."""
+    found = [_Word(word.start(), word.end(), word[0]) for word in _WORD.finditer(words)]
+    return tuple(_conditions(words, list(_without_counters_and_comments(found))))
+
+
+def _without_counters_and_comments(words: list[_Word]) -> Iterator[_Word]:
+    skipped = 0
+    for place, word in enumerate(words):
+        if skipped:
+            skipped -= 1
+        elif word.text == "counter":
+            behind = words[place + 1].text if place + 1 < len(words) else ""
+            skipped = {"packets": 4, "name": 2}.get(behind, 0)
+        elif word.text == "comment":
+            skipped = 1
+        else:
+            yield word
+
+
+def _conditions(text: str, words: list[_Word]) -> Iterator[Clause]:
+    place = 0
+    while place < len(words) and words[place].text not in _STATEMENTS:
+        texts = [word.text for word in words[place:]]
+        selector = _selector(texts)
+        if selector and texts[selector.length : selector.length + 1] == ["set"]:
             return
-        length, option, negated, values = _condition(text)
-        first, last = words[at][1], words[at + length - 1][2]
-        yield Clause(rule[first:last], first, last, option, values, "nft", negated)
-        at += length
+        read = _condition(selector, texts[selector.length :]) if selector else None
+        if read is None:
+            yield _not_understood(text, words[place:])
+            return
+        option, negated, values, length = read
+        assert selector is not None
+        start, end = words[place].start, words[place + selector.length + length - 1].end
+        yield Clause(text[start:end], start, end, selector.module, option, negated, values)
+        place += selector.length + length
 
 
-def _sets(text: list[str]) -> bool:
-    """Whether it changes something: `meta mark set 1`."""
-    return "set" in text[1:3]
+def _selector(texts: list[str]) -> _Selector | None:
+    match texts:
+        case [name, *_] if name in _INTERFACES:
+            return _Selector("meta", name, 1)
+        case ["fib", "saddr" | "daddr" as key, "type", *_]:
+            return _Selector("fib", f"{key} type", 3)
+        case ["ct", "original" | "reply" as way, "ip" | "ip6" as family, key, *_]:
+            return _Selector("ct", f"{way} {family} {key}", 4)
+        case ["ct", "original" | "reply" as way, key, *_]:
+            return _Selector("ct", f"{way} {key}", 3)
+        case [header, key, *_] if header in _HEADERS and re.fullmatch(r"[\w-]+", key):
+            return _Selector(header, key, 2)
+    return None
 
 
-def _condition(text: list[str]) -> tuple[int, str, bool, tuple[str, ...]]:
-    """How many words it has, what is compared, whether the opposite is wanted, and with what."""
-    number = next((n for begin, n in _NAMES.items() if tuple(text[: len(begin)]) == begin), 0)
-    if not number or len(text) <= number:
-        return len(text), UNKNOWN, False, ()
-    option = " ".join(text[:number])
-    at = number
-    operator = text[at] if text[at] in _OPERATORS else ""
-    at += bool(operator)
-    if at >= len(text) or operator in ("<", ">", "<=", ">=") or text[at] in ("vmap", "and", "&", "map"):
-        return min(at + 2, len(text)), UNKNOWN, False, ()
-    value = text[at]
-    inside = value[1:-1].split(",") if value.startswith("{") else value.split(",")
-    values = tuple(part.strip().strip('"') for part in inside)
-    if any(part.startswith("@") or " : " in part or part in ("&", "|", "/") for part in values):
-        return at + 1, UNKNOWN, False, ()
-    if at + 1 < len(text) and text[at + 1] in ("vmap", "and", "&", "|", "map", "/"):
-        return min(at + 3, len(text)), UNKNOWN, False, ()
-    return at + 1, option, operator == "!=", values
+def _condition(selector: _Selector, texts: list[str]) -> tuple[str, bool, tuple[str, ...], int] | None:
+    """Option, negation, values and number of words of what follows a selector; None: it is not understood."""
+    option = selector.option
+    match texts:
+        case [_, sign, *_] if sign in _SIGNS:
+            return None
+        case ["!=" | "==", _, sign, *_] if sign in _SIGNS:
+            return None
+        case ["&", mask, "==" | "!=" as comparison, value, *_]:
+            if (selector.module, option) == ("meta", "mark"):
+                return option, comparison == "!=", (f"{value}/{mask}",), 4
+            return f"{option} &", comparison == "!=", (mask, value), 4
+        case ["!=", value, "/", mask, *_]:
+            return f"{option} &", True, (mask, value), 4
+        case [value, "/", mask, *_]:
+            return f"{option} &", False, (mask, value), 3
+        case ["!=" | "==" as comparison, value, *_] if _is_value(value):
+            return selector.compared(value), comparison == "!=", _elements(value), 2
+        case [comparison, value, *_] if comparison in _COMPARISONS:
+            return f"{option} {comparison}", False, _elements(value), 2
+        case [value, *_] if _is_value(value):
+            return selector.compared(value) if value.startswith("{") else option, False, _elements(value), 1
+    return None
+
+
+def _is_value(text: str) -> bool:
+    """Whether it can be a value: operators and the dot of a concatenation are none."""
+    return bool(re.match(r'[\w"{@:+-]', text))
+
+
+def _elements(value: str) -> tuple[str, ...]:
+    """The elements of a set or of a list; of a map its keys."""
+    inside = value[1:-1] if value.startswith("{") else value
+    elements = (re.split(r"\s+:\s+", element.strip())[0] for element in _ELEMENT.findall(inside))
+    return tuple(element.removeprefix('"').removesuffix('"') for element in elements)
+
+
+def _not_understood(text: str, words: list[_Word]) -> Clause:
+    end = words[0].end
+    for before, word in pairwise(words):
+        if word.text in _STATEMENTS and before.text not in _OPERATORS:  # snat and dnat are values too
+            break
+        end = word.end
+    start = words[0].start
+    return Clause(text[start:end], start, end, "", words[0].text, values=tuple(text[start:end].split()[1:]))

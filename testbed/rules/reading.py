@@ -75,6 +75,9 @@ class CounterReading:
     def __len__(self) -> int:
         return len(self._counted)
 
+    def __add__(self, more: CounterReading) -> CounterReading:
+        return CounterReading({line: now + more._counted.get(line, ZERO) for line, now in self})
+
     def __sub__(self, before: CounterReading) -> CounterReading:
         return CounterReading({line: now - before._counted.get(line, ZERO) for line, now in self})
 

@@ -14,7 +14,6 @@ from testbed.errors import RulesError
 from testbed.rules.counters import Counters
 
 BUILT_IN_CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-_JUMP, _GOTO = ("-j", "--jump"), ("-g", "--goto")
 IPV6 = "ip6 "  # what the names of IPv6's tables begin with here, as in nftables: `ip6 filter`
 
 
@@ -63,12 +62,11 @@ class Rule:
     @property
     def target(self) -> str | None:
         """What the rule does with a packet it matches (a verdict, a target, a chain); None: it only counts."""
-        return next((value for option, value in pairwise(shlex.split(self.spec)) if option in (*_JUMP, *_GOTO)), None)
-
-    @property
-    def by_goto(self) -> bool:
-        """Whether it leaves its chain for good (`-g`): what comes back goes to the caller."""
-        return any(option in _GOTO for option, _ in pairwise(shlex.split(self.spec)))
+        words = shlex.split(self.spec)
+        for option, value in pairwise(words):
+            if option in ("-j", "--jump", "-g", "--goto"):
+                return value
+        return None
 
 
 @dataclass(frozen=True, slots=True)

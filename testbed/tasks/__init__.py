@@ -10,7 +10,8 @@ from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
 from testbed.tasks.report import report
 from testbed.tasks.test import test
+from testbed.tasks.trace import trace
 
-namespace = Collection(doctor, up, status, down, handshake, test, claims, report, conformance, bench)
+namespace = Collection(doctor, up, status, down, handshake, trace, test, claims, report, conformance, bench)
 
 __all__ = ["namespace"]

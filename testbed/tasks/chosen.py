@@ -14,6 +14,7 @@ ENGINE_HELP = (
     "version of Docker whose rules it has: 20.10 to 29, 29-nftables (default: 20.10 for the article's host, else 28)"
 )
 RULES_HELP = "file with another rule set (what iptables-save or `nft list ruleset` prints)"
+BACKEND_HELP = "nft or legacy; a bed that is up with the other one is left alone"
 _NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
 

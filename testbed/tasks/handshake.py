@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed import named
-from testbed.bed import Testbed
-from testbed.docker import article
 from testbed.errors import TestbedError
-from testbed.kernel.backends import ALL, backend_for
-from testbed.kernel.namespace import quarantine
-from testbed.kernel.requirements import require
+from testbed.kernel.backends import ALL
 from testbed.replay import replay
 from testbed.report import handshake as tables
-from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
+from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.opened import opened_bed
 from testbed.traffic.tcp import STACKS
 
 
@@ -30,7 +25,7 @@ from testbed.traffic.tcp import STACKS
         "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
-        "backend": "nft or legacy; a bed that is up with the other one is left alone",
+        "backend": BACKEND_HELP,
         "json": "print packets and counters for programs",
     }
 )
@@ -53,26 +48,15 @@ def handshake(
     """
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
-    with ExitStack() as opened:
-        standing = named.find(name)
-        if standing is not None and not (host or engine or rules) and backend in ("", standing.backend):
-            bed = opened.enter_context(named.attached(name))
-            where, docker_host = f"the bed {name}", standing.docker_host
-        else:
-            chosen = choose(host, engine, rules)
-            loaded_by = backend_for(chosen.rules, backend or "nft").name
-            require(loaded_by)
-            opened.enter_context(quarantine())
-            bed = opened.enter_context(Testbed(article.topology(chosen.host), chosen.rules, loaded_by))
-            where, docker_host = "a bed of its own", chosen.host
-        steps = list(replay(bed, docker_host, STACKS[client], close))
-        kind = bed.backend.name
+    with opened_bed(name, host, engine, rules, backend) as opened:
+        steps = list(replay(opened.bed, opened.host, STACKS[client], close))
+        kind = opened.bed.backend.name
     lost = not steps[-1].crossing.delivered
     if json:
-        as_json({"bed": where, "backend": kind, "client": client, "steps": [step.as_dict() for step in steps]})
+        as_json({"bed": opened.name, "backend": kind, "client": client, "steps": [step.as_dict() for step in steps]})
     else:
         out = console()
-        out.print(f"One connection through {where}, {ALL[kind].program}, a {client} client")
+        out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client")
         out.print(tables.packets(steps))
         out.print(tables.counters(steps))
         if lost:

@@ -10,7 +10,7 @@ from testbed.errors import NotDelivered, TestbedError
 from testbed.rules.reading import CounterReading
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.layers import IP, TCP, IPv6
-from testbed.traffic.packet import Crossing
+from testbed.traffic.packet import Crossing, Packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,14 @@ class TcpConversation:
     def syn_ack(self) -> Crossing:
         """The server agrees."""
         return self._send(self._server, self._client, "SA")
+
+    def answered_by(self, server: Endpoint, asked: Packet) -> None:
+        """Let another end be the server: the one at which the client's SYN arrived."""
+        self._server = _End(server, asked.destination, asked.destination_port, seq=self._server.seq, ttl=64)
+        self._server.peer, self._server.peer_port = asked.source, asked.source_port
+        self._server.ack = (asked.seq + 1) % _MODULO
+        self._server.echo = asked.timestamp
+        self.crossings[-1] = Crossing(self.crossings[-1].sent, asked)
 
     def ack(self, by: str = "client") -> Crossing:
         """A bare acknowledgement; the client's first is the third packet of the handshake."""

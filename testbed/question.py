@@ -1,0 +1,122 @@
+"""A question put to a rule set: who sends what to where, and how far the conversation goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from testbed.bed import Testbed
+from testbed.docker.host import DockerHost
+from testbed.docker.network import HOST_ADDRESS
+from testbed.errors import TestbedError
+from testbed.observe.journey import DELIVERED, Journey
+from testbed.topology import Topology
+from testbed.traffic.layers import ICMP, IP, UDP, ICMPv6EchoRequest, IPv6
+from testbed.traffic.packet import Crossing
+from testbed.traffic.tcp import Stack, TcpConversation
+
+TCP, UDP_, ICMP_ = "tcp", "udp", "icmp"
+PROTOCOLS = (TCP, UDP_, ICMP_)
+_PLACE = re.compile(
+    r"\[(?P<six>[0-9a-fA-F:]+)\](?::(?P<port6>\d+))?|(?P<place>[^:\[\]]+)(?::(?P<port>\d+))?|(?P<bare>.+)"
+)
+_LAST_PORT = 65535
+Talk = Generator[Crossing, Journey, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is sent from a node to an address and a port (0: none), and by which router, where not by its own.
+
+    `port` is the sender's; None: one that is free. `packets` is how many of a TCP conversation are sent: 1 the SYN, 3
+    the handshake, 7 with the close; of the others 1, or more for the answer too.
+    """
+
+    origin: str
+    address: str
+    to_port: int
+    protocol: str = TCP
+    port: int | None = None
+    via: str | None = None
+    packets: int = 1
+
+
+def read_place(text: str, topology: Topology, host: DockerHost) -> tuple[str, int]:
+    """An address and a port from `ADDRESS:PORT`, `[IPV6]:PORT` or `NODE:PORT`; empty: the first published port.
+
+    TestbedError for what is none of these.
+    """
+    if not text:
+        offered = host.offered()
+        return str(HOST_ADDRESS.ip), offered[0][1].host if offered else 80
+    found = _PLACE.fullmatch(text)
+    assert found is not None
+    place = found["six"] or found["place"] or found["bare"]
+    port = int(found["port6"] or found["port"] or 0)
+    if port > _LAST_PORT:
+        raise TestbedError(f"{port} is no port.", f"Ports go up to {_LAST_PORT}.")
+    if place in [node.name for node in topology.nodes]:
+        return str(topology.node(place).address), port
+    try:
+        return str(ip_address(place)), port
+    except ValueError as error:
+        known = ", ".join(node.name for node in topology.nodes if node.addresses)
+        raise TestbedError(
+            f"{text} is no place that can be asked.", f"Give ADDRESS:PORT, [IPV6]:PORT, or one of {known} and a port."
+        ) from error
+
+
+def talk(bed: Testbed, question: Question, stack: Stack) -> Talk:
+    """The packets of a question, each sent when the journey of the one before is known; ends at one that is lost."""
+    if question.protocol == TCP:
+        yield from _tcp(bed, question, stack)
+    else:
+        yield from _datagram(bed, question)
+
+
+def _tcp(bed: Testbed, question: Question, stack: Stack) -> Talk:
+    conversation: TcpConversation = bed.tcp(
+        question.origin, question.origin, (question.address, question.to_port), stack, question.port, question.via
+    )
+    journey = yield conversation.syn()
+    if journey.end.kind != DELIVERED or journey.arrived is None:
+        return
+    conversation.answered_by(bed.endpoint(journey.end.where), journey.arrived)
+    steps = (*conversation.handshake_steps[1:], *conversation.close_steps())
+    for step in steps[: question.packets - 1]:
+        crossing = step()
+        yield crossing
+        if not crossing.delivered:
+            return
+
+
+def _datagram(bed: Testbed, question: Question) -> Talk:
+    source = bed.endpoint(question.origin).address_towards(question.address)
+    sport = question.port or bed.free_port()
+    asked = _ip(source, question.address) / _contents(question.protocol, sport, question.to_port, source)
+    journey = yield bed.send(question.origin, asked, question.origin, question.via)
+    if question.packets == 1 or journey.arrived is None:
+        return
+    seen = journey.arrived
+    if question.protocol == UDP_:
+        back: Any = UDP(sport=seen.destination_port, dport=seen.source_port) / b"answer"
+    else:
+        back = _echo(source, reply=True, number=sport)
+    yield bed.send(journey.end.where, _ip(seen.destination, seen.source) / back, question.origin)
+
+
+def _contents(protocol: str, sport: int, dport: int, source: str) -> Any:
+    return UDP(sport=sport, dport=dport) / b"question" if protocol == UDP_ else _echo(source, False, sport)
+
+
+def _echo(address: str, reply: bool, number: int) -> Any:
+    if ":" in address:
+        return ICMPv6EchoRequest(type=129 if reply else 128, id=number, seq=1, data=bytes(56))
+    return ICMP(type=0 if reply else 8, id=number, seq=1) / bytes(56)
+
+
+def _ip(source: str, destination: str) -> Any:
+    return IPv6(src=source, dst=destination) if ":" in destination else IP(src=source, dst=destination)

@@ -1,0 +1,44 @@
+"""The bed that a task asks: the one that is up, or one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from testbed import named
+from testbed.bed import Testbed
+from testbed.docker import DockerHost, article
+from testbed.kernel.backends import ALL, backend_for
+from testbed.kernel.namespace import quarantine
+from testbed.kernel.requirements import require
+from testbed.tasks.chosen import choose
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bed to ask, what it is called, the Docker host in it, and whose rules it has."""
+
+    bed: Testbed
+    name: str
+    host: DockerHost
+    source: str
+
+    @property
+    def about(self) -> str:
+        return f"{self.name}, {self.source}, {ALL[self.bed.backend.name].program}"
+
+
+@contextmanager
+def opened_bed(name: str, host: str, engine: str, rules: str, backend: str) -> Iterator[Opened]:
+    """The bed of that name where it is up and nothing else is asked for; else a bed of its own, gone afterwards."""
+    standing = named.find(name)
+    if standing is not None and not (host or engine or rules) and backend in ("", standing.backend):
+        with named.attached(name) as bed:
+            yield Opened(bed, f"the bed {name}", standing.docker_host, standing.source)
+        return
+    chosen = choose(host, engine, rules)
+    loaded_by = backend_for(chosen.rules, backend or "nft").name
+    require(loaded_by)
+    with quarantine(), Testbed(article.topology(chosen.host), chosen.rules, loaded_by) as bed:
+        yield Opened(bed, "a bed of its own", chosen.host, chosen.rules.source)

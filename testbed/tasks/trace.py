@@ -1,0 +1,104 @@
+"""invoke trace: the way of a packet through hooks, tables, chains and rules."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from testbed import named
+from testbed.bed import Testbed
+from testbed.errors import TestbedError
+from testbed.observe.journey import DELIVERED, TAKEN_IN
+from testbed.question import ICMP_, PROTOCOLS, TCP, Question, read_place, talk
+from testbed.report import journey as report
+from testbed.story import Followed, Story, follow, follow_kernel
+from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.opened import opened_bed
+from testbed.traffic.tcp import STACKS
+
+_ONE, _HANDSHAKE, _CLOSE = 1, 3, 7
+
+
+@task(
+    help={
+        "from_": "who sends: client, internet, host, or a container's name",
+        "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: the host's first published port)",
+        "proto": "tcp, udp or icmp",
+        "sport": "the sender's port (default: one that is free)",
+        "via": "address of the router to which the packet is given first, instead of the sender's own",
+        "handshake": "answer too: a TCP handshake's three packets, or the answer to the datagram",
+        "close": "and close the connection: seven packets",
+        "client": "whose TCP is spoken: windows or linux",
+        "name": "bed to use, if it is up",
+        "host": HOST_HELP,
+        "engine": ENGINE_HELP,
+        "rules": RULES_HELP,
+        "backend": BACKEND_HELP,
+        "json": "print the journeys for programs",
+    }
+)
+@in_words
+def trace(
+    _: Context,
+    from_: str = "client",
+    to: str = "",
+    proto: str = TCP,
+    sport: int = 0,
+    via: str = "",
+    handshake: bool = False,
+    close: bool = False,
+    client: str = "windows",
+    name: str = named.DEFAULT_NAME,
+    host: str = "",
+    engine: str = "",
+    rules: str = "",
+    backend: str = "",
+    json: bool = False,
+) -> None:
+    """Show the way of a packet through the host: every rule it met, matched or not and why, and how it ended.
+
+    It is the kernel's own trace, held against the rules' counters and against what came out. On the bed that is up;
+    where there is none, or a host, an engine, rules or another backend are asked for, on a bed of its own that is gone
+    afterwards. Exit code 1 when a packet did not arrive.
+    """
+    if proto not in PROTOCOLS:
+        raise TestbedError(f"there is no protocol {proto} here.", f"There are {', '.join(PROTOCOLS)}.")
+    if client not in STACKS:
+        raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
+    with opened_bed(name, host, engine, rules, backend) as opened:
+        bed = opened.bed
+        bed.topology.node(from_)
+        address, port = read_place(to, bed.topology, opened.host)
+        if not port and proto != ICMP_:
+            raise TestbedError(f"{to} names no port.", f"Give one: --to {to}:80.")
+        number = _CLOSE if close else _HANDSHAKE if handshake else _ONE
+        question = Question(from_, address, port, proto, sport or None, via or None, number)
+        packets = _followed(bed, question, client)
+        story = Story(f"From {from_} to {to or address}", opened.about, bed.topology, bed.words(), packets)
+    if json:
+        as_json(story.as_dict())
+    else:
+        _print(story)
+    if any(packet.journey.end.kind not in (DELIVERED, TAKEN_IN) for packet in packets):
+        raise Exit(code=FINDING)
+
+
+def _followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, ...]:
+    if question.origin != bed.topology.host:
+        return follow(bed, talk(bed, question, STACKS[client]))
+    if question.port is not None or question.via is not None:
+        raise TestbedError("the host's own kernel chooses its port and its way.", "Leave out --sport and --via.")
+    return follow_kernel(
+        bed, lambda: bed.speak(question.origin, question.protocol, (question.address, question.to_port))
+    )
+
+
+def _print(story: Story) -> None:
+    out = console()
+    out.print(f"{story.title}, {story.about}")
+    for packet in story.packets:
+        out.print()
+        for line in report.lines(packet.journey):
+            out.print(line, soft_wrap=True)
