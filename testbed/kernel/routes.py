@@ -6,6 +6,8 @@ import errno
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -14,8 +16,8 @@ from testbed.kernel.namespace import Namespace
 
 _LOCAL_TABLE = 255  # RT_TABLE_LOCAL, include/uapi/linux/rtnetlink.h
 _TYPES = {2: "LOCAL", 3: "BROADCAST", 4: "ANYCAST", 5: "MULTICAST"}  # RTN_*, the same file
+_STRICT, _LOOSE = 1, 2  # rp_filter, Documentation/networking/ip-sysctl.rst
 _UNICAST, _MULTICAST = "UNICAST", "MULTICAST"
-_IPV4 = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +47,48 @@ def address_types(namespace: Namespace) -> AddressTypes:
     return AddressTypes(namespace.netlink(read))
 
 
-def refusal(namespace: Namespace, source: str, destination: str, entered: int, device: str, mark: int) -> str:
-    """Why the node's routing refuses a packet that comes in there, in words; empty where it does not.
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A packet that came in: its addresses, the interface by index and by name, its mark."""
+
+    source: str
+    destination: str
+    entered: int
+    device: str
+    mark: int
+
+
+def refusal(namespace: Namespace, arrival: Arrival) -> str:
+    """Why the node's routing refuses a packet, in words; empty where it does not.
 
     The kernel is asked with the packet's own addresses (inet_rtm_getroute, net/ipv4/route.c: as if it came in there).
     """
-    wish = {"dst": destination, "src": source, "iif": entered, **({"mark": mark} if mark else {})}
-    try:
-        namespace.netlink(lambda ip: list(ip.route("get", family=_family(destination), **wish)))
-    except NetlinkError as error:
-        return _in_words(error.code, source, destination, device)
-    return ""
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _in_words(code: int, source: str, destination: str, device: str) -> str:
-    if code == errno.EXDEV:
-        return f"the reverse path filter finds no way back to {source} by {device}"
-    if code == errno.EINVAL:
-        return f"packets for {destination} are not to come in by {device} (a martian), or its route is a blackhole"
+    code, _ = _route(namespace, arrival.destination, src=arrival.source, iif=arrival.entered, mark=arrival.mark)
+    if not code:
+        return ""
     if code == errno.EACCES:
-        return f"the route to {destination} is prohibited"
-    return f"there is no route to {destination}"
+        return f"the route to {arrival.destination} is prohibited"
+    if code not in (errno.EINVAL, errno.EXDEV):
+        return f"there is no route to {arrival.destination}"
+    if _filtered(namespace, arrival):
+        return f"the reverse path filter finds no way back to {arrival.source} by {arrival.device}"
+    return f"{arrival.source} > {arrival.destination} may not come in by {arrival.device} (a martian or a blackhole)"
+
+
+def _route(namespace: Namespace, destination: str, **wish: Any) -> tuple[int, int]:
+    """The kernel's error number (0: there is a route), and the interface by which it goes."""
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    asked = {"dst": destination, "family": family, **{key: value for key, value in wish.items() if value}}
+    try:
+        found = namespace.netlink(lambda ip: list(ip.route("get", **asked)))
+    except NetlinkError as error:
+        return error.code, 0
+    return 0, found[0].get_attr("RTA_OIF") if found else 0
+
+
+def _filtered(namespace: Namespace, arrival: Arrival) -> bool:
+    """Whether the reverse path filter is on, and refuses the source (fib_validate_source, net/ipv4/fib_frontend.c)."""
+    scopes = (Path("/proc/sys/net/ipv4/conf", scope, "rp_filter") for scope in ("all", arrival.device))
+    strictness = max(int(namespace.run(scope.read_text)) for scope in scopes)
+    code, device = _route(namespace, arrival.source)
+    return (strictness == _LOOSE and bool(code)) or (strictness == _STRICT and device != arrival.entered)

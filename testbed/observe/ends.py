@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from testbed.errors import Disagreement
 from testbed.kernel.namespace import Namespace
-from testbed.kernel.routes import refusal
+from testbed.kernel.routes import Arrival, refusal
 from testbed.observe.header import Header
 from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, ChainPass, End, HookPass, NodePass
 from testbed.observe.passage import Passage
@@ -103,8 +103,9 @@ def _answered(packets: Sequence[Packet]) -> str:
 
 def _unrouted(namespace: Namespace, passage: Passage, hook: HookPass, header: Header) -> str:
     """Why a packet that PREROUTING let pass was neither forwarded nor taken in: the node's routing is asked."""
-    entered, mark = passage.hooks[-1].entered, passage.hooks[-1].mark
-    if refused := refusal(namespace, header.source, header.destination, entered, hook.entered, mark):
+    last = passage.hooks[-1]
+    arrival = Arrival(header.source, header.destination, last.entered, hook.entered, last.mark)
+    if refused := refusal(namespace, arrival):
         return refused
     if header.ttl <= 1:
         return "its time to live ran out"

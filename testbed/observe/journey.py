@@ -219,6 +219,12 @@ class Journey:
         return tuple((chain.table, asked.rule) for chain, asked in self.asked if not asked.matched)
 
     @property
+    def failing_clauses(self) -> dict[str, str]:
+        """For each rule that did not match the clause that failed; empty where that cannot be told."""
+        missed = (asked for _, asked in self.asked if not asked.matched)
+        return {asked.rule.text: asked.failed.text if asked.failed is not None else "" for asked in missed}
+
+    @property
     def translations(self) -> tuple[str, ...]:
         """What was changed on the way, in order: `source A > B`, `destination A > B`."""
         return tuple(change for _, hook in self.hooks for change in hook.translations)

@@ -75,7 +75,7 @@ class Tracing:
 
     def __enter__(self) -> Tracing:
         self._before = self._bed.counters()
-        self._captured.collect()
+        self._captured.begin()
         for node in self._routers():
             namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
             book = self._bed.book if host else _NO_RULES
@@ -187,6 +187,11 @@ class _Captured:
         self._sent: dict[Cookie, tuple[str, Packet]] = {}
         self._arrived: dict[Cookie, tuple[str, Packet]] = {}
         self._known: dict[str, tuple[int, int, int]] = {}
+
+    def begin(self) -> None:
+        """Pass over what has been until now."""
+        for name, endpoint in self._endpoints().items():
+            self._known[name] = len(endpoint.arrivals()), len(endpoint.departures()), len(endpoint.sent)
 
     def collect(self) -> None:
         """Take in what is new."""

@@ -1,0 +1,366 @@
+"""Journeys: the kernel's trace of real packets, put together, and held against counters and captures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed import LINUX, Ruleset, Testbed
+from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.engines import engine
+from testbed.errors import Disagreement, KernelRefused, TestbedError
+from testbed.kernel.tracer import Tracer
+from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, Journey
+from testbed.pytest_plugin import MakeBed
+from testbed.rules import rulefile
+from testbed.traffic.layers import ICMP, IP, TCP, UDP
+from testbed.traffic.packet import Crossing
+
+HOST, WEB, CLIENT = "192.168.66.100", "172.17.0.2", "192.168.66.1"
+TRANSLATED = Path(__file__).parent.parent / "data" / "article-translated.nft"
+TWO = "services: {web: {ports: ['80:80']}, app: {networks: [two], ports: ['8082:80']}, other: {}}\nnetworks: {two: {}}"
+Send = Callable[[Testbed], Crossing]
+
+
+def syn(origin: str, to: tuple[str, int], via: str | None = None, flags: str = "S", ttl: int = 64) -> Send:
+    def send(bed: Testbed) -> Crossing:
+        source = bed.endpoint(origin).address_towards(to[0])
+        packet = IP(src=source, dst=to[0], ttl=ttl) / TCP(sport=bed.free_port(), dport=to[1], flags=flags)
+        return bed.send(origin, packet, to=origin, via=via)
+
+    return send
+
+
+def journey_of(bed: Testbed, send: Send) -> Journey:
+    with bed.tracing() as tracing:
+        return tracing.journey(send(bed))
+
+
+def host_of(text: str) -> DockerHost:
+    return hostfile.parse(text)
+
+
+# what becomes of a packet
+
+
+def drops() -> list[tuple[str, str, Ruleset | str, Send, str]]:
+    """Causes of a drop: the host, its rules (or engine), the packet, and the end of its journey."""
+    alone = "services: {web: {ports: ['80:80']}}"
+    without_icc = "daemon: {icc: false}\nservices: {web: {ports: ['80:80']}, other: {}}"
+    internal = "services: {web: {ports: ['80:80']}, db: {networks: [back]}}\nnetworks: {back: {internal: true}}"
+    own = article.ruleset()
+    raw_drop = "raw -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP"
+    return [
+        ("raw", alone, "28", syn("client", (WEB, 80), via=HOST), f"dropped at host: {raw_drop}"),
+        (
+            "isolation",
+            TWO.replace("two: {}", "two: {driver_opts: {com.docker.network.bridge.name: br2}}"),
+            "20.10",
+            syn("web", ("172.18.0.2", 80)),
+            "dropped at host: filter -A DOCKER-ISOLATION-STAGE-2 -o br2 -j DROP",
+        ),
+        ("policy", alone, own, syn("client", (WEB, 81), via=HOST), "dropped at host: filter :FORWARD DROP"),
+        (
+            "DOCKER-USER",
+            alone,
+            own.insert("filter", "DOCKER-USER", "-i ens33 -j DROP"),
+            syn("client", (HOST, 80)),
+            "dropped at host: filter -A DOCKER-USER -i ens33 -j DROP",
+        ),
+        (
+            "icc=false",
+            without_icc,
+            "20.10",
+            syn("web", ("172.17.0.3", 80)),
+            "dropped at host: filter -A FORWARD -i docker0 -o docker0 -j DROP",
+        ),
+        (
+            "internal network",
+            internal.replace("internal: true", "internal: true, driver_opts: {com.docker.network.bridge.name: br2}"),
+            "20.10",
+            syn("client", ("172.18.0.2", 80), via=HOST),
+            "dropped at host: filter -A DOCKER-ISOLATION-STAGE-1 ! -s 172.18.0.0/16 -o br2 -j DROP",
+        ),
+        (
+            "wrong port",
+            alone,
+            own,
+            syn("client", (HOST, 81)),
+            "taken in by host: answered by RST/ACK from 192.168.66.100:81",
+        ),
+        (
+            "INVALID",
+            alone,
+            own.insert("filter", "DOCKER-USER", "-m conntrack --ctstate INVALID -j DROP"),
+            syn("client", (WEB, 80), via=HOST, flags="SF"),
+            "dropped at host: filter -A DOCKER-USER -m conntrack --ctstate INVALID -j DROP",
+        ),
+        (
+            "no route",
+            alone,
+            own,
+            syn("client", ("198.51.100.7", 80)),
+            "lost at gateway: there is no route to 198.51.100.7 and answered by icmp 3/0 from 192.168.66.254",
+        ),
+        (
+            "TTL 1",
+            alone,
+            own,
+            syn("client", (HOST, 80), ttl=1),
+            "lost at host: its time to live ran out and answered by icmp 11/0 from 192.168.66.100",
+        ),
+        (
+            "TTL 1 at the second router",
+            alone,
+            own,
+            syn("web", ("203.0.113.10", 80), ttl=2),
+            "lost at gateway: its time to live ran out and answered by icmp 11/0 from 192.168.66.254",
+        ),
+        (
+            "REJECT",
+            alone,
+            own.insert("filter", "DOCKER-USER", "-i ens33 -j REJECT"),
+            syn("client", (HOST, 80)),
+            "dropped at host: filter -A DOCKER-USER -i ens33 -j REJECT --reject-with icmp-port-unreachable",
+        ),
+        (
+            "nobody there",
+            alone,
+            own.insert("filter", "DOCKER-USER", "-d 172.17.0.9 -j ACCEPT"),
+            syn("client", ("172.17.0.9", 80), via=HOST),
+            "lost at host: it left by docker0, and nobody there has 172.17.0.9",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("text", "rules", "send", "end"), [pytest.param(*rest, id=name) for name, *rest in drops()])
+def test_a_journey_ends_with_the_true_cause(
+    make_bed: MakeBed, text: str, rules: Ruleset | str, send: Send, end: str
+) -> None:
+    host = host_of(text)
+    bed = make_bed(host, rules=engine(rules).rules(host) if isinstance(rules, str) else rules)
+    journey = journey_of(bed, send)
+    assert str(journey.end) == end
+    assert journey.end.kind in (DROPPED, TAKEN_IN, LOST)
+
+
+def test_a_way_without_a_way_back_is_the_reverse_path_filters(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.host.command(["sysctl", "-qw", "net.ipv4.conf.ens33.rp_filter=1"])
+    packet = IP(src="172.17.0.77", dst=HOST) / TCP(sport=1, dport=80)
+    journey = journey_of(bed, lambda own: own.send("client", packet, to="web"))
+    assert str(journey.end) == "lost at host: the reverse path filter finds no way back to 172.17.0.77 by ens33"
+
+
+def test_a_reset_by_a_reject_is_the_answer(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+    rule = "-i ens33 -p tcp -j REJECT --reject-with tcp-reset"
+    bed = make_bed(rules=rules_under_test.insert("filter", "DOCKER-USER", rule))
+    journey = journey_of(bed, syn("client", (HOST, 80)))
+    assert journey.end.kind == DROPPED
+    assert [answer.kind for answer in journey.answers] == ["RST/ACK"]
+
+
+# who sends
+
+
+def test_what_the_hosts_own_kernel_sends_begins_at_output(article_bed: Testbed) -> None:
+    with article_bed.tracing() as tracing, article_bed.ask("host", (WEB, 80)):
+        (journey,) = tracing.journeys()
+    assert (journey.origin, str(journey.end)) == ("host", "delivered to web")
+    assert [hook.hook for _, hook in journey.hooks] == ["OUTPUT", "POSTROUTING"]
+    assert journey.failing_clauses == {
+        "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER": "--dst-type LOCAL",
+        "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE": "! -o docker0",
+        "-A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE": "-s 172.17.0.2/32",
+    }
+
+
+def test_what_the_host_sends_to_itself_goes_out_and_comes_in_again(article_bed: Testbed) -> None:
+    with article_bed.tracing() as tracing:
+        article_bed.ask("host", ("127.0.0.1", 80)).asking.close()
+        asked, refused = tracing.journeys()
+    for journey in (asked, refused):
+        assert [hook.hook for _, hook in journey.hooks] == ["OUTPUT", "POSTROUTING", "PREROUTING", "INPUT"]
+    assert (asked.sent.kind, refused.sent.kind) == ("SYN", "RST/ACK")
+
+
+def test_a_packet_is_followed_from_node_to_node(article_bed: Testbed) -> None:
+    """Out by the host, which masquerades, and on by the gateway; the answer comes back the same way."""
+    with article_bed.tracing() as tracing:
+        talk = article_bed.tcp("web", "internet", ("203.0.113.10", 443), stack=LINUX)
+        out, back, _ = (tracing.journey(packet) for packet in talk.handshake())
+    assert [(p.node, p.routed) for p in out.passes] == [
+        ("host", "forwarded by ens33"),
+        ("gateway", "forwarded by eth1"),
+    ]
+    assert [(p.node, p.routed) for p in back.passes] == [
+        ("gateway", "forwarded by eth0"),
+        ("host", "forwarded by docker0"),
+    ]
+    assert len(out.translations) == len(back.translations) == 1
+    assert out.translations[0].startswith("source 172.17.0.2:")
+
+
+def test_a_frame_that_crosses_a_bridge_is_one_packet_all_the_way(make_bed: MakeBed) -> None:
+    host = host_of(TWO)
+    journey = journey_of(make_bed(host), syn("web", ("172.17.0.3", 80)))
+    assert [(hook.hook, hook.entered, hook.left) for _, hook in journey.hooks] == [
+        ("PREROUTING", "docker0", ""),
+        ("FORWARD", "docker0", "docker0"),
+        ("POSTROUTING", "", "docker0"),
+    ]
+    assert str(journey.end) == "delivered to other"
+
+
+def test_an_error_about_a_packet_has_a_journey_of_its_own(article_bed: Testbed) -> None:
+    """The gateway says that time ran out: related to the connection, and translated back to whom it concerns."""
+    with article_bed.tracing() as tracing:
+        tracing.journey(syn("web", ("203.0.113.10", 80), ttl=2)(article_bed))
+        _, error = tracing.journeys()
+    assert (error.sent.kind, error.origin, str(error.end)) == ("icmp 11/0", "gateway", "delivered to web")
+    assert [hook.state for passed, hook in error.hooks if passed.node == "host"] == ["RELATED"] * 3
+    assert error.translations == ("destination 192.168.66.100 > 172.17.0.2",)
+
+
+def test_udp_and_echo_requests_have_journeys_too(article_bed: Testbed) -> None:
+    bed = article_bed
+    with bed.tracing() as tracing:
+        datagram = bed.send("web", IP(src=WEB, dst="203.0.113.10") / UDP(sport=5, dport=53) / b"q", to="internet")
+        echo = bed.send("web", IP(src=WEB, dst="203.0.113.10") / ICMP(id=7, seq=1), to="internet")
+        journeys = [tracing.journey(crossing) for crossing in (datagram, echo)]
+    assert [str(journey.end) for journey in journeys] == ["delivered to internet"] * 2
+    assert all("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE" in journey for journey in journeys)
+
+
+def test_an_ipv6_packet_passes_the_tables_of_ipv6(make_bed: MakeBed) -> None:
+    host = host_of(
+        "services: {web: {ports: ['80:80'], networks: [six]}}\n"
+        "networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: 2001:db8:7::/64}]}}}"
+    )
+    bed = make_bed(host, rules=engine("28").rules(host))
+    with bed.tracing() as tracing:
+        journey = tracing.journey(bed.tcp("client", "web", ("2001:db8:66::100", 80)).syn())
+    assert str(journey.end) == "delivered to web"
+    assert {table for table, _ in journey.matched} == {"ip6 nat", "ip6 filter"}
+    assert [change.split()[0] for change in journey.translations] == ["destination"]
+
+
+# the same for all that load rules
+
+
+def places(journey: Journey) -> list[tuple[str, str, int, bool]]:
+    """The chain and the number of every rule asked, and whether it matched."""
+    return [(chain.table.removeprefix("ip "), chain.chain, a.number, a.matched) for chain, a in journey.asked]
+
+
+def test_the_same_rules_in_nftables_own_syntax_give_the_same_journeys(make_bed: MakeBed) -> None:
+    """Rule for rule, matched or not, from the same chains, to the same end."""
+    found: list[list[Journey]] = []
+    for bed in (make_bed(), make_bed(rules=rulefile.read(TRANSLATED))):
+        with bed.tracing() as tracing:
+            talk = bed.tcp("client", "web", (HOST, 80))
+            journeys = [tracing.journey(packet) for packet in talk.handshake()]
+            journeys.append(tracing.journey(syn("client", (WEB, 81), via=HOST)(bed)))
+            journeys.append(tracing.journey(syn("web", ("203.0.113.10", 80))(bed)))
+        found.append(journeys)
+    for one, other in zip(*found, strict=True):
+        assert places(one) == places(other) != []
+        assert (one.translations, one.end.kind, one.end.where) == (other.translations, other.end.kind, other.end.where)
+        assert [h.passed_over for _, h in one.hooks] == [
+            tuple(name.removeprefix("ip ") for name in h.passed_over) for _, h in other.hooks
+        ]
+
+
+# what tracing leaves alone
+
+
+def test_tracing_touches_nothing_of_the_rules(article_bed: Testbed) -> None:
+    host, program = article_bed.host, f"{article_bed.backend.program}-save"
+
+    def saved() -> list[str]:
+        printed = host.command([program]).stdout
+        return [re.sub(r"\[\d+:\d+\]", "", line) for line in printed.splitlines() if not line.startswith("#")]
+
+    def loggers() -> list[str]:
+        return [host.command(["sysctl", "-n", f"net.netfilter.nf_log.{family}"]).stdout for family in (2, 10)]
+
+    rules, logging = saved(), loggers()
+    with article_bed.tracing() as tracing:
+        tracing.journey(syn("client", (HOST, 80))(article_bed))
+        assert saved() == rules != []
+    assert saved() == rules
+    assert loggers() == logging
+    assert "docker-host-testbed" not in host.command(["nft", "list", "ruleset"]).stdout
+
+
+def test_it_goes_with_the_socket_that_made_it_and_survives_a_flush(make_bed: MakeBed) -> None:
+    bed = make_bed(rules=rulefile.read(TRANSLATED))
+    tracer = Tracer(bed.host)
+    bed.load(rulefile.read(TRANSLATED))  # begins with `flush ruleset`
+    assert "docker-host-testbed" in bed.host.command(["nft", "list", "tables"]).stdout
+    tracer.close()
+    assert "docker-host-testbed" not in bed.host.command(["nft", "list", "tables"]).stdout
+
+
+def test_a_native_bed_says_the_same_of_its_rules_while_it_is_traced(make_bed: MakeBed) -> None:
+    bed = make_bed(rules=rulefile.read(TRANSLATED))
+    before = bed.ruleset()
+    with bed.tracing() as tracing:
+        journey = tracing.journey(bed.tcp("client", "web", (HOST, 80)).syn())
+        assert bed.ruleset() == before
+    assert str(journey.end) == "delivered to web"
+
+
+# what is lost, and what disagrees
+
+
+def test_events_that_were_lost_are_an_error_and_no_journey(article_bed: Testbed) -> None:
+    tracer = Tracer(article_bed.host, buffer=4096)
+    for _ in range(50):
+        syn("client", (HOST, 80))(article_bed)
+    with pytest.raises(KernelRefused, match="lost trace messages of host"):
+        tracer.events()
+    tracer.close()
+
+
+def test_of_ten_thousand_packets_none_is_lost(article_bed: Testbed) -> None:
+    """All wait in the kernel until they are asked for; every one is there, and the counters agree."""
+    packet = IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=9) / b"question"
+    with article_bed.tracing() as tracing:
+        for _ in range(10_000):
+            article_bed.endpoint("client").send(packet)
+        journeys = tracing.journeys()
+    asked = [journey for journey in journeys if journey.sent.protocol == "udp"]
+    assert len(asked) == 10_000
+    assert {journey.end.kind for journey in asked} == {TAKEN_IN}
+
+
+def test_a_packet_that_was_counted_and_not_traced_is_a_disagreement(
+    article_bed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracing = article_bed.tracing()
+    tracing.__enter__()
+    for sorter in tracing._sorters:
+        monkeypatch.setattr(sorter, "passages", list)
+    syn("client", (HOST, 80))(article_bed)
+    with pytest.raises(Disagreement, match=r"counted \[1:40\], but \[0:0\] was traced"):
+        tracing.__exit__(None, None, None)
+
+
+def test_a_packet_of_before_has_no_journey(article_bed: Testbed) -> None:
+    early = syn("client", (HOST, 80))(article_bed)
+    with article_bed.tracing() as tracing, pytest.raises(TestbedError, match="was not sent while it was traced"):
+        tracing.journey(early)
+
+
+def test_delivered_packets_are_what_was_captured(article_bed: Testbed) -> None:
+    with article_bed.tracing() as tracing:
+        crossing = article_bed.tcp("client", "web", (HOST, 80)).syn()
+        journey = tracing.journey(crossing)
+    assert journey.end.kind == DELIVERED
+    assert journey.arrived == crossing.arrived
+    assert journey.connection is not None
+    assert journey.connection.translated
