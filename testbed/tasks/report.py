@@ -10,16 +10,19 @@ from invoke.tasks import task
 
 from testbed import claims
 from testbed.bed import Testbed
-from testbed.docker import article
+from testbed.docker import PublishedPort, article
+from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
+from testbed.question import Question, Talk, talk
 from testbed.report import results as junit
 from testbed.report.page import Page, html
-from testbed.story import Story, handshake_story
+from testbed.story import Story, follow
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, Chosen, choose
 from testbed.tasks.console import console, in_words
+from testbed.traffic.tcp import WINDOWS
 
 _LEDGER = "cases/article/claims.toml"
 _TITLE = "Packets through a Docker host"
@@ -73,9 +76,26 @@ def _stories(chosen: Sequence[Chosen], host: str, backend: str) -> list[Story]:
 def _story(chosen: Chosen, title: str, backend: str, every_port: bool) -> Story:
     loaded_by = backend_for(chosen.rules, backend).name
     require(loaded_by)
+    ports = [port for _, port in chosen.host.offered()]
+    if not ports:
+        raise TestbedError("this host publishes no TCP port to the LAN.", "Give a service `ports`, for instance 80:80.")
     with Testbed(article.topology(chosen.host), chosen.rules, loaded_by) as bed:
         about = f"{chosen.rules.source}, {ALL[loaded_by].program}"
-        return handshake_story(bed, chosen.host, title, about, every_port)
+        packets = follow(bed, _handshakes(bed, ports if every_port else ports[:1]))
+        return Story(title, about, bed.topology, bed.words(), packets)
+
+
+def _handshakes(bed: Testbed, ports: Sequence[PublishedPort]) -> Talk:
+    """One after the other, each as far as it gets."""
+    for port in ports:
+        yield from talk(bed, Question("client", _address(port), port.host, packets=3), WINDOWS)
+
+
+def _address(port: PublishedPort) -> str:
+    """An address at which the port is published."""
+    if port.address is None or port.everywhere:
+        return str(HOST_ADDRESS.ip if port.in_version(4) else HOST_ADDRESS6.ip)
+    return str(port.address)
 
 
 def _write(path: Path, text: str) -> None:

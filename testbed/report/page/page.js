@@ -138,7 +138,7 @@ function route(places) {
   return way;
 }
 
-const stories = [...document.querySelectorAll(".story")].map((section) => new Story(section));
+const stories = [...document.querySelectorAll(".story:has(.packet)")].map((section) => new Story(section));
 document.documentElement.classList.add("stepping");
 let current = stories[0];
 
