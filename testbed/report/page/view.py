@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count, groupby
 
 from testbed.claims import Claim
+from testbed.kernel.conntrack import Connection
 from testbed.observe.header import Header
 from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass
 from testbed.report.page.counting import Count, Counts
@@ -105,10 +106,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The diagram of a node's hooks in the order in which packets flow, and its routing decision."""
+    """The diagram of a node's hooks in the order in which packets flow; `connection` is how the node tracks it."""
 
     node: str
     columns: tuple[Column, ...]
+    connection: Connection | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,8 @@ class _Teller:
             there = list(self._through(passed, stations[-1]))
             stations += there
             if passed.hooks:
-                flows.append(_flow(passed.node, there))
+                tracked = journey.connection if passed.node == self._story.topology.host else None
+                flows.append(Flow(passed.node, tuple(_columns(there)), tracked))
         stations.append(self._end(stations[-1]))
         return PacketView(self._identity, journey, tuple(stations), tuple(flows), tuple(self._closed()), claims)
 
@@ -315,8 +318,8 @@ def _passed_over(hook: HookPass) -> tuple[str, ...]:
     return tuple(f"{chain} is passed over: {why}." for chain in hook.passed_over)
 
 
-def _flow(node: str, stations: Sequence[Station]) -> Flow:
-    """The hooks of a node in their order; the routing decision stands behind PREROUTING."""
+def _columns(stations: Sequence[Station]) -> Iterator[Column]:
+    """The hooks in their order; the routing decision stands behind PREROUTING."""
     visited = {station.name: station for station in stations}
-    names = (HOOKS[0], "routed", *HOOKS[1:])
-    return Flow(node, tuple(Column(name, visited.get(name)) for name in names))
+    for name in (HOOKS[0], "routed", *HOOKS[1:]):
+        yield Column(name, visited.get(name))
