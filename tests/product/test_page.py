@@ -139,6 +139,22 @@ def test_the_keys_step_and_the_address_follows(opened: Callable[..., Opened]) ->
     expect(shown.page.locator("#story-1 .now-step")).to_contain_text("delivered to web")
 
 
+def test_the_keys_are_for_the_story_that_is_looked_at(opened: Callable[..., Opened]) -> None:
+    shown = opened()
+    shown.page.evaluate("document.querySelector('#story-2').scrollIntoView()")
+    shown.page.keyboard.press("ArrowRight")
+    assert shown.step == "story-1-syn-1"
+    assert shown.page.url.endswith("#story-2-syn-1-2")
+
+
+def test_a_click_on_a_rule_makes_it_the_step(opened: Callable[..., Opened]) -> None:
+    shown = opened()
+    rule = shown.page.locator("#story-1-syn .rule", has_text="-i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2")
+    rule.locator("code").click()
+    assert shown.step == rule.get_attribute("id")
+    expect(shown.all(".now-step")).to_contain_text("failed at -i docker0")
+
+
 def test_the_slider_steps_by_keys_of_its_own(opened: Callable[..., Opened]) -> None:
     shown = opened()
     shown.all("input").focus()

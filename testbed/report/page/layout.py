@@ -14,7 +14,9 @@ PADDING = 8
 LONGEST = 24  # characters; what is longer is cut
 _CHARACTER, _BOLD = 6.7, 8.2  # widths of one, in page.css's monospaced 11 px and in its bold 13 px
 _FOR_THE_DOT = 22  # room on the right of a box, where nothing is written
-_GAP = 14  # between boxes
+_EDGE = 4  # above the lines of a flat box
+_GAP, _FLAT_GAP = 14, 8  # between boxes
+_MANY = 6  # containers; more are drawn flat where there is width
 _TO_NEXT = 34  # between boxes that a link joins, one below the other
 _LAN, _MIDDLE = 60, 56  # widths: of the LAN's cable, of the host between its devices
 _VETHS, _NARROW_VETHS = 104, 84  # and between the host and its containers
@@ -35,7 +37,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node or a device of the host: its name, and below it a line for each of its devices or addresses."""
+    """A node or a device of the host: its name, and below it a line for each of its devices or addresses.
+
+    In a flat one the lines stand beside the name, `beside` from the box's left.
+    """
 
     name: str
     lines: tuple[str, ...]
@@ -44,11 +49,15 @@ class Box:
     width: float
     height: float
     kind: str
+    beside: float = 0
 
     @classmethod
-    def around(cls, name: str, lines: Sequence[str], x: float, y: float, width: float, kind: str) -> Box:
+    def around(
+        cls, name: str, lines: Sequence[str], x: float, y: float, width: float, kind: str, beside: float = 0
+    ) -> Box:
         """As high as its lines need."""
-        return cls(name, tuple(lines), x, y, width, HEADING + len(lines) * LINE + PADDING / 2, kind)
+        height = (_EDGE if beside else HEADING) + len(lines) * LINE + PADDING / 2
+        return cls(name, tuple(lines), x, y, width, height, kind, beside)
 
     @property
     def plug(self) -> Point:
@@ -69,7 +78,12 @@ class Box:
 
     def line(self, number: int) -> float:
         """The height at which a line stands."""
-        return self.y + HEADING + (number + 0.5) * LINE
+        return self.y + (_EDGE if self.beside else HEADING) + (number + 0.5) * LINE
+
+    @property
+    def name_at(self) -> float:
+        """The height at which its name stands."""
+        return self.line(0) if self.beside else self.y + HEADING / 2 + 1
 
 
 class Layout:
@@ -176,17 +190,25 @@ class Layout:
         """Each bridge as high as the containers beside it; one on several networks stands beside its first."""
         x, y = corner
         width = self._width_of(self.host.bridges)
-        beside = x + width + PADDING + (_NARROW_VETHS if self._narrow else _VETHS)
-        wide = _width((node.name, _ends(node)) for node in containers)
+        left = x + width + PADDING + (_NARROW_VETHS if self._narrow else _VETHS)
+        names = self._beside(containers)
+        wide = names + _width(("" if names else node.name, _ends(node)) for node in containers)
         for bridge in self.host.bridges:
-            top = y
+            bottom = Box.around(bridge.name, _addresses(bridge), x, y, width, "bridge").bottom
+            at = y
             for node in containers:
                 if self._first_bridge(node) == bridge.name:
-                    self.nodes[node.name] = Box.around(node.name, _ends(node), beside, y, wide, "node")
-                    y = self.nodes[node.name].bottom + _GAP
-            lines = _addresses(bridge)
-            y = max(y, Box.around(bridge.name, lines, x, top, width, "bridge").bottom + _GAP)
-            self.devices[bridge.name] = Box(bridge.name, lines, x, top, width, y - _GAP - top, "bridge")
+                    box = Box.around(node.name, _ends(node), left, at, wide, "node", names)
+                    self.nodes[node.name] = box
+                    bottom, at = max(bottom, box.bottom), box.bottom + (_FLAT_GAP if names else _GAP)
+            self.devices[bridge.name] = Box(bridge.name, _addresses(bridge), x, y, width, bottom - y, "bridge")
+            y = bottom + _GAP
+
+    def _beside(self, containers: Sequence[Node]) -> float:
+        """Where the lines of the containers' boxes begin, beside the names; 0: below them."""
+        if self._narrow or len(containers) <= _MANY:
+            return 0
+        return PADDING + max(min(len(node.name), LONGEST) for node in containers) * _BOLD
 
     def _first_bridge(self, container: Node) -> str | None:
         return self.master(self._peers[Port(container.name, container.interfaces[0].name)].device)

@@ -56,8 +56,8 @@ def _cable(layout: Layout, link: Link) -> Cable:
         return Cable(Point(upper.middle, upper.bottom), Point(lower.middle, lower.y))
     device = layout.devices[layout.master(ends[0].device) or ends[0].device]
     end = end_of(boxes[0], link)
-    beside = device.y <= end.y <= device.bottom
-    return Cable(Point(device.right, end.y if beside else device.bottom - LINE / 2), end, ends[0].device)
+    nearest = min(max(end.y, device.y + LINE / 2), device.bottom - LINE / 2)
+    return Cable(Point(device.right, nearest), end, ends[0].device)
 
 
 def _draw_lan(drawing: Element, layout: Layout, name: str) -> None:
@@ -78,9 +78,9 @@ def _draw_box(drawing: Element, box: Box) -> None:
     place = {"x": f"{box.x:g}", "y": f"{box.y:g}", "width": f"{box.width:g}", "height": f"{box.height:g}", "rx": "8"}
     group = SubElement(drawing, "g", {"class": f"box {box.kind}"})
     SubElement(group, "rect", place)
-    _text(group, box.name, Point(box.x + PADDING, box.y + 18), "name")
+    _text(group, box.name, Point(box.x + PADDING, box.name_at + 4), "name")
     for number, line in enumerate(box.lines):
-        _text(group, line, Point(box.x + PADDING, box.line(number) + 4), "line")
+        _text(group, line, Point(box.x + box.beside + PADDING, box.line(number) + 4), "line")
 
 
 def _draw_cable(drawing: Element, cable: Cable) -> None:

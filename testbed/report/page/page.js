@@ -14,6 +14,10 @@ class Story {
     for (const button of section.querySelectorAll("button")) {
       button.onclick = () => this.go(Number(button.dataset.packets ?? 0), Number(button.dataset.steps ?? 0));
     }
+    section.onclick = (event) => {
+      const step = event.target.closest(".step");
+      if (step && !event.target.closest("a") && getSelection().isCollapsed) this.show(step);
+    };
     this.range.oninput = () => this.show(this.steps[this.range.value - 1]);
     this.packet = this.packets[0];
     this.mark(this.steps[0]);
@@ -154,6 +158,17 @@ function open() {
   else if (target.matches(".step")) story.show(target);
 }
 
+// The story that keys are for: the last one used, until its step is out of sight and another is in the middle.
+function looked() {
+  const spans = (element, top, bottom) => {
+    const box = element.getBoundingClientRect();
+    return box.bottom > top && box.top < bottom;
+  };
+  const middle = innerHeight / 2;
+  if (spans(current.step, 0, innerHeight)) return current;
+  return stories.find((story) => spans(story.section, middle, middle)) ?? current;
+}
+
 addEventListener("hashchange", open);
 addEventListener("pointerdown", (event) => (current = at(event.target) ?? current));
 addEventListener("focusin", (event) => (current = at(event.target) ?? current));
@@ -162,6 +177,7 @@ addEventListener("keydown", (event) => {
   if (!direction || !current || event.altKey || event.ctrlKey || event.metaKey) return;
   if (event.target.matches("input") && !event.shiftKey) return;
   event.preventDefault();
+  current = looked();
   if (event.shiftKey) current.go(direction, 0);
   else current.go(0, direction);
 });
