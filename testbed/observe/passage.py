@@ -15,6 +15,7 @@ from testbed.observe.header import Header
 
 _OURS = f"{FAMILIES[FAMILY]} {TABLE}"
 _NEXT = {"PREROUTING": ("FORWARD", "INPUT"), "FORWARD": ("POSTROUTING",), "OUTPUT": ("POSTROUTING",)}
+_RECENT = 256  # packets that may be between two hooks of a node at once
 Cookie = tuple[object, ...]
 
 
@@ -59,15 +60,16 @@ class Passage:
 
 
 class Sorter:
-    """Sorts what one node traces; keeps what belongs to packets on their way between two calls."""
+    """Sorts what one node traces; a packet may be on its way between two calls."""
 
     def __init__(self, node: str, tracer: Tracer) -> None:
         self._node = node
         self._tracer = tracer
         self._open: dict[int, Passage] = {}
+        self._recent: deque[Passage] = deque(maxlen=_RECENT)
 
     def passages(self) -> list[Passage]:
-        """The packets that began to pass since the last call, in order; no packet may be on its way meanwhile."""
+        """The packets that began to pass since the last call, in order."""
         found: list[Passage] = []
         for event in self._tracer.events():
             if event.table != _OURS:
@@ -91,15 +93,16 @@ class Sorter:
         if name in ("PREROUTING", "OUTPUT"):
             passage = Passage(self._node, [hook])
             found.append(passage)
+            self._recent.append(passage)
         else:
-            passage = self._before(event, found, hook)
+            passage = self._before(event, hook)
             passage.hooks.append(hook)
         self._open[event.packet] = passage
 
-    def _before(self, event: TraceEvent, found: Iterable[Passage], hook: Hook) -> Passage:
+    def _before(self, event: TraceEvent, hook: Hook) -> Passage:
         """The passage that a hook goes on with; a packet that crosses a bridge gets a new number between hooks."""
         candidates = [self._open[event.packet]] if event.packet in self._open else []
-        for passage in (*candidates, *reversed(list(found))):
+        for passage in (*candidates, *reversed(self._recent)):
             if passage.goes_on(hook.name, hook.header):
                 return passage
         return self._lost(event)

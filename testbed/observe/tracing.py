@@ -24,6 +24,7 @@ from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 
 _Way = tuple[str, str, str, int, int]  # protocol, source, destination, their ports
+_ATTEMPTS = 1000
 _NO_RULES = RuleBook(())
 
 
@@ -74,7 +75,6 @@ class Tracing:
         self._before: CounterReading | None = None
 
     def __enter__(self) -> Tracing:
-        self._before = self._bed.counters()
         self._captured.begin()
         for node in self._routers():
             namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
@@ -84,12 +84,16 @@ class Tracing:
             self._sorters.append(Sorter(node, tracer))
             devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
             self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
+        self._before = self._counted()
+        self._found.clear()
+        self._latest.clear()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         try:
             if kind is None and self._before is not None:
-                verify(self.journeys(), self._bed.counters() - self._before, self._bed.native)
+                counted = self._counted() - self._before
+                verify(self.journeys(), counted, self._bed.native)
         finally:
             while self._tracers:
                 self._tracers.pop().close()
@@ -116,14 +120,24 @@ class Tracing:
         others = [n.name for n in self._bed.topology.nodes if ("net.ipv4.ip_forward", "1") in n.sysctls]
         return [host, *(name for name in others if name != host)]
 
-    def _collect(self) -> None:
-        """Take in what was traced and captured since the last time, once no packet is on its way."""
+    def _counted(self) -> CounterReading:
+        """The counters at a moment at which all that they counted has been traced: when nothing came in meanwhile."""
+        for _ in range(_ATTEMPTS):
+            self._collect()
+            counted = self._bed.counters()
+            if not self._collect():
+                return counted
+        raise TestbedError("the host never stops passing packets on.", "Trace when nobody else uses the bed.")
+
+    def _collect(self) -> bool:
+        """Take in what was traced and captured since the last time, if anything, once no packet is on its way."""
         self._bed.settle()
         self._connections = None
         self._captured.collect()
-        for sorter in self._sorters:
-            for passage in sorter.passages():
-                self._add(passage)
+        new = [passage for sorter in self._sorters for passage in sorter.passages()]
+        for passage in new:
+            self._add(passage)
+        return bool(new)
 
     def _add(self, passage: Passage) -> None:
         known = self._latest.get(passage.cookie)
