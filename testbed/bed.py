@@ -187,7 +187,7 @@ class Testbed:
                 lambda: self._endpoints,
                 self.settle,
                 self.counters,
-                self.connections,
+                self._connections,
             )
         )
 

@@ -14,7 +14,7 @@ _PORTS = struct.Struct("!HH")
 _FLAGS = "FSRPAUEC"
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _WITH_PORTS = {6, 17, 132}
-_ICMP = {1, 58}
+_ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Header:
     """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
 
     `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
-    none; `fragment` says whether it is not the first piece of a packet, which alone has ports.
+    none; `echo` is the identifier of an ICMP echo; `fragment` says whether it is not the first piece of a packet, which
+    alone has ports.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Header:
     flags: str = ""
     seq: int = 0
     icmp: tuple[int, int] | None = None
+    echo: int | None = None
     fragment: bool = False
 
     @classmethod
@@ -91,8 +93,9 @@ def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
     if protocol in _WITH_PORTS and len(transport) >= _PORTS.size:
         source, destination = _PORTS.unpack_from(transport)
         return {"source_port": source, "destination_port": destination}
-    if protocol in _ICMP and len(transport) >= 2:
-        return {"icmp": (transport[0], transport[1])}
+    if protocol in _ECHOES and len(transport) >= 6:
+        echo = int.from_bytes(transport[4:6], "big") if transport[0] in _ECHOES[protocol] else None
+        return {"icmp": (transport[0], transport[1]), "echo": echo}
     return {}
 
 

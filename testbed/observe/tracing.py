@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from testbed.errors import TestbedError
-from testbed.kernel.conntrack import Connection
+from testbed.kernel.conntrack import Connection, ConnectionTable, Tuple
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import address_types
 from testbed.kernel.tracer import Tracer
@@ -23,7 +23,6 @@ from testbed.topology import Topology
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 
-_Way = tuple[str, str, str, int, int]  # protocol, source, destination, their ports
 _ATTEMPTS = 1000
 _NO_RULES = RuleBook(())
 
@@ -45,7 +44,7 @@ class Traced:
     endpoints: Callable[[], Mapping[str, Endpoint]]
     settle: Callable[[], None]
     counters: Callable[[], CounterReading]
-    connections: Callable[[], list[Connection]]
+    connections: ConnectionTable
 
 
 @dataclass(slots=True)
@@ -71,7 +70,6 @@ class Tracing:
         self._found: list[_Found] = []
         self._latest: dict[Cookie, _Found] = {}
         self._captured = _Captured(traced.endpoints)
-        self._connections: Mapping[_Way, Connection] | None = None
         self._before: CounterReading | None = None
 
     def __enter__(self) -> Tracing:
@@ -132,7 +130,6 @@ class Tracing:
     def _collect(self) -> bool:
         """Take in what was traced and captured since the last time, if anything, once no packet is on its way."""
         self._bed.settle()
-        self._connections = None
         self._captured.collect()
         new = [passage for sorter in self._sorters for passage in sorter.passages()]
         for passage in new:
@@ -179,18 +176,9 @@ class Tracing:
         if not on_host or on_host[0].state in ("", "INVALID", "UNTRACKED"):
             return None
         header = on_host[0].hooks[0].header
-        way = header.protocol, header.source, header.destination, header.source_port, header.destination_port
-        return self._tracked().get(way)
-
-    def _tracked(self) -> Mapping[_Way, Connection]:
-        """The host's connections as they were when it was last looked, by either of their ways."""
-        if self._connections is None:
-            self._connections = {
-                (found.protocol, way.source, way.destination, way.source_port, way.destination_port): found
-                for found in self._bed.connections()
-                for way in (found.reply, found.original)
-            }
-        return self._connections
+        way = Tuple(header.source, header.destination, header.source_port, header.destination_port)
+        echo = (header.icmp[0], header.echo) if header.icmp is not None and header.echo is not None else None
+        return self._bed.connections.find(header.protocol, way, echo)
 
 
 class _Captured:
