@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.traffic.packet import place
+
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
 _TCP_START = struct.Struct("!HHIIBB")
@@ -63,12 +65,12 @@ class Header:
     @property
     def from_(self) -> str:
         """Address and port it comes from."""
-        return _socket(self.source, self.source_port)
+        return place(self.source, self.source_port)
 
     @property
     def to(self) -> str:
         """Address and port it goes to."""
-        return _socket(self.destination, self.destination_port)
+        return place(self.destination, self.destination_port)
 
     @property
     def cookie(self) -> tuple[object, ...]:
@@ -97,9 +99,3 @@ def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
         echo = int.from_bytes(transport[4:6], "big") if transport[0] in _ECHOES[protocol] else None
         return {"icmp": (transport[0], transport[1]), "echo": echo}
     return {}
-
-
-def _socket(address: str, port: int) -> str:
-    if not port:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
