@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
 
-from testbed.errors import KernelRefused
+from testbed.errors import KernelRefused, NameTaken
 from testbed.kernel import netlink
 from testbed.kernel.netlink import attribute, nested, number, string
 
@@ -55,10 +56,14 @@ class Batch:
         self._messages.append(_message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, rule))
 
     def commit(self, opened: socket.socket) -> None:
-        """Make it; KernelRefused with the kernel's reason."""
+        """Make it; NameTaken where another has made it, KernelRefused with the kernel's reason."""
         begin, end = (_bracket(kind) for kind in (_BATCH_BEGIN, _BATCH_END))
         opened.send(begin + b"".join(self._messages) + end)
         for code in _answers(opened, len(self._messages)):
+            if code == errno.EPERM:
+                raise NameTaken(
+                    f"the table {self._table} is there, and another's.", "Is somebody tracing there already?"
+                )
             if code:
                 raise KernelRefused(
                     f"the kernel refused the table {self._table}: {os.strerror(code)}.",

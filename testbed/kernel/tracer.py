@@ -54,6 +54,7 @@ class Tracer:
 
     def __init__(self, namespace: Namespace, legacy: bool = False, tracking: bool = True, buffer: int = BUFFER) -> None:
         self._namespace = namespace
+        self.legacy = legacy
         self._loggers: dict[str, str] = {}
         self._sockets = namespace.run(self._open, legacy, tracking, buffer)
         self.meanings = self._sockets.meanings

@@ -73,16 +73,14 @@ class Tracing:
         self._before: CounterReading | None = None
 
     def __enter__(self) -> Tracing:
-        self._captured.begin()
-        for node in self._routers():
-            namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
-            book = self._bed.book if host else _NO_RULES
-            tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
-            self._tracers.append(tracer)
-            self._sorters.append(Sorter(node, tracer))
-            devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
-            self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
-        self._before = self._counted()
+        try:
+            self._captured.begin()
+            for node in self._routers():
+                self._trace(node)
+            self._before = self._counted()
+        except BaseException:
+            self._close()
+            raise
         self._found.clear()
         self._latest.clear()
         return self
@@ -93,9 +91,7 @@ class Tracing:
                 counted = self._counted() - self._before
                 verify(self.journeys(), counted, self._bed.native)
         finally:
-            while self._tracers:
-                self._tracers.pop().close()
-            self._sorters.clear()
+            self._close()
 
     def journey(self, of: Crossing | Packet) -> Journey:
         """The journey of a packet that was sent in the block."""
@@ -117,6 +113,20 @@ class Tracing:
         host = self._bed.topology.host
         others = [n.name for n in self._bed.topology.nodes if ("net.ipv4.ip_forward", "1") in n.sysctls]
         return [host, *(name for name in others if name != host)]
+
+    def _trace(self, node: str) -> None:
+        namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
+        book = self._bed.book if host else _NO_RULES
+        tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
+        self._tracers.append(tracer)
+        self._sorters.append(Sorter(node, tracer))
+        devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
+        self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
+
+    def _close(self) -> None:
+        while self._tracers:
+            self._tracers.pop().close()
+        self._sorters.clear()
 
     def _counted(self) -> CounterReading:
         """The counters at a moment at which all that they counted has been traced: when nothing came in meanwhile."""
@@ -233,8 +243,11 @@ def _on_the_way(passage: Passage) -> tuple[int, bool]:
 def _same_way(passages: Sequence[Passage], later: Passage) -> bool:
     """Whether a passage goes on with the way of a packet, and is not another one's that looks the same.
 
-    What a node sends to itself passes it twice: out, and in again by its loopback.
+    What a node sends to itself passes it twice: out, and in again by its loopback. A copy that a bridge made begins
+    with FORWARD.
     """
+    if later.hooks[0].name == "FORWARD":
+        return True
     begins = [passage.node for passage in passages if passage.hooks[0].name == "OUTPUT"]
     there = [passage for passage in passages if passage.node == later.node]
     if later.hooks[0].name == "OUTPUT":
