@@ -188,6 +188,7 @@ class Testbed:
                 self.settle,
                 self.counters,
                 self._connections,
+                lambda: self._counts().identity,
             )
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from testbed.errors import TestbedError
+from testbed.errors import Disagreement, KernelRefused, TestbedError
 from testbed.kernel.conntrack import Connection, ConnectionTable, Tuple
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import address_types
@@ -31,8 +32,8 @@ _NO_RULES = RuleBook(())
 class Traced:
     """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
 
-    `clauses` reads a rule's clauses in the syntax of its rules; `legacy` says whether iptables-legacy loaded them,
-    `native` whether they are nftables' own.
+    `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules; `legacy` says whether
+    iptables-legacy loaded them, `native` whether they are nftables' own.
     """
 
     topology: Topology
@@ -45,6 +46,7 @@ class Traced:
     settle: Callable[[], None]
     counters: Callable[[], CounterReading]
     connections: ConnectionTable
+    identity: Callable[[], Hashable]
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class Tracing:
         self._found: list[_Found] = []
         self._latest: dict[Cookie, _Found] = {}
         self._captured = _Captured(traced.endpoints)
+        self._identity = traced.identity()
         self._before: CounterReading | None = None
 
     def __enter__(self) -> Tracing:
@@ -89,7 +92,9 @@ class Tracing:
         try:
             if kind is None and self._before is not None:
                 counted = self._counted() - self._before
-                verify(self.journeys(), counted, self._bed.native)
+                journeys = self.journeys()
+                with self._of_the_same_rules():
+                    verify(journeys, counted, self._bed.native)
         finally:
             self._close()
 
@@ -113,6 +118,18 @@ class Tracing:
         host = self._bed.topology.host
         others = [n.name for n in self._bed.topology.nodes if ("net.ipv4.ip_forward", "1") in n.sysctls]
         return [host, *(name for name in others if name != host)]
+
+    @contextmanager
+    def _of_the_same_rules(self) -> Iterator[None]:
+        """Says it when what does not fit together is due to a change of the rules."""
+        try:
+            yield
+        except (Disagreement, KernelRefused) as error:
+            if self._bed.identity() != self._identity:
+                raise KernelRefused(
+                    "the rules changed while packets were traced.", "Change them first, or between two tracings."
+                ) from error
+            raise
 
     def _trace(self, node: str) -> None:
         namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
@@ -160,7 +177,8 @@ class Tracing:
             sent = packet or self._captured.sent(passages[0].cookie) or _as_packet(passages[0].hooks[0].header)
             origin = self._captured.origin(sent) or self._origin(passages)
             connection = self._connection(passages)
-            nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
+            with self._of_the_same_rules():
+                nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
             arrived = self._captured.arrived(_cookie(sent))
             came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
             found.journey = Journey(

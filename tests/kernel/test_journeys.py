@@ -363,6 +363,13 @@ def test_a_packet_that_was_counted_and_not_traced_is_a_disagreement(
         tracing.__exit__(None, None, None)
 
 
+def test_rules_that_change_meanwhile_are_said_to_have_changed(article_bed: Testbed) -> None:
+    insert = [article_bed.backend.program, "-I", "DOCKER-USER", "-p", "tcp", "-j", "ACCEPT"]
+    with pytest.raises(KernelRefused, match="the rules changed while packets were traced"), article_bed.tracing():
+        article_bed.host.command(insert)
+        syn("client", (HOST, 80))(article_bed)
+
+
 def test_a_packet_of_before_has_no_journey(article_bed: Testbed) -> None:
     early = syn("client", (HOST, 80))(article_bed)
     with article_bed.tracing() as tracing, pytest.raises(TestbedError, match="was not sent while it was traced"):
