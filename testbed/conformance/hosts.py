@@ -43,6 +43,37 @@ _INTERNAL = """networks: {inside: {internal: true}}
 services: {web: {ports: ['80:80']}, in1: {networks: [inside], ports: ['8083:80']}}
 """
 
+_ISOLATED = """networks:
+  inside: {internal: true, driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: isolated}}
+  apart:
+    internal: true
+    ipam: {config: [{subnet: 10.1.0.0/24, gateway: 10.1.0.1}]}
+    driver_opts:
+      com.docker.network.bridge.gateway_mode_ipv4: isolated
+      com.docker.network.bridge.enable_icc: 'false'
+services:
+  web: {ports: ['80:80']}
+  in1: {networks: [inside], ports: ['8083:80']}
+  in2: {networks: [inside]}
+  alone1: {networks: [apart]}
+  alone2: {networks: [apart]}
+"""
+_ISOLATED6 = """networks:
+  six:
+    enable_ipv6: true
+    internal: true
+    ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv6: isolated}
+  both:
+    enable_ipv6: true
+    internal: true
+    ipam: {config: [{subnet: 10.7.0.0/24}, {subnet: '2001:db8:2::/64'}]}
+    driver_opts:
+      com.docker.network.bridge.gateway_mode_ipv4: isolated
+      com.docker.network.bridge.gateway_mode_ipv6: isolated
+services: {in1: {networks: [six]}, in2: {networks: [six]}, in3: {networks: [both]}, in4: {networks: [both]}}
+"""
+
 _IPV6 = """networks:
   six:
     enable_ipv6: true
@@ -122,6 +153,9 @@ _DESCRIBED = {
     "a bit of everything": _MIXED,
     "gateway mode nat-unprotected": _network("gateway_mode_ipv4", "nat-unprotected"),
     "gateway mode routed": _network("gateway_mode_ipv4", "routed"),
+    "gateway mode isolated": _ISOLATED,
+    "gateway mode isolated without proxy": _NO_PROXY + _ISOLATED,
+    "gateway mode isolated in IPv6": _ISOLATED6,
     "gateway mode routed without proxy": _NO_PROXY + _network("gateway_mode_ipv4", "routed"),
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from testbed.conformance import image
 from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network, PublishedPort
+from testbed.topology import AddressWithPrefix
 
 DEFAULT_BRIDGE = "docker0"
 _DEFAULT_NETWORK = "bridge"  # what the engine calls the network of docker0
@@ -39,15 +40,22 @@ def network(wanted: Network) -> dict[str, Any]:
         options["gateway_mode_ipv4"] = wanted.mode.value
     if wanted.mode6 is not GatewayMode.NAT:
         options["gateway_mode_ipv6"] = wanted.mode6.value
-    pools = [gateway for gateway in (wanted.gateway, wanted.gateway6) if gateway is not None]
+    pools = (wanted.gateway,) if wanted.gateway6 is None else (wanted.gateway, wanted.gateway6)
     return {
         "Name": called(wanted),
         "Driver": "bridge",
         "Internal": wanted.internal,
         "EnableIPv6": wanted.gateway6 is not None,
-        "IPAM": {"Config": [{"Subnet": str(pool.network), "Gateway": str(pool.ip)} for pool in pools]},
+        "IPAM": {"Config": [_pool(gateway) for gateway in pools]},
         "Options": {f"{_OPTION}{key}": value for key, value in options.items()},
     }
+
+
+def _pool(gateway: AddressWithPrefix) -> dict[str, str]:
+    """A subnet, and the gateway where it is not the subnet's own address, which stands for none."""
+    subnet = gateway.network
+    asked = {"Gateway": str(gateway.ip)} if gateway.ip != subnet.network_address else {}
+    return {"Subnet": str(subnet), **asked}
 
 
 def called(wanted: Network) -> str:

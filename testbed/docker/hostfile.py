@@ -93,7 +93,9 @@ def _network(name: str, tree: Tree, host: DockerHost) -> Network:
         raise tree.child("driver").error(f"the driver {driver} is not known; a bed has bridge networks.")
     options = tree.child("driver_opts")
     options.only(*_OPTIONS)
-    gateway, gateway6 = _gateways(tree, host)
+    mode = options.value(f"{_OPTION}gateway_mode_ipv4", GatewayMode, GatewayMode.NAT)
+    mode6 = options.value(f"{_OPTION}gateway_mode_ipv6", GatewayMode, GatewayMode.NAT)
+    gateway, gateway6 = _gateways(tree, host, {4: mode, 6: mode6})
     return Network(
         options.text(f"{_OPTION}name", naming.bridge(name)),
         gateway,
@@ -102,20 +104,25 @@ def _network(name: str, tree: Tree, host: DockerHost) -> Network:
         icc=options.flag(f"{_OPTION}enable_icc", True),
         masquerade=options.flag(f"{_OPTION}enable_ip_masquerade", True),
         internal=tree.flag("internal", False),
-        mode=options.value(f"{_OPTION}gateway_mode_ipv4", GatewayMode, GatewayMode.NAT),
+        mode=mode,
         gateway6=gateway6,
-        mode6=options.value(f"{_OPTION}gateway_mode_ipv6", GatewayMode, GatewayMode.NAT),
+        mode6=mode6,
     )
 
 
-def _gateways(tree: Tree, host: DockerHost) -> tuple[IPv4Interface, IPv6Interface | None]:
-    """The bridge's addresses: those asked for, else the first of the subnet; IPv6's where the network has IPv6."""
+def _gateways(
+    tree: Tree, host: DockerHost, modes: dict[int, GatewayMode]
+) -> tuple[IPv4Interface, IPv6Interface | None]:
+    """The bridge's addresses: those asked for, else the first of the subnet; IPv6's where the network has IPv6.
+
+    In mode isolated an engine keeps none back that is not asked for, and the first is a container's (28.5.2).
+    """
     ipam = tree.child("ipam")
     ipam.only("config")
     gateway, gateway6 = None, None
     for pool in ipam.child("config").items:
         pool.only("subnet", "gateway")
-        found = _gateway(pool, host)
+        found = _gateway(pool, host, modes)
         if (gateway if found.version == 4 else gateway6) is not None:
             raise pool.error(f"a network of a bed has one subnet of IPv{found.version}.")
         if isinstance(found, IPv4Interface):
@@ -130,16 +137,16 @@ def _gateways(tree: Tree, host: DockerHost) -> tuple[IPv4Interface, IPv6Interfac
     if gateway is not None:
         return gateway, gateway6
     with tree.blamed():
-        return _first(_free_subnet(host)), gateway6
+        subnet = _free_subnet(host)
+    return IPv4Interface(f"{_unasked(subnet, modes[4])}/{subnet.prefixlen}"), gateway6
 
 
-def _gateway(pool: Tree, host: DockerHost) -> IPv4Interface | IPv6Interface:
+def _gateway(pool: Tree, host: DockerHost, modes: dict[int, GatewayMode]) -> IPv4Interface | IPv6Interface:
     unasked: IPv4Network | IPv6Network | None = None
     subnet = pool.value("subnet", ip_network, unasked) or _free_subnet(host)
     if subnet.num_addresses < _ROOM:
         raise pool.error(f"{subnet} has no room for a bridge and a container.")
-    first: IPv4Address | IPv6Address = subnet[1]
-    address = pool.value("gateway", ip_address, first)
+    address = pool.value("gateway", ip_address, _unasked(subnet, modes[subnet.version]))
     if address not in subnet:
         raise pool.error(f"the gateway {address} is not in {subnet}.")
     if isinstance(address, IPv4Address):
@@ -147,8 +154,9 @@ def _gateway(pool: Tree, host: DockerHost) -> IPv4Interface | IPv6Interface:
     return IPv6Interface(f"{address}/{subnet.prefixlen}")
 
 
-def _first(subnet: IPv4Network) -> IPv4Interface:
-    return IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
+def _unasked(subnet: IPv4Network | IPv6Network, mode: GatewayMode) -> IPv4Address | IPv6Address:
+    """The gateway of a network that names none: in mode isolated the subnet's own address, which nobody can have."""
+    return subnet[0] if mode is GatewayMode.ISOLATED else subnet[1]
 
 
 def _free_subnet(host: DockerHost) -> IPv4Network:

@@ -194,6 +194,26 @@ def test_a_routed_network_is_reached_by_its_own_addresses(version: str) -> None:
     )
 
 
+ISOLATED = """
+networks:
+  back:
+    internal: true
+    enable_ipv6: true
+    ipam: {config: [{subnet: 172.18.0.0/16}, {subnet: '2001:db8:1::/64'}]}
+    driver_opts: {com.docker.network.bridge.name: back}
+services: {app: {networks: [back], ports: ['8080:80']}}
+"""
+WITH_MODES = "back, com.docker.network.bridge.gateway_mode_ipv4: isolated, com.docker.network.bridge.gateway_mode_ipv6"
+
+
+@pytest.mark.parametrize("version", ["28.0.0", "28.0.1", "28.2.0", "28.5", "29"])
+def test_an_isolated_network_has_the_rules_of_an_internal_one(version: str) -> None:
+    """Measured on 28.5.2: what differs is the bridge, which has no address."""
+    written = engine(version).rules
+    isolated = hostfile.parse(ISOLATED.replace(": back}", f": {WITH_MODES}: isolated}}"))
+    assert written(isolated) == written(hostfile.parse(ISOLATED))
+
+
 def test_a_classic_engine_has_no_gateway_modes() -> None:
     with pytest.raises(TopologyError, match="back: the classic engines have no gateway mode routed"):
         engine("26.1").rules(with_mode(GatewayMode.ROUTED))

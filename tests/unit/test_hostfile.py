@@ -105,6 +105,10 @@ def service(*lines: str) -> str:
             "networks:\n  a:\n    ipam: {config: [{subnet: 10.0.0.0/8, gateway: 11.0.0.1}]}",
             r"line 3: the gateway 11\.0",
         ),
+        (
+            "networks:\n  a:\n    driver_opts:\n      com.docker.network.bridge.gateway_mode_ipv4: isolated",
+            r"line 2: br-\w+: the gateway mode isolated is for internal networks only",
+        ),
         (service("networks: [back]"), r"line 3: there is no network back; there are bridge"),
         (service('ports: ["80"]'), r"line 3: '80' is no published port"),
         (service("ports:", '  - "80:80"', '  - "80:81"'), r"line 5: port 80/tcp is published by web and by web"),
@@ -134,6 +138,31 @@ def service(*lines: str) -> str:
 def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
     with pytest.raises(TopologyError, match=said):
         hostfile.parse(text, "mine")
+
+
+ISOLATED = """
+networks:
+  apart:
+    internal: true
+    enable_ipv6: true
+    ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: '2001:db8:1::/64', gateway: '2001:db8:1::1'}]}
+    driver_opts:
+      com.docker.network.bridge.gateway_mode_ipv4: isolated
+      com.docker.network.bridge.gateway_mode_ipv6: isolated
+  unsaid:
+    internal: true
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: isolated}
+services: {one: {networks: [apart, unsaid]}, two: {networks: [apart]}}
+"""
+
+
+def test_an_isolated_networks_bridge_has_no_address_and_keeps_back_the_one_that_is_asked_for() -> None:
+    """As 28.5.2 gives addresses out."""
+    host = hostfile.parse(ISOLATED)
+    assert [network.bridge_addresses for network in host.networks[1:]] == [(), ()]
+    one, two = host.containers
+    assert [own.address for own in one.attachments] == [IPv4Address("10.1.0.1"), IPv4Address("172.18.0.1")]
+    assert (one.address6, two.address6) == (IPv6Address("2001:db8:1::2"), IPv6Address("2001:db8:1::3"))
 
 
 def test_an_empty_file_is_a_host_without_containers() -> None:
