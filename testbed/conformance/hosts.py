@@ -84,6 +84,12 @@ services:
   lo: {networks: [six], ports: ['[::1]:8081:80', '[2001:db8:66::100]:8082:80']}
   four: {ports: ['8084:80']}
 """
+_ON_DOCKER0 = """services:
+  web: {ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
+  dns: {ports: ['5353:53/udp', '[::1]:8081:80']}
+  app: {networks: [six], ports: ['8082:80']}
+networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}}
+"""
 _ROUTED6 = """networks:
   six:
     enable_ipv6: true
@@ -118,6 +124,7 @@ services:
   idle: {}
   db: {networks: [back], ports: ['5432:5432']}
 """
+_IPV6_ON_DOCKER0 = "ipv6: true, fixed-cidr-v6: '2001:db8:17::/64'"
 _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 
 # Each in the words of a host file (testbed/docker/hostfile.py).
@@ -146,6 +153,11 @@ _DESCRIBED = {
     "IPv6 with ip6tables": _IP6TABLES + _IPV6,
     "IPv6 without ip6tables": "daemon: {ip6tables: false}\n" + _IPV6,
     "IPv6 with ip6tables, without proxy": _IP6TABLES.replace("{", "{userland-proxy: false, ") + _IPV6,
+    "IPv6 on docker0": f"daemon: {{{_IPV6_ON_DOCKER0}}}\n" + _ON_DOCKER0,
+    "IPv6 on docker0 with ip6tables": f"daemon: {{ip6tables: true, {_IPV6_ON_DOCKER0}}}\n" + _ON_DOCKER0,
+    "IPv6 on docker0 without icc, without proxy": (
+        f"daemon: {{ip6tables: true, icc: false, userland-proxy: false, {_IPV6_ON_DOCKER0}}}\n" + _ON_DOCKER0
+    ),
     "IPv6 on an internal network": _IP6TABLES + _INTERNAL6,
     "IPv6 in gateway mode routed": _ROUTED6,
     "containers on two networks": _ON_TWO,

@@ -40,6 +40,10 @@ _POOLS = (
 )
 _ROOM = 4  # addresses: two of a subnet's own, a bridge's, a container's
 _DEFAULT = "bridge"  # what Docker calls the network of docker0
+_DAEMON = (
+    *("userland-proxy", "icc", "ip-masq", "bip", "iptables", "ip6tables", "experimental"),
+    *("ipv6", "fixed-cidr-v6"),
+)
 _OPTION = "com.docker.network.bridge."
 _OPTIONS = tuple(
     f"{_OPTION}{key}"
@@ -81,10 +85,27 @@ def parse(text: str, source: str = "the host file") -> DockerHost:
 
 
 def _docker0(daemon: Tree) -> Network:
-    daemon.only("userland-proxy", "icc", "ip-masq", "bip", "iptables", "ip6tables", "experimental")
+    daemon.only(*_DAEMON)
     gateway = daemon.value("bip", IPv4Interface, IPv4Interface("172.17.0.1/16"))
     icc, masquerade = daemon.flag("icc", True), daemon.flag("ip-masq", True)
-    return Network("docker0", gateway, naming.mac(gateway.ip), name=_DEFAULT, icc=icc, masquerade=masquerade)
+    network = Network("docker0", gateway, naming.mac(gateway.ip), name=_DEFAULT, icc=icc, masquerade=masquerade)
+    return replace(network, gateway6=_gateway_of_docker0(daemon))
+
+
+def _gateway_of_docker0(daemon: Tree) -> IPv6Interface | None:
+    """The first of `fixed-cidr-v6`, which engines pass over where `ipv6` is not on."""
+    unasked: IPv6Network | None = None
+    subnet = daemon.value("fixed-cidr-v6", IPv6Network, unasked)
+    if not daemon.flag("ipv6", False):
+        return None
+    if subnet is None:
+        raise daemon.child("ipv6").error(
+            "docker0 with IPv6 wants a subnet.",
+            "Write `fixed-cidr-v6` too; without it engines before 28 do not start, and 28 makes one up by chance.",
+        )
+    if subnet.num_addresses < _ROOM:
+        raise daemon.child("fixed-cidr-v6").error(f"{subnet} has no room for a bridge and a container.")
+    return IPv6Interface(f"{subnet[1]}/{subnet.prefixlen}")
 
 
 def _network(name: str, tree: Tree, host: DockerHost) -> Network:

@@ -94,6 +94,9 @@ def service(*lines: str) -> str:
         (service("prts: []"), r"mine, line 3: the key prts is not known here"),
         ("networks:\n  a:\n    driver_opts:\n      x.y: 1", r"line 4: the key x\.y is not known here"),
         ("daemon:\n  bip: here", r"line 2: Expected 4 octets in 'here'"),
+        ("daemon:\n  ipv6: true", r"line 2: docker0 with IPv6 wants a subnet"),
+        ("daemon:\n  ipv6: true\n  fixed-cidr-v6: 'fd00::/127'", r"line 3: fd00::/127 has no room"),
+        ("daemon:\n  fixed-cidr-v6: 10.0.0.0/8", r"line 2: At least 3 parts expected in '10\.0\.0\.0'"),
         ("daemon:\n  icc: perhaps", r"line 2: icc is true or false, not perhaps"),
         ("networks:\n  a:\n    driver: overlay", r"line 3: the driver overlay is not known"),
         (
@@ -138,6 +141,15 @@ def service(*lines: str) -> str:
 def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
     with pytest.raises(TopologyError, match=said):
         hostfile.parse(text, "mine")
+
+
+def test_docker0_has_ipv6_where_the_daemon_is_to_have_it() -> None:
+    """As 28.5.2 gives addresses out; `fixed-cidr-v6` alone changes nothing on any engine."""
+    without = hostfile.parse("daemon: {fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}")
+    assert not without.ipv6
+    host = hostfile.parse("daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}")
+    assert host.networks[0].gateway6 == IPv6Interface("fd00::1/64")
+    assert host.containers[0].address6 == IPv6Address("fd00::2")
 
 
 ISOLATED = """
