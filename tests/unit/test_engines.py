@@ -10,7 +10,7 @@ import pytest
 
 from testbed import DockerHost, TestbedError
 from testbed.docker import hostfile
-from testbed.docker.engines import ENGINES, Engine, engine
+from testbed.docker.engines import ENGINES, Engine, engine, engine_or_native
 from testbed.docker.engines.forward import Generation
 from testbed.docker.host import GatewayMode
 from testbed.errors import TopologyError
@@ -271,10 +271,10 @@ services: {app: {networks: [back], ports: ['8080:80']}}
 WITH_MODES = "back, com.docker.network.bridge.gateway_mode_ipv4: isolated, com.docker.network.bridge.gateway_mode_ipv6"
 
 
-@pytest.mark.parametrize("version", ["28.0.0", "28.0.1", "28.2.0", "28.5", "29"])
+@pytest.mark.parametrize("version", ["28.0.0", "28.0.1", "28.2.0", "28.5", "29", "29-nftables"])
 def test_an_isolated_network_has_the_rules_of_an_internal_one(version: str) -> None:
     """Measured on 28.5.2: what differs is the bridge, which has no address."""
-    written = engine(version).rules
+    written = engine_or_native(version).rules
     isolated = hostfile.parse(ISOLATED.replace(": back}", f": {WITH_MODES}: isolated}}"))
     assert written(isolated) == written(hostfile.parse(ISOLATED))
 
