@@ -73,9 +73,10 @@ def _by_the_hosts_address(one: Container, other: Container) -> Iterator[Question
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question: each packet as sent and as it came out, and what the rules counted.
+    """What came of a question: each packet as sent and as it came out, and what the rules counted, table by table.
 
-    Of policies those that drop count: one that an engine has not set counts nothing with iptables-nft.
+    Of policies those that drop count: one that an engine has not set counts nothing with iptables-nft, and a real
+    host's kernel speaks of its own accord, of its groups for instance.
     """
 
     crossings: tuple[str, ...]
@@ -95,7 +96,7 @@ def ask(bed: Testbed, asked: list[Question]) -> list[str]:
 def _answer(bed: Testbed, question: Question, port: int) -> Answer:
     before = bed.counters()
     crossings = tuple(map(str, _sent(bed, question, port)))
-    moved = (bed.counters() - before).moved
+    moved = sorted((bed.counters() - before).moved, key=lambda one: one[0].table)
     passed = [line for line, _ in moved if line.is_policy and line.text.endswith(" ACCEPT")]
     return Answer(crossings, tuple(f"{counters} {line}" for line, counters in moved if line not in passed))
 
