@@ -364,10 +364,14 @@ def test_a_packet_that_was_counted_and_not_traced_is_a_disagreement(
 
 
 def test_rules_that_change_meanwhile_are_said_to_have_changed(article_bed: Testbed) -> None:
-    insert = [article_bed.backend.program, "-I", "DOCKER-USER", "-p", "tcp", "-j", "ACCEPT"]
-    with pytest.raises(KernelRefused, match="the rules changed while packets were traced"), article_bed.tracing():
-        article_bed.host.command(insert)
-        syn("client", (HOST, 80))(article_bed)
+    def change_while_traced() -> None:
+        with article_bed.tracing():
+            insert = [article_bed.backend.program, "-I", "DOCKER-USER", "-p", "tcp", "-j", "ACCEPT"]
+            article_bed.host.command(insert)
+            syn("client", (HOST, 80))(article_bed)
+
+    with pytest.raises(KernelRefused, match="the rules changed while packets were traced"):
+        change_while_traced()
 
 
 def test_a_packet_of_before_has_no_journey(article_bed: Testbed) -> None:
