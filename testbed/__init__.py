@@ -3,6 +3,7 @@
 from testbed.bed import Testbed
 from testbed.docker import Container, DockerHost, Network, PublishedPort
 from testbed.errors import TestbedError
+from testbed.observe.journey import Journey
 from testbed.rules import CounterReading, Counters, NftRuleset, Ruleset
 from testbed.topology import Topology
 from testbed.traffic.packet import Crossing, Packet
@@ -16,6 +17,7 @@ __all__ = [
     "Counters",
     "Crossing",
     "DockerHost",
+    "Journey",
     "Network",
     "NftRuleset",
     "Packet",

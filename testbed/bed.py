@@ -187,7 +187,8 @@ class Testbed:
                 lambda: self._endpoints,
                 self.settle,
                 self.counters,
-                self.connections,
+                self._connections,
+                lambda: self._counts().identity,
             )
         )
 

@@ -185,6 +185,11 @@ class Topology:
 
     def segment(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
         """Every device with an address that a frame sent at `port` can reach without being routed."""
+        for node, device in self._within_reach(port):
+            if device.addresses or (isinstance(device, Interface) and device.scripted):
+                yield node, device
+
+    def _within_reach(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
         linked = {end: link.other(end) for link in self.links for end in (link.a, link.b)}
         pending, seen = [port], {port}
         while pending:
@@ -201,22 +206,21 @@ class Topology:
                 if there not in seen:
                     seen.add(there)
                     pending.append(there)
-            device = bridges[here.device] if here.device in bridges else node.interface(here.device)
-            if here != port and (device.addresses or (isinstance(device, Interface) and device.scripted)):
-                yield node, device
+            if here != port:
+                yield node, bridges[here.device] if here.device in bridges else node.interface(here.device)
 
     def neighbours(self, name: str) -> tuple[Neighbour, ...]:
         """Permanent entries that a node needs because nobody answers ARP for a scripted address.
 
         And those for IPv6 addresses of kernels: finding neighbours is traffic of the IP layer there (RFC 4861), which
-        rules would count.
+        rules would count. A device has those of the versions of IP in which it has an address itself.
         """
         return tuple(
             neighbour
             for device in self.node(name).devices
-            if device.addresses
             for _, other in self.segment(Port(name, device.name))
             for neighbour in _as_neighbours(other, device)
+            if any(own.version == neighbour.address.version for own in device.addresses)
         )
 
     def mac_of(self, port: Port, address: Address) -> str:
@@ -241,16 +245,18 @@ class Topology:
         return via
 
     def nearest_kernel(self, port: Port) -> IPv4Address:
-        """An IPv4 address on the segment of `port` that a kernel answers for, the host's own where it is there."""
-        nodes = [
-            (node.name, address.ip)
-            for node, device in self.segment(port)
-            for address in device.addresses[:1]
-            if isinstance(address.ip, IPv4Address)
-        ]
-        if not nodes:
+        """An IPv4 address on the segment of `port` that a kernel answers for, the host's own where it is there.
+
+        Where no device has one, as on a bridge in mode isolated, it is one that the host has elsewhere: a kernel
+        answers for each of its addresses on each of its devices (arp_ignore is 0, networking/ip-sysctl.rst).
+        """
+        near = list(self._within_reach(port))
+        found = [(node, address.ip) for node, device in near for address in device.addresses[:1]]
+        found += [(node, own.ip) for node, _ in near for device in node.devices for own in device.addresses]
+        answering = [(node.name != self.host, ip) for node, ip in found if isinstance(ip, IPv4Address)]
+        if not answering:
             raise TopologyError(f"no kernel has an address on the segment of {port}.")
-        return min(nodes, key=lambda found: found[0] != self.host)[1]
+        return min(answering, key=lambda one: one[0])[1]
 
 
 def _as_neighbours(other: Interface | Bridge, device: Interface | Bridge) -> Iterator[Neighbour]:

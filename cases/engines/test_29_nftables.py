@@ -12,16 +12,29 @@ from testbed.docker import article, hostfile
 from testbed.docker.engines import NATIVE
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, Raw
 
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
-TABLE = "ip docker-bridges"
+HOST6, CLIENT6, WEB6 = "2001:db8:66::100", "2001:db8:66::1", "2001:db8:1::2"
+TABLE, TABLE6 = "ip docker-bridges", "ip6 docker-bridges"
 WEB = "services: {web: {ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
 BRIDGES = """
 networks:
   back: {driver_opts: {com.docker.network.bridge.name: back}}
   inside: {internal: true, driver_opts: {com.docker.network.bridge.name: inside}}
 services: {web: {ports: ['8080:80']}, app: {networks: [back], ports: ['8082:80']}, db: {networks: [inside]}}
+"""
+SIX = """
+networks:
+  six:
+    enable_ipv6: true
+    ipam: {config: [{subnet: '2001:db8:1::/64'}]}
+    driver_opts: {com.docker.network.bridge.name: six}
+  two:
+    enable_ipv6: true
+    ipam: {config: [{subnet: '2001:db8:2::/64'}]}
+    driver_opts: {com.docker.network.bridge.name: two}
+services: {web: {networks: [six], ports: ['8080:80', '5353:53/udp']}, app: {networks: [two]}}
 """
 NO_PROXY = "daemon: {userland-proxy: false}\n"
 NativeBed = Callable[..., Testbed]
@@ -134,3 +147,53 @@ def test_a_users_own_table_before_it_forbids(bed_of: NativeBed) -> None:
 def test_traffic_that_is_not_dockers_passes(bed_of: NativeBed) -> None:
     """With nftables the engine sets no policy: what iptables' FORWARD drops is forwarded here."""
     assert bed_of(WEB).tcp("client", "internet", ("203.0.113.10", 80), via=HOST).syn().delivered
+
+
+def test_in_ipv6_a_published_port_is_reached_and_every_counter_says_so(bed_of: NativeBed) -> None:
+    bed = bed_of(SIX)
+    with bed.counting() as counting:
+        syn, syn_ack, _ = bed.tcp("client", "web", (HOST6, 8080)).handshake()
+    assert syn.translated == (f"destination [{HOST6}]:8080 > [{WEB6}]:80",)
+    assert syn_ack.translated == (f"source [{WEB6}]:80 > [{HOST6}]:8080",)
+    translation = f'ip6 saddr != fe80::/10 tcp dport 8080 dnat to [{WEB6}]:80 comment "DNAT"'
+    assert (
+        counting.result
+        == f"""
+        *{TABLE6}
+        [1:72] -A nat-PREROUTING fib daddr type local jump nat-prerouting-and-output
+        [1:72] -A nat-prerouting-and-output iifname != "six" {translation}
+        [1:60] -A filter-forward-in__six ct state established,related accept
+        [1:72] -A filter-forward-in__six ip6 daddr {WEB6} tcp dport 80 accept
+        [1:72] -A filter-forward-out__six ct state established,related accept
+        """
+    )
+
+
+def test_in_ipv6_a_published_udp_port_is_reached_and_its_answer_comes_back(bed_of: NativeBed) -> None:
+    bed = bed_of(SIX)
+    asked = bed.send("client", IPv6(src=CLIENT6, dst=HOST6) / UDP(sport=4000, dport=5353) / Raw(b"who"), to="web")
+    assert asked.translated == (f"destination [{HOST6}]:5353 > [{WEB6}]:53",)
+    answer = IPv6(src=WEB6, dst=CLIENT6) / UDP(sport=53, dport=4000) / Raw(b"you")
+    assert bed.send("web", answer, to="client").translated == (f"source [{WEB6}]:53 > [{HOST6}]:5353",)
+
+
+@pytest.mark.parametrize(("origin", "via", "port"), [("client", HOST6, 80), ("client", HOST6, 81), ("app", None, 80)])
+def test_in_ipv6_a_containers_own_address_is_for_its_own_network_alone(
+    bed_of: NativeBed, origin: str, via: str | None, port: int
+) -> None:
+    bed = bed_of(SIX)
+    with bed.counting() as counting:
+        assert not bed.tcp(origin, "web", (WEB6, port), via=via).syn().delivered
+    dropping = f'ip6 daddr {WEB6} iifname != "six" drop comment "DROP DIRECT ACCESS"'
+    assert str(counting.result.moved) == f"*{TABLE6}\n[1:72] -A raw-PREROUTING {dropping}"
+
+
+def test_in_ipv6_a_container_reaches_the_internet_under_the_hosts_address(bed_of: NativeBed) -> None:
+    syn, syn_ack, _ = bed_of(SIX).tcp("web", "internet", ("2001:db8:113::10", 443)).handshake()
+    assert syn.translated == (f"source [{WEB6}]:40000 > [{HOST6}]:40000",)
+    assert syn_ack.translated == (f"destination [{HOST6}]:40000 > [{WEB6}]:40000",)
+
+
+def test_without_ip6tables_every_port_is_open_at_the_containers_own_ipv6_address(bed_of: NativeBed) -> None:
+    """The daemon's option means nftables' table too."""
+    assert bed_of("daemon: {ip6tables: false}\n" + SIX).tcp("client", "web", (WEB6, 81), via=HOST6).syn().delivered

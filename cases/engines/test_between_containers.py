@@ -8,6 +8,7 @@ import pytest
 
 from testbed import LINUX, Testbed
 from testbed.docker.engines import Engine
+from testbed.errors import TopologyError
 from testbed.traffic.layers import ICMP, IP
 
 BedOf = Callable[[str], Testbed]
@@ -82,6 +83,30 @@ def test_an_internal_network_is_for_its_own_containers_alone(bed_of: BedOf, engi
         assert not bed.send("db", outward, to="internet", via="172.18.0.1").delivered
     assert str(counting.result.rule("filter", f"-A {guard} ! -s 172.18.0.0/16 -o br-inside -j DROP")) == "[1:52]"
     assert str(counting.result.rule("filter", f"-A {guard} ! -d 172.18.0.0/16 -i br-inside -j DROP")) == "[1:28]"
+
+
+def test_an_isolated_network_is_not_reached_by_the_host_itself(bed_of: BedOf, engine: Engine) -> None:
+    """Since 28: its bridge has no address, so the host has no way there; to another internal network it has."""
+    internal = bed_of(INTERNAL)
+    internal.endpoint("cache")
+    with internal.ask("host", ("172.18.0.3", 6379)):
+        internal.settle_everywhere()
+        assert [packet.source for packet in internal.seen("cache")] == ["172.18.0.1"]
+    isolated = INTERNAL.replace(
+        "name: br-inside", "name: br-inside, com.docker.network.bridge.gateway_mode_ipv4: isolated"
+    )
+    if engine.since < (28,):
+        with pytest.raises(TopologyError, match="br-inside: the classic engines have no gateway mode isolated"):
+            bed_of(isolated)
+        return
+    bed = bed_of(isolated)
+    with bed.counting() as counting:
+        assert bed.tcp("db", "cache", ("172.18.0.2", 6379)).syn().delivered
+    forward = "FORWARD" if engine.since < (28, 0, 1) else "DOCKER-FORWARD"
+    assert str(counting.result.rule("filter", f"-A {forward} -i br-inside -o br-inside -j ACCEPT")) == "[1:52]"
+    with bed.ask("host", ("172.18.0.2", 6379)):
+        bed.settle_everywhere()
+        assert [packet.source for packet in bed.seen("cache")] == ["172.18.0.1"]  # of db, not of the host
 
 
 def test_without_masquerade_a_container_goes_out_under_its_own_address(bed_of: BedOf) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -153,6 +155,13 @@ class Bench:
             "cases": self.throughput.as_dict() if self.throughput is not None else None,
             "left_out": list(self.left_out),
         }
+
+
+def timed(action: Callable[[], object]) -> float:
+    """How long it takes, in seconds."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
 
 
 def _ms(seconds: float) -> float:

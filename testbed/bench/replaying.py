@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from testbed.bed import Testbed
 from testbed.bench.building import REST, remove
-from testbed.bench.figures import Figure, Times
+from testbed.bench.figures import Figure, Times, timed
 from testbed.docker import article
 from testbed.errors import KernelRefused
 from testbed.kernel.xtables import BACKENDS
@@ -42,8 +41,8 @@ def figures(rounds: int, backend: str) -> list[Figure]:
     with Testbed.article(backend=backend) as bed:
         _handshake(bed)  # its ends are open from now on
         save = [f"{BACKENDS[backend].program}-save", "-c"]
-        readings = [(_timed(bed.counters), _timed(lambda: bed.host.command(save))) for _ in range(rounds * READINGS)]
-        handshakes = [_timed(lambda: _handshake(bed)) for _ in range(rounds)]
+        readings = [(timed(bed.counters), timed(lambda: bed.host.command(save))) for _ in range(rounds * READINGS)]
+        handshakes = [timed(lambda: _handshake(bed)) for _ in range(rounds)]
     return [
         Figure(
             f"counters {backend}",
@@ -63,12 +62,6 @@ def figures(rounds: int, backend: str) -> list[Figure]:
     ]
 
 
-def _timed(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
-
-
 def _handshake(bed: Testbed) -> None:
     if not all(step.crossing.delivered for step in replay(bed, article.HOST, WINDOWS)):
         raise KernelRefused("a packet of the handshake was lost.", "See where with `invoke handshake`.")
@@ -78,7 +71,7 @@ def _replays(rounds: int, backend: str) -> list[float]:
     seconds = []
     for _ in range(rounds):
         time.sleep(REST)
-        seconds.append(_timed(lambda: _whole_replay(backend)))
+        seconds.append(timed(lambda: _whole_replay(backend)))
     return seconds
 
 

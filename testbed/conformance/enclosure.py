@@ -31,12 +31,16 @@ class Step:
 
 
 @contextmanager
-def enclosed(namespace: Namespace, steps: Sequence[Step], given: Mapping[str, str], search: str) -> Iterator[Path]:
+def enclosed(
+    namespace: Namespace, steps: Sequence[Step], given: Mapping[str, str], links: Mapping[str, str], search: str
+) -> Iterator[Path]:
     """Start programs one after the other; gives the folder where the files inside can be seen from outside.
 
-    `given` are files to write first, `search` is the programs' PATH. Raises EngineRefused when one does not come up.
+    `given` are files to write first and `links` symbolic links to make, with what they lead to; `search` is the
+    programs' PATH. Raises EngineRefused when one does not come up.
     """
-    plan = json.dumps({"steps": [asdict(step) for step in steps], "files": dict(given), "path": search})
+    furnished = {"files": dict(given), "links": dict(links), "path": search}
+    plan = json.dumps({"steps": [asdict(step) for step in steps], **furnished})
     process = start_own(namespace, files("testbed.conformance").joinpath("enclosure_program.py"), [plan])
     try:
         assert process.stdout is not None

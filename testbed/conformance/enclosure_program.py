@@ -1,7 +1,8 @@
 """An engine's programs in processes, mounts and control groups of their own.
 
-Run as a program in the network namespace of the host, with a plan in JSON: `files` to write, the search `path`, and
-`steps` to start one after the other, each with its `name`, its words (`argv`) and the `socket` that it will listen on.
+Run as a program in the network namespace of the host, with a plan in JSON: `files` to write, `links` to make, the
+search `path`, and `steps` to start one after the other, each with its `name`, its words (`argv`) and the `socket` that
+it will listen on.
 Says `ready` and the process id of the first process inside when all listen, else what went wrong. Ends when its
 standard input is closed: with the process that started it, however that ends.
 
@@ -63,6 +64,9 @@ def _inside(plan: dict[str, Any], group: Path) -> None:
     for path, text in plan["files"].items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text)
+    for path, target in plan["links"].items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).symlink_to(target)
     for step in plan["steps"]:
         _start(step, plan["path"])
     _say(f"ready {known_outside_as}")

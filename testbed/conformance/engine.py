@@ -23,6 +23,7 @@ _GLOBAL = 0  # RT_SCOPE_UNIVERSE, include/uapi/linux/rtnetlink.h
 _CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 _DOCKER_SOCKET = "/run/docker.sock"
 _CONFIGURED = "/run/containerd.toml"
+_INSTEAD = "/run/programs"  # where programs are found before all others
 # Plugins that would use folders outside of what is given here, or that only Kubernetes needs.
 _CONTAINERD = f"""version = 2
 root = "/run/containerd-root"
@@ -105,9 +106,11 @@ def running(programs: EnginePrograms, options: Sequence[str] = (), six: bool = F
     All of it is in namespaces of its own, and gone when the block is left or the process ends, in whatever way.
     Raises EngineRefused when it does not start, with its own last words.
     """
+    given, links = {_CONFIGURED: _CONTAINERD}, {f"{_INSTEAD}/{name}": path for name, path in programs.instead}
+    search = f"{_INSTEAD}:{programs.path}"
     with (
         bare_host(six) as around,
-        enclosed(around["host"], _steps(programs, options), {_CONFIGURED: _CONTAINERD}, programs.path) as root,
+        enclosed(around["host"], _steps(programs, options), given, links, search) as root,
     ):
         api = Api(root / _DOCKER_SOCKET.lstrip("/"), root / "run/dockerd.log")
         api.send(f"/images/create?fromSrc=-&repo={image.NAME}&tag={image.TAG}", image.archive(programs.busybox))

@@ -43,6 +43,37 @@ _INTERNAL = """networks: {inside: {internal: true}}
 services: {web: {ports: ['80:80']}, in1: {networks: [inside], ports: ['8083:80']}}
 """
 
+_ISOLATED = """networks:
+  inside: {internal: true, driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: isolated}}
+  apart:
+    internal: true
+    ipam: {config: [{subnet: 10.1.0.0/24, gateway: 10.1.0.1}]}
+    driver_opts:
+      com.docker.network.bridge.gateway_mode_ipv4: isolated
+      com.docker.network.bridge.enable_icc: 'false'
+services:
+  web: {ports: ['80:80']}
+  in1: {networks: [inside], ports: ['8083:80']}
+  in2: {networks: [inside]}
+  alone1: {networks: [apart]}
+  alone2: {networks: [apart]}
+"""
+_ISOLATED6 = """networks:
+  six:
+    enable_ipv6: true
+    internal: true
+    ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv6: isolated}
+  both:
+    enable_ipv6: true
+    internal: true
+    ipam: {config: [{subnet: 10.7.0.0/24}, {subnet: '2001:db8:2::/64'}]}
+    driver_opts:
+      com.docker.network.bridge.gateway_mode_ipv4: isolated
+      com.docker.network.bridge.gateway_mode_ipv6: isolated
+services: {in1: {networks: [six]}, in2: {networks: [six]}, in3: {networks: [both]}, in4: {networks: [both]}}
+"""
+
 _IPV6 = """networks:
   six:
     enable_ipv6: true
@@ -52,6 +83,12 @@ services:
   dns: {networks: [six], ports: ['5353:53/udp']}
   lo: {networks: [six], ports: ['[::1]:8081:80', '[2001:db8:66::100]:8082:80']}
   four: {ports: ['8084:80']}
+"""
+_ON_DOCKER0 = """services:
+  web: {ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
+  dns: {ports: ['5353:53/udp', '[::1]:8081:80']}
+  app: {networks: [six], ports: ['8082:80']}
+networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}}
 """
 _ROUTED6 = """networks:
   six:
@@ -87,6 +124,7 @@ services:
   idle: {}
   db: {networks: [back], ports: ['5432:5432']}
 """
+_IPV6_ON_DOCKER0 = "ipv6: true, fixed-cidr-v6: '2001:db8:17::/64'"
 _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 
 # Each in the words of a host file (testbed/docker/hostfile.py).
@@ -115,6 +153,11 @@ _DESCRIBED = {
     "IPv6 with ip6tables": _IP6TABLES + _IPV6,
     "IPv6 without ip6tables": "daemon: {ip6tables: false}\n" + _IPV6,
     "IPv6 with ip6tables, without proxy": _IP6TABLES.replace("{", "{userland-proxy: false, ") + _IPV6,
+    "IPv6 on docker0": f"daemon: {{{_IPV6_ON_DOCKER0}}}\n" + _ON_DOCKER0,
+    "IPv6 on docker0 with ip6tables": f"daemon: {{ip6tables: true, {_IPV6_ON_DOCKER0}}}\n" + _ON_DOCKER0,
+    "IPv6 on docker0 without icc, without proxy": (
+        f"daemon: {{ip6tables: true, icc: false, userland-proxy: false, {_IPV6_ON_DOCKER0}}}\n" + _ON_DOCKER0
+    ),
     "IPv6 on an internal network": _IP6TABLES + _INTERNAL6,
     "IPv6 in gateway mode routed": _ROUTED6,
     "containers on two networks": _ON_TWO,
@@ -122,6 +165,9 @@ _DESCRIBED = {
     "a bit of everything": _MIXED,
     "gateway mode nat-unprotected": _network("gateway_mode_ipv4", "nat-unprotected"),
     "gateway mode routed": _network("gateway_mode_ipv4", "routed"),
+    "gateway mode isolated": _ISOLATED,
+    "gateway mode isolated without proxy": _NO_PROXY + _ISOLATED,
+    "gateway mode isolated in IPv6": _ISOLATED6,
     "gateway mode routed without proxy": _NO_PROXY + _network("gateway_mode_ipv4", "routed"),
 }
 

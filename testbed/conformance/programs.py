@@ -24,7 +24,8 @@ _INTERPRETER = 3  # PT_INTERP: the kernel is to load a dynamic linker
 class EnginePrograms:
     """An engine's programs; `path` is where dockerd and containerd look for those that they start themselves.
 
-    `backend` is how iptables speaks to the kernel there: nft or legacy.
+    `backend` is how iptables speaks to the kernel there: nft or legacy. `instead` are programs that they are to find
+    first: what each is called, and where it is.
     """
 
     dockerd: str
@@ -33,12 +34,14 @@ class EnginePrograms:
     busybox: str
     backend: str
     path: str
+    instead: tuple[tuple[str, str], ...] = ()
 
 
-def find(dockerd: str = "") -> EnginePrograms:
+def find(dockerd: str = "", backend: str = "") -> EnginePrograms:
     """The programs of an engine: the one with this dockerd, or the machine's own.
 
-    Raises MissingRequirement for the first that is not there.
+    Its iptables speaks by `backend`, or as the machine's own does. Raises MissingRequirement for the first program that
+    is not there.
     """
     found = shutil.which(dockerd) if dockerd else programs.find("dockerd")
     if found is None:
@@ -49,13 +52,15 @@ def find(dockerd: str = "") -> EnginePrograms:
     path = os.pathsep.join([*dict.fromkeys(folders), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     for started_by_others in ("containerd-shim-runc-v2", "runc", "ip6tables"):
         _program(started_by_others, path)
+    chosen = ("iptables", "ip6tables") if backend else ()
     return EnginePrograms(
         str(Path(found).absolute()),
         _program("containerd", path),
         _program("docker-proxy", path),
         _busybox(path),
-        _backend(_program("iptables", path)),
+        backend or _backend(_program("iptables", path)),
         path,
+        tuple((name, _program(f"{name}-{backend}", path)) for name in chosen),
     )
 
 

@@ -38,14 +38,17 @@ def questions(host: DockerHost) -> Iterator[Question]:
         yield from _of_a_port(container, port)
     for container in host.containers:
         yield Question("client", container.name, (str(container.address), _UNPUBLISHED), via=_HOST)
-        yield Question(container.name, "internet", (_INTERNET, 443), via=str(container.network.gateway.ip))
-        if container.address6 is not None and container.network.gateway6 is not None:
+        if container.address6 is not None:
             yield Question("client", container.name, (str(container.address6), _UNPUBLISHED), via=_HOST6)
-            yield Question(container.name, "internet", (_INTERNET6, 443), via=str(container.network.gateway6.ip))
+        for router in container.network.bridge_addresses:
+            internet = _INTERNET if router.version == 4 else _INTERNET6
+            yield Question(container.name, "internet", (internet, 443), via=str(router.ip))
     for one, other in permutations(host.containers, 2):
-        via = None if one.network == other.network else str(one.network.gateway.ip)
-        yield Question(one.name, other.name, (str(other.address), _UNPUBLISHED), via=via)
-        if not host.userland_proxy:
+        neighbours, routed = one.network == other.network, one.network.gateway in one.network.bridge_addresses
+        if neighbours or routed:
+            via = None if neighbours else str(one.network.gateway.ip)
+            yield Question(one.name, other.name, (str(other.address), _UNPUBLISHED), via=via)
+        if not host.userland_proxy and routed:
             yield from _by_the_hosts_address(one, other)
 
 
@@ -70,9 +73,10 @@ def _by_the_hosts_address(one: Container, other: Container) -> Iterator[Question
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question: each packet as sent and as it came out, and what the rules counted.
+    """What came of a question: each packet as sent and as it came out, and what the rules counted, table by table.
 
-    Of policies those that drop count: one that an engine has not set counts nothing with iptables-nft.
+    Of policies those that drop count: one that an engine has not set counts nothing with iptables-nft, and a real
+    host's kernel speaks of its own accord, of its groups for instance.
     """
 
     crossings: tuple[str, ...]
@@ -92,7 +96,7 @@ def ask(bed: Testbed, asked: list[Question]) -> list[str]:
 def _answer(bed: Testbed, question: Question, port: int) -> Answer:
     before = bed.counters()
     crossings = tuple(map(str, _sent(bed, question, port)))
-    moved = (bed.counters() - before).moved
+    moved = sorted((bed.counters() - before).moved, key=lambda one: one[0].table)
     passed = [line for line, _ in moved if line.is_policy and line.text.endswith(" ACCEPT")]
     return Answer(crossings, tuple(f"{counters} {line}" for line, counters in moved if line not in passed))
 

@@ -62,6 +62,7 @@ def version_of(programs: EnginePrograms) -> str:
 def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str) -> Conformance:
     """Build a host on a real engine of this version, build it as a bed, and compare the two."""
     began = time.perf_counter()
+    host = wishes.given_out(host, version)
     try:
         model = engine_of(version).rules(host)
     except TopologyError as error:

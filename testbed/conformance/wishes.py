@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from testbed.conformance import image
 from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network, PublishedPort
+from testbed.topology import AddressWithPrefix
 
 DEFAULT_BRIDGE = "docker0"
 _DEFAULT_NETWORK = "bridge"  # what the engine calls the network of docker0
+_ADDRESSES_IN_TURN_SINCE = 28
 _OPTION = "com.docker.network.bridge."
 
 
@@ -23,9 +26,27 @@ def daemon(host: DockerHost) -> list[str]:
     if docker0 is None:
         return [*options, "--bridge=none"]
     options += [f"--bip={docker0.gateway}"]
+    options += [] if docker0.gateway6 is None else ["--ipv6", f"--fixed-cidr-v6={docker0.subnet6}"]
     options += [] if docker0.icc else ["--icc=false"]
     options += [] if docker0.masquerade else ["--ip-masq=false"]
     return options
+
+
+def given_out(host: DockerHost, version: str) -> DockerHost:
+    """The host with the IPv6 addresses that an engine gives on docker0, where none can be asked for.
+
+    Since 28 they are the next free ones; before they are made of the container's MAC (20.10.24, 26.1.5).
+    """
+    if int(version.split(".")[0]) >= _ADDRESSES_IN_TURN_SINCE:
+        return host
+    return replace(host, containers=tuple(_with_address_of_mac(container) for container in host.containers))
+
+
+def _with_address_of_mac(container: Container) -> Container:
+    subnet = container.network.subnet6
+    if container.network.bridge != DEFAULT_BRIDGE or subnet is None:
+        return container
+    return replace(container, address6=subnet[int(container.mac.replace(":", ""), 16)])
 
 
 def network(wanted: Network) -> dict[str, Any]:
@@ -39,15 +60,22 @@ def network(wanted: Network) -> dict[str, Any]:
         options["gateway_mode_ipv4"] = wanted.mode.value
     if wanted.mode6 is not GatewayMode.NAT:
         options["gateway_mode_ipv6"] = wanted.mode6.value
-    pools = [gateway for gateway in (wanted.gateway, wanted.gateway6) if gateway is not None]
+    pools = (wanted.gateway,) if wanted.gateway6 is None else (wanted.gateway, wanted.gateway6)
     return {
         "Name": called(wanted),
         "Driver": "bridge",
         "Internal": wanted.internal,
         "EnableIPv6": wanted.gateway6 is not None,
-        "IPAM": {"Config": [{"Subnet": str(pool.network), "Gateway": str(pool.ip)} for pool in pools]},
+        "IPAM": {"Config": [_pool(gateway) for gateway in pools]},
         "Options": {f"{_OPTION}{key}": value for key, value in options.items()},
     }
+
+
+def _pool(gateway: AddressWithPrefix) -> dict[str, str]:
+    """A subnet, and the gateway where it is not the subnet's own address, which stands for none."""
+    subnet = gateway.network
+    asked = {"Gateway": str(gateway.ip)} if gateway.ip != subnet.network_address else {}
+    return {"Subnet": str(subnet), **asked}
 
 
 def called(wanted: Network) -> str:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from itertools import combinations
 
 from testbed.errors import TopologyError
+from testbed.topology import AddressWithPrefix
 
 LOOPBACK, LOOPBACK6 = IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")
 
@@ -18,11 +19,13 @@ class GatewayMode(Enum):
 
     NAT: by published ports, which are translated. NAT_UNPROTECTED: also by their own addresses, on every port
     (since engine 28). ROUTED: by their own addresses, on published ports, without translation (since 28).
+    ISOLATED: not at all, and not by the host itself either, since the bridge has no address (since 28).
     """
 
     NAT = "nat"
     NAT_UNPROTECTED = "nat-unprotected"
     ROUTED = "routed"
+    ISOLATED = "isolated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Network:
 
     `icc`: its containers may speak with each other. `masquerade`: they go out under the host's address. `internal`:
     nothing goes out or comes in. `name` is what it is called in Docker; by it engines choose among several.
+    In mode isolated the bridge has no address, and `gateway` is one that no container gets, or the subnet's own.
     """
 
     bridge: str
@@ -99,6 +103,12 @@ class Network:
     @property
     def subnet6(self) -> IPv6Network | None:
         return self.gateway6.network if self.gateway6 is not None else None
+
+    @property
+    def bridge_addresses(self) -> tuple[AddressWithPrefix, ...]:
+        """What the bridge itself has: none of a version of IP whose mode is isolated (as seen with 28.5.2)."""
+        found = ((self.gateway, self.mode), (self.gateway6, self.mode6))
+        return tuple(gateway for gateway, mode in found if gateway is not None and mode is not GatewayMode.ISOLATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,8 @@ class DockerHost:
         _once("container", (container.name for container in self.containers))
         for container in self.containers:
             _once(f"network of {container.name},", (own.network.bridge for own in container.attachments))
+        for network in self.networks:
+            _isolated_within(network)
         for one, other in combinations(self.networks, 2):
             if one.subnet.overlaps(other.subnet):
                 raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet}.")
@@ -212,6 +224,15 @@ class DockerHost:
     def offered(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """The TCP ports that the LAN can ask for, and whose they are."""
         return tuple((c, port) for c, port in self.published() if port.protocol == "tcp" and not port.on_loopback)
+
+
+def _isolated_within(network: Network) -> None:
+    isolated = GatewayMode.ISOLATED in (network.mode, network.mode6 if network.gateway6 is not None else None)
+    if isolated and not network.internal:
+        raise TopologyError(
+            f"{network.bridge}: the gateway mode isolated is for internal networks only.",
+            "Give the network `internal: true`, or another mode.",
+        )
 
 
 def _published_once(containers: tuple[Container, ...]) -> None:

@@ -40,6 +40,10 @@ _POOLS = (
 )
 _ROOM = 4  # addresses: two of a subnet's own, a bridge's, a container's
 _DEFAULT = "bridge"  # what Docker calls the network of docker0
+_DAEMON = (
+    *("userland-proxy", "icc", "ip-masq", "bip", "iptables", "ip6tables", "experimental"),
+    *("ipv6", "fixed-cidr-v6"),
+)
 _OPTION = "com.docker.network.bridge."
 _OPTIONS = tuple(
     f"{_OPTION}{key}"
@@ -81,10 +85,27 @@ def parse(text: str, source: str = "the host file") -> DockerHost:
 
 
 def _docker0(daemon: Tree) -> Network:
-    daemon.only("userland-proxy", "icc", "ip-masq", "bip", "iptables", "ip6tables", "experimental")
+    daemon.only(*_DAEMON)
     gateway = daemon.value("bip", IPv4Interface, IPv4Interface("172.17.0.1/16"))
     icc, masquerade = daemon.flag("icc", True), daemon.flag("ip-masq", True)
-    return Network("docker0", gateway, naming.mac(gateway.ip), name=_DEFAULT, icc=icc, masquerade=masquerade)
+    network = Network("docker0", gateway, naming.mac(gateway.ip), name=_DEFAULT, icc=icc, masquerade=masquerade)
+    return replace(network, gateway6=_gateway_of_docker0(daemon))
+
+
+def _gateway_of_docker0(daemon: Tree) -> IPv6Interface | None:
+    """The first of `fixed-cidr-v6`, which engines pass over where `ipv6` is not on."""
+    unasked: IPv6Network | None = None
+    subnet = daemon.value("fixed-cidr-v6", IPv6Network, unasked)
+    if not daemon.flag("ipv6", False):
+        return None
+    if subnet is None:
+        raise daemon.child("ipv6").error(
+            "docker0 with IPv6 wants a subnet.",
+            "Write `fixed-cidr-v6` too; without it engines before 28 do not start, and 28 makes one up by chance.",
+        )
+    if subnet.num_addresses < _ROOM:
+        raise daemon.child("fixed-cidr-v6").error(f"{subnet} has no room for a bridge and a container.")
+    return IPv6Interface(f"{subnet[1]}/{subnet.prefixlen}")
 
 
 def _network(name: str, tree: Tree, host: DockerHost) -> Network:
@@ -93,7 +114,9 @@ def _network(name: str, tree: Tree, host: DockerHost) -> Network:
         raise tree.child("driver").error(f"the driver {driver} is not known; a bed has bridge networks.")
     options = tree.child("driver_opts")
     options.only(*_OPTIONS)
-    gateway, gateway6 = _gateways(tree, host)
+    mode = options.value(f"{_OPTION}gateway_mode_ipv4", GatewayMode, GatewayMode.NAT)
+    mode6 = options.value(f"{_OPTION}gateway_mode_ipv6", GatewayMode, GatewayMode.NAT)
+    gateway, gateway6 = _gateways(tree, host, {4: mode, 6: mode6})
     return Network(
         options.text(f"{_OPTION}name", naming.bridge(name)),
         gateway,
@@ -102,20 +125,25 @@ def _network(name: str, tree: Tree, host: DockerHost) -> Network:
         icc=options.flag(f"{_OPTION}enable_icc", True),
         masquerade=options.flag(f"{_OPTION}enable_ip_masquerade", True),
         internal=tree.flag("internal", False),
-        mode=options.value(f"{_OPTION}gateway_mode_ipv4", GatewayMode, GatewayMode.NAT),
+        mode=mode,
         gateway6=gateway6,
-        mode6=options.value(f"{_OPTION}gateway_mode_ipv6", GatewayMode, GatewayMode.NAT),
+        mode6=mode6,
     )
 
 
-def _gateways(tree: Tree, host: DockerHost) -> tuple[IPv4Interface, IPv6Interface | None]:
-    """The bridge's addresses: those asked for, else the first of the subnet; IPv6's where the network has IPv6."""
+def _gateways(
+    tree: Tree, host: DockerHost, modes: dict[int, GatewayMode]
+) -> tuple[IPv4Interface, IPv6Interface | None]:
+    """The bridge's addresses: those asked for, else the first of the subnet; IPv6's where the network has IPv6.
+
+    In mode isolated an engine keeps none back that is not asked for, and the first is a container's (28.5.2).
+    """
     ipam = tree.child("ipam")
     ipam.only("config")
     gateway, gateway6 = None, None
     for pool in ipam.child("config").items:
         pool.only("subnet", "gateway")
-        found = _gateway(pool, host)
+        found = _gateway(pool, host, modes)
         if (gateway if found.version == 4 else gateway6) is not None:
             raise pool.error(f"a network of a bed has one subnet of IPv{found.version}.")
         if isinstance(found, IPv4Interface):
@@ -130,16 +158,16 @@ def _gateways(tree: Tree, host: DockerHost) -> tuple[IPv4Interface, IPv6Interfac
     if gateway is not None:
         return gateway, gateway6
     with tree.blamed():
-        return _first(_free_subnet(host)), gateway6
+        subnet = _free_subnet(host)
+    return IPv4Interface(f"{_unasked(subnet, modes[4])}/{subnet.prefixlen}"), gateway6
 
 
-def _gateway(pool: Tree, host: DockerHost) -> IPv4Interface | IPv6Interface:
+def _gateway(pool: Tree, host: DockerHost, modes: dict[int, GatewayMode]) -> IPv4Interface | IPv6Interface:
     unasked: IPv4Network | IPv6Network | None = None
     subnet = pool.value("subnet", ip_network, unasked) or _free_subnet(host)
     if subnet.num_addresses < _ROOM:
         raise pool.error(f"{subnet} has no room for a bridge and a container.")
-    first: IPv4Address | IPv6Address = subnet[1]
-    address = pool.value("gateway", ip_address, first)
+    address = pool.value("gateway", ip_address, _unasked(subnet, modes[subnet.version]))
     if address not in subnet:
         raise pool.error(f"the gateway {address} is not in {subnet}.")
     if isinstance(address, IPv4Address):
@@ -147,8 +175,9 @@ def _gateway(pool: Tree, host: DockerHost) -> IPv4Interface | IPv6Interface:
     return IPv6Interface(f"{address}/{subnet.prefixlen}")
 
 
-def _first(subnet: IPv4Network) -> IPv4Interface:
-    return IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
+def _unasked(subnet: IPv4Network | IPv6Network, mode: GatewayMode) -> IPv4Address | IPv6Address:
+    """The gateway of a network that names none: in mode isolated the subnet's own address, which nobody can have."""
+    return subnet[0] if mode is GatewayMode.ISOLATED else subnet[1]
 
 
 def _free_subnet(host: DockerHost) -> IPv4Network:

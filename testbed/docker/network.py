@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
-from testbed.docker.host import Attachment, Container, DockerHost
+from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode
 from testbed.errors import TopologyError
 from testbed.topology import AddressWithPrefix, Bridge, Interface, Link, Node, Port, Route, Topology
 
@@ -136,7 +137,7 @@ def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
 
 def _own_addresses(docker: DockerHost) -> None:
     own = [address.ip for address in _both(HOST_ADDRESS, HOST_ADDRESS6 if docker.ipv6 else None)]
-    own += [address.ip for network in docker.networks for address in _both(network.gateway, network.gateway6)]
+    own += [address.ip for network in docker.networks for address in network.bridge_addresses]
     for container, port in docker.published():
         if not (port.everywhere or port.on_loopback or port.address in own):
             raise TopologyError(
@@ -154,15 +155,23 @@ def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) 
         for container in docker.containers
         for own in container.attachments
     )
-    localnet = [(f"net.ipv4.conf.{n.bridge}.route_localnet", "1") for n in docker.networks if not docker.userland_proxy]
     return Node(
         "host",
         (ens33, *veths),
-        tuple(Bridge(n.bridge, n.mac, _both(n.gateway, n.gateway6), n.index) for n in docker.networks),
+        tuple(Bridge(n.bridge, n.mac, n.bridge_addresses, n.index) for n in docker.networks),
         _ways_out(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None),
         (*_ipv6(six), *HOST_SYSCTLS, *(_ROUTER6 if six else ())),
-        tuple(localnet),
+        tuple(_of_bridges(docker)),
     )
+
+
+def _of_bridges(docker: DockerHost) -> Iterator[tuple[str, str]]:
+    """The sysctls of its bridges that an engine sets."""
+    for network in docker.networks:
+        if not docker.userland_proxy:
+            yield f"net.ipv4.conf.{network.bridge}.route_localnet", "1"
+        if network.gateway6 is not None and network.mode6 is GatewayMode.ISOLATED:
+            yield f"net.ipv6.conf.{network.bridge}.disable_ipv6", "1"  # as seen with 28.5.2
 
 
 def _both(address: IPv4Interface, address6: IPv6Interface | None) -> tuple[AddressWithPrefix, ...]:

@@ -49,7 +49,7 @@ def install(opened: socket.socket, tracking: bool) -> Mapping[int, str]:
     """Make the table in a socket's namespace; the handles of its rules that tell states and the direction of replies.
 
     `tracking`: whether connection tracking is asked. To ask it is to switch it on, so it is left alone where no rule
-    does. KernelRefused where the kernel cannot.
+    does. KernelRefused where the kernel cannot, NameTaken where somebody is tracing there.
     """
     batch = Batch(TABLE)
     for checkpoint in CHECKPOINTS.values():

@@ -5,9 +5,20 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from pyroute2 import NFCTSocket
-
+from testbed.kernel import netlink, nfnetlink
 from testbed.kernel.namespace import Namespace
+from testbed.kernel.netlink import attribute, nested
+
+# include/uapi/linux/netfilter/nfnetlink_conntrack.h: messages, attributes, those of a tuple and its parts
+_GET, _DELETE = 1, 2
+_ORIGINAL, _REPLY, _STATUS_OF, _PROTOCOL_INFO = 1, 2, 3, 4
+_ADDRESSES, _PROTOCOL = 1, 2
+_SOURCES, _DESTINATIONS = (1, 3), (2, 4)  # IPv4's, IPv6's
+_NUMBER, _SOURCE_PORT, _TO_PORT = 1, 2, 3
+_TCP, _TCP_STATE = 1, 1
+
+
+_ECHOES = {"icmp": (4, 5, 6), "icmpv6": (7, 8, 9)}  # the attributes of identifier, type, code
 
 # enum ip_conntrack_status, include/uapi/linux/netfilter/nf_conntrack_common.h
 _STATUS = {"SEEN_REPLY": 1 << 1, "ASSURED": 1 << 2, "CONFIRMED": 1 << 3, "SRC_NAT": 1 << 4, "DST_NAT": 1 << 5}
@@ -69,52 +80,96 @@ class ConnectionTable:
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
-        self._socket: NFCTSocket | None = None
+        self._socket: socket.socket | None = None
 
     def entries(self) -> list[Connection]:
         """Every connection that the kernel tracks now, IPv4's and IPv6's."""
+        while True:
+            try:
+                found = nfnetlink.dump(self._opened(), _GET, socket.AF_UNSPEC, nfnetlink.CONNECTIONS)
+            except nfnetlink.Interrupted:
+                continue
+            return [_connection(message) for family, message in found if family in _FAMILIES]
 
-        def dump() -> list[Connection]:
-            return [_connection(message) for message in self._opened().dump() if message["nfgen_family"] in _FAMILIES]
+    def find(self, protocol: str, way: Tuple, echo: tuple[int, int] | None = None) -> Connection | None:
+        """The connection whose packets go that way, in either of its directions; None where there is none.
 
-        return self._namespace.run(dump)
+        Asked for by its tuple, which is quick; to list all the kernel walks its whole table, the machine's, and takes
+        10 ms for an empty one. `echo` is an ICMP echo's type and identifier, which stand where others have ports.
+        """
+        number = next((number for number, name in _PROTOCOLS.items() if name == protocol), None)
+        if number is None or (echo is None and protocol in _ECHOES):
+            return None
+        try:
+            found = nfnetlink.ask(
+                self._opened(), _GET, _family(way), nfnetlink.CONNECTIONS, _as_attributes(number, way, echo)
+            )
+        except nfnetlink.Absent:
+            return None
+        return _connection(found) if found is not None else None
 
     def flush(self) -> None:
         """Forget all connections; the next packet of each is a new one."""
-        self._namespace.run(lambda: self._opened().flush())
+        nfnetlink.ask(self._opened(), _DELETE, socket.AF_UNSPEC, nfnetlink.CONNECTIONS)
 
     def close(self) -> None:
         if self._socket is not None:
-            self._namespace.run(self._socket.close)
+            self._socket.close()
             self._socket = None
 
-    def _opened(self) -> NFCTSocket:
-        """The socket, opened and used in the namespace's thread alone."""
+    def _opened(self) -> socket.socket:
+        """The socket, opened in the namespace's thread."""
         if self._socket is None:
-            self._socket = NFCTSocket(socket.AF_UNSPEC)
+            self._socket = self._namespace.run(nfnetlink.open_socket)
         return self._socket
 
 
-def _connection(message: NFCTSocket) -> Connection:
-    original = message.get_attr("CTA_TUPLE_ORIG")
-    protocol = original.get_attr("CTA_TUPLE_PROTO").get_attr("CTA_PROTO_NUM")
-    status = int(message.get_attr("CTA_STATUS") or 0)
-    info = message.get_attr("CTA_PROTOINFO")
-    tcp = info.get_attr("CTA_PROTOINFO_TCP") if info is not None else None
+def _connection(message: memoryview) -> Connection:
+    found = dict(netlink.attributes(message))
+    protocol, original = _tuple(found[_ORIGINAL])
+    _, reply = _tuple(found[_REPLY])
+    status = netlink.big_endian(found[_STATUS_OF]) if _STATUS_OF in found else 0
+    info = dict(netlink.attributes(found.get(_PROTOCOL_INFO, memoryview(b""))))
+    tcp = dict(netlink.attributes(info[_TCP])) if _TCP in info else {}
     return Connection(
         _PROTOCOLS.get(protocol, str(protocol)),
-        _tuple(original),
-        _tuple(message.get_attr("CTA_TUPLE_REPLY")),
-        _TCP_STATES[tcp.get_attr("CTA_PROTOINFO_TCP_STATE")] if tcp is not None else "",
+        original,
+        reply,
+        _TCP_STATES[tcp[_TCP_STATE][0]] if _TCP_STATE in tcp else "",
         frozenset(name for name, bit in _STATUS.items() if status & bit),
     )
 
 
-def _tuple(nested: NFCTSocket) -> Tuple:
-    addresses, protocol = nested.get_attr("CTA_TUPLE_IP"), nested.get_attr("CTA_TUPLE_PROTO")
-    return Tuple(
-        addresses.get_attr("CTA_IP_V4_SRC") or addresses.get_attr("CTA_IP_V6_SRC"),
-        addresses.get_attr("CTA_IP_V4_DST") or addresses.get_attr("CTA_IP_V6_DST"),
-        protocol.get_attr("CTA_PROTO_SRC_PORT") or 0,
-        protocol.get_attr("CTA_PROTO_DST_PORT") or 0,
+def _tuple(nested: memoryview) -> tuple[int, Tuple]:
+    """The protocol's number, and where packets of that direction come from and go to."""
+    parts = dict(netlink.attributes(nested))
+    addresses, protocol = (dict(netlink.attributes(parts[part])) for part in (_ADDRESSES, _PROTOCOL))
+    source, destination = (
+        _address(addresses[four] if four in addresses else addresses[six]) for four, six in (_SOURCES, _DESTINATIONS)
     )
+    ports = (netlink.big_endian(protocol[port]) if port in protocol else 0 for port in (_SOURCE_PORT, _TO_PORT))
+    return protocol[_NUMBER][0], Tuple(source, destination, *ports)
+
+
+def _family(way: Tuple) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in way.source else socket.AF_INET
+
+
+def _as_attributes(protocol: int, way: Tuple, echo: tuple[int, int] | None) -> bytes:
+    family = _family(way)
+    six = family == socket.AF_INET6
+    places = ((_SOURCES[six], way.source), (_DESTINATIONS[six], way.destination))
+    addresses = nested(_ADDRESSES, *(attribute(kind, socket.inet_pton(family, address)) for kind, address in places))
+    number = attribute(_NUMBER, bytes([protocol]))
+    if echo is not None:
+        kind, identifier = echo
+        values = (identifier.to_bytes(2, "big"), bytes([kind]), b"\0")
+        parts = tuple(zip(_ECHOES[_PROTOCOLS[protocol]], values, strict=True))
+    else:
+        ports = ((_SOURCE_PORT, way.source_port), (_TO_PORT, way.destination_port))
+        parts = tuple((place, port.to_bytes(2, "big")) for place, port in ports)
+    return nested(_ORIGINAL, addresses, nested(_PROTOCOL, number, *(attribute(*part) for part in parts)))
+
+
+def _address(value: memoryview) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(value) == 4 else socket.AF_INET6, value)

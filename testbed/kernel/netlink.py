@@ -1,4 +1,4 @@
-"""Netlink messages taken apart by hand, where pyroute2 has no class for them or takes too long."""
+"""Netlink messages taken apart and put together by hand, where pyroute2 has no class for them or takes too long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port; include/uapi/linux/netlink.h
 _ATTRIBUTE = struct.Struct("=HH")
+_NESTED = 0x8000  # NLA_F_NESTED
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
 
@@ -35,3 +36,26 @@ def text(value: memoryview) -> str:
 def big_endian(value: memoryview) -> int:
     """An unsigned number in network byte order, as netfilter writes them."""
     return int.from_bytes(value, "big")
+
+
+def message(kind: int, flags: int, content: bytes) -> bytes:
+    """A message: its header, and what it says."""
+    return HEADER.pack(HEADER.size + len(content), kind, flags, 1, 0) + content
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def nested(kind: int, *attributes: bytes) -> bytes:
+    return attribute(_NESTED | kind, b"".join(attributes))
+
+
+def string(kind: int, value: str) -> bytes:
+    """An attribute that is a zero-terminated name."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def number(kind: int, value: int) -> bytes:
+    """An attribute that is a signed number of four bytes in network byte order."""
+    return attribute(kind, value.to_bytes(4, "big", signed=True))

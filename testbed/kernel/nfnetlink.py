@@ -1,4 +1,4 @@
-"""Dumps of nf_tables objects; eighteen rules cost a fifth of a millisecond this way."""
+"""Requests to nf_tables and to connection tracking; to dump eighteen rules costs a fifth of a millisecond this way."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from testbed.kernel import netlink
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 NFT_MSG_GETCHAIN, NFT_MSG_GETRULE = 4, 7
 _NETLINK_NETFILTER = 12
-_NFNL_SUBSYS_NFTABLES = 10
+CONNECTIONS, NFTABLES = 1, 10  # the subsystems ctnetlink and nf_tables
 _GENMSG = struct.Struct("=BBH")  # struct nfgenmsg: family, version, resource id
-_NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x4, 0x300, 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _RECEIVE = 1 << 20
 
 
 class Interrupted(Exception):
-    """The rule set changed while it was dumped."""
+    """What was dumped changed meanwhile."""
+
+
+class Absent(Exception):
+    """There is no such object."""
 
 
 def open_socket() -> socket.socket:
@@ -32,14 +36,12 @@ def open_socket() -> socket.socket:
     return opened
 
 
-def dump(opened: socket.socket, message: int, family: int) -> list[tuple[int, memoryview]]:
+def dump(opened: socket.socket, message: int, family: int, subsystem: int = NFTABLES) -> list[tuple[int, memoryview]]:
     """(family, attributes) of every object of that kind and family; family 0 asks for those of all.
 
     KernelRefused with the kernel's reason, Interrupted on a change.
     """
-    kind = _NFNL_SUBSYS_NFTABLES << 8 | message
-    length = netlink.HEADER.size + _GENMSG.size
-    opened.send(netlink.HEADER.pack(length, kind, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + _GENMSG.pack(family, 0, 0))
+    _send(opened, subsystem << 8 | message, _NLM_F_DUMP, family)
     found: list[tuple[int, memoryview]] = []
     interrupted = False
     while True:
@@ -49,7 +51,33 @@ def dump(opened: socket.socket, message: int, family: int) -> list[tuple[int, me
                 code = -struct.unpack_from("=i", body)[0]
                 if code == errno.EINTR or interrupted:
                     raise Interrupted
-                if code:
-                    raise KernelRefused(f"the kernel refused to list its rules: {os.strerror(code)}.")
+                _require(code)
                 return found
             found.append((body[0], body[_GENMSG.size :]))
+
+
+def ask(opened: socket.socket, message: int, family: int, subsystem: int, attributes: bytes = b"") -> memoryview | None:
+    """What the kernel answers to one request: an object's attributes, or nothing where it has only done something.
+
+    Absent when there is no such object, KernelRefused with the kernel's reason.
+    """
+    _send(opened, subsystem << 8 | message, _NLM_F_ACK, family, attributes)
+    found: memoryview | None = None
+    while True:
+        for answer, _, body in netlink.messages(opened.recv(_RECEIVE)):
+            if answer == _NLMSG_ERROR:
+                code = -struct.unpack_from("=i", body)[0]
+                if code == errno.ENOENT:
+                    raise Absent
+                _require(code)
+                return found
+            found = body[_GENMSG.size :]
+
+
+def _send(opened: socket.socket, kind: int, flags: int, family: int, attributes: bytes = b"") -> None:
+    opened.send(netlink.message(kind, _NLM_F_REQUEST | flags, _GENMSG.pack(family, 0, 0) + attributes))
+
+
+def _require(code: int) -> None:
+    if code:
+        raise KernelRefused(f"the kernel refused to list or change what is its packet filter's: {os.strerror(code)}.")

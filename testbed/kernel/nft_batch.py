@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
 
-from testbed.errors import KernelRefused
+from testbed.errors import KernelRefused, NameTaken
 from testbed.kernel import netlink
+from testbed.kernel.netlink import attribute, nested, number, string
 
 # include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
 _SUBSYS_NFTABLES = 10
@@ -16,7 +18,6 @@ _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEWTABLE, _NEWCHAIN, _NEWRULE = 0, 3, 6
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE, _NLM_F_APPEND = 0x1, 0x4, 0x400, 0x800
 _NLMSG_ERROR = 2
-_NLA_F_NESTED = 0x8000
 _GENMSG = struct.Struct("!BBH")
 _TABLE_F_OWNER = 0x2
 _INET = 1
@@ -40,25 +41,29 @@ class Batch:
     def __init__(self, table: str) -> None:
         self._table = table
         self._messages = [
-            _message(_NEWTABLE, _NLM_F_CREATE, _text(1, table) + _number(2, _TABLE_F_OWNER)),
+            _message(_NEWTABLE, _NLM_F_CREATE, string(1, table) + number(2, _TABLE_F_OWNER)),
         ]
 
     def chain(self, name: str, hook: str, priority: int) -> None:
         """A base chain that lets everything pass."""
-        where = _nested(4, _number(1, HOOKS.index(hook)), _number(2, priority))
-        kind = _text(1, self._table) + _text(3, name) + where + _number(5, _ACCEPT) + _text(7, "filter")
+        where = nested(4, number(1, HOOKS.index(hook)), number(2, priority))
+        kind = string(1, self._table) + string(3, name) + where + number(5, _ACCEPT) + string(7, "filter")
         self._messages.append(_message(_NEWCHAIN, _NLM_F_CREATE, kind))
 
     def rule(self, chain: str, expressions: Iterable[bytes]) -> None:
         """A rule that ends its chain nowhere: it does what its expressions say, or stops at one that does not hold."""
-        rule = _text(1, self._table) + _text(2, chain) + _nested(4, *expressions)
+        rule = string(1, self._table) + string(2, chain) + nested(4, *expressions)
         self._messages.append(_message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, rule))
 
     def commit(self, opened: socket.socket) -> None:
-        """Make it; KernelRefused with the kernel's reason."""
+        """Make it; NameTaken where another has made it, KernelRefused with the kernel's reason."""
         begin, end = (_bracket(kind) for kind in (_BATCH_BEGIN, _BATCH_END))
         opened.send(begin + b"".join(self._messages) + end)
         for code in _answers(opened, len(self._messages)):
+            if code == errno.EPERM:
+                raise NameTaken(
+                    f"the table {self._table} is there, and another's.", "Is somebody tracing there already?"
+                )
             if code:
                 raise KernelRefused(
                     f"the kernel refused the table {self._table}: {os.strerror(code)}.",
@@ -68,14 +73,14 @@ class Batch:
 
 def trace_on() -> Iterator[bytes]:
     """`meta nftrace set 1`: every packet that comes here is traced from here on."""
-    yield _expression("immediate", _number(1, _REGISTER) + _nested(2, _attribute(1, b"\1")))
-    yield _expression("meta", _number(2, _META_NFTRACE) + _number(3, _REGISTER))
+    yield _expression("immediate", number(1, _REGISTER) + nested(2, attribute(1, b"\1")))
+    yield _expression("meta", number(2, _META_NFTRACE) + number(3, _REGISTER))
 
 
 def ct_state(bit: int) -> Iterator[bytes]:
     """`ct state NAME`, by the bit that stands for it (nf_conntrack_common.h: NF_CT_STATE_BIT)."""
-    mask, zero = (_nested(number, _attribute(1, struct.pack("=I", value))) for number, value in ((4, bit), (5, 0)))
-    registers = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, 4)
+    mask, zero = (nested(kind, attribute(1, struct.pack("=I", value))) for kind, value in ((4, bit), (5, 0)))
+    registers = number(1, _REGISTER) + number(2, _REGISTER) + number(3, 4)
     yield _ct(_CT_STATE)
     yield _expression("bitwise", registers + mask + zero)
     yield _compared(_NOT_EQUAL, bytes(4))
@@ -88,11 +93,11 @@ def ct_reply() -> Iterator[bytes]:
 
 
 def _ct(key: int) -> bytes:
-    return _expression("ct", _number(1, _REGISTER) + _number(2, key))
+    return _expression("ct", number(1, _REGISTER) + number(2, key))
 
 
 def _compared(how: int, value: bytes) -> bytes:
-    return _expression("cmp", _number(1, _REGISTER) + _number(2, how) + _nested(3, _attribute(1, value)))
+    return _expression("cmp", number(1, _REGISTER) + number(2, how) + nested(3, attribute(1, value)))
 
 
 def _answers(opened: socket.socket, number: int) -> Iterator[int]:
@@ -106,33 +111,13 @@ def _answers(opened: socket.socket, number: int) -> Iterator[int]:
 
 
 def _bracket(kind: int) -> bytes:
-    return _framed(kind, _NLM_F_REQUEST, _GENMSG.pack(0, 0, _SUBSYS_NFTABLES))
+    return netlink.message(kind, _NLM_F_REQUEST, _GENMSG.pack(0, 0, _SUBSYS_NFTABLES))
 
 
 def _message(kind: int, flags: int, attributes: bytes) -> bytes:
     content = _GENMSG.pack(_INET, 0, 0) + attributes
-    return _framed(_SUBSYS_NFTABLES << 8 | kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, content)
-
-
-def _framed(kind: int, flags: int, content: bytes) -> bytes:
-    return netlink.HEADER.pack(netlink.HEADER.size + len(content), kind, flags, 0, 0) + content
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
-
-
-def _number(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("!i", value))
-
-
-def _nested(kind: int, *attributes: bytes) -> bytes:
-    return _attribute(_NLA_F_NESTED | kind, b"".join(attributes))
+    return netlink.message(_SUBSYS_NFTABLES << 8 | kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, content)
 
 
 def _expression(name: str, data: bytes) -> bytes:
-    return _nested(1, _text(1, name), _nested(2, data))
+    return nested(1, string(1, name), nested(2, data))

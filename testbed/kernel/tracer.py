@@ -54,6 +54,7 @@ class Tracer:
 
     def __init__(self, namespace: Namespace, legacy: bool = False, tracking: bool = True, buffer: int = BUFFER) -> None:
         self._namespace = namespace
+        self.legacy = legacy
         self._loggers: dict[str, str] = {}
         self._sockets = namespace.run(self._open, legacy, tracking, buffer)
         self.meanings = self._sockets.meanings
@@ -129,9 +130,8 @@ def _listening(buffer: int) -> socket.socket:
 
 def _configure(log: socket.socket, kind: int, value: bytes) -> None:
     """One setting of log group 0; KernelRefused with the kernel's reason."""
-    attribute = struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-    content = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0) + attribute
-    log.send(netlink.HEADER.pack(16 + len(content), _LOG_CONFIG, _REQUEST | _ACK, 0, 0) + content)
+    content = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0) + netlink.attribute(kind, value)
+    log.send(netlink.message(_LOG_CONFIG, _REQUEST | _ACK, content))
     for answer, _, body in netlink.messages(log.recv(_RECEIVE)):
         code = -struct.unpack_from("=i", body)[0] if answer == _NLMSG_ERROR else 0
         if code:

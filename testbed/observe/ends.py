@@ -55,8 +55,13 @@ def answers(sent: Packet, arrivals: Iterable[Packet]) -> Iterator[Packet]:
         if packet.icmp is not None and packet.icmp[0] in _ICMP_ERRORS.get(packet.protocol, ()):
             if _quotes(packet, sent):
                 yield packet
-        elif (packet.from_, packet.to) == (sent.to, sent.from_):
+        elif (packet.from_, packet.to) == (sent.to, sent.from_) and _may_answer(packet, sent):
             yield packet
+
+
+def _may_answer(packet: Packet, sent: Packet) -> bool:
+    """Of a TCP conversation's other packets only the two that a SYN is answered by, and a reset, answer one packet."""
+    return "R" in packet.flags or packet.protocol != "tcp" or (sent.flags, packet.flags) == ("S", "SA")
 
 
 def _quotes(error: Packet, sent: Packet) -> bool:

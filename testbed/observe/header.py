@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.traffic.packet import place
+
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
 _TCP_START = struct.Struct("!HHIIBB")
@@ -14,7 +16,7 @@ _PORTS = struct.Struct("!HH")
 _FLAGS = "FSRPAUEC"
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _WITH_PORTS = {6, 17, 132}
-_ICMP = {1, 58}
+_ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Header:
     """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
 
     `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
-    none; `fragment` says whether it is not the first piece of a packet, which alone has ports.
+    none; `echo` is the identifier of an ICMP echo; `fragment` says whether it is not the first piece of a packet, which
+    alone has ports.
     """
 
     source: str
@@ -36,6 +39,7 @@ class Header:
     flags: str = ""
     seq: int = 0
     icmp: tuple[int, int] | None = None
+    echo: int | None = None
     fragment: bool = False
 
     @classmethod
@@ -61,12 +65,12 @@ class Header:
     @property
     def from_(self) -> str:
         """Address and port it comes from."""
-        return _socket(self.source, self.source_port)
+        return place(self.source, self.source_port)
 
     @property
     def to(self) -> str:
         """Address and port it goes to."""
-        return _socket(self.destination, self.destination_port)
+        return place(self.destination, self.destination_port)
 
     @property
     def cookie(self) -> tuple[object, ...]:
@@ -91,12 +95,7 @@ def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
     if protocol in _WITH_PORTS and len(transport) >= _PORTS.size:
         source, destination = _PORTS.unpack_from(transport)
         return {"source_port": source, "destination_port": destination}
-    if protocol in _ICMP and len(transport) >= 2:
-        return {"icmp": (transport[0], transport[1])}
+    if protocol in _ECHOES and len(transport) >= 6:
+        echo = int.from_bytes(transport[4:6], "big") if transport[0] in _ECHOES[protocol] else None
+        return {"icmp": (transport[0], transport[1]), "echo": echo}
     return {}
-
-
-def _socket(address: str, port: int) -> str:
-    if not port:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from testbed.errors import KernelRefused
@@ -14,7 +13,9 @@ from testbed.kernel.tracer import Tracer
 from testbed.observe.header import Header
 
 _OURS = f"{FAMILIES[FAMILY]} {TABLE}"
+_BEGINNINGS = ("PREROUTING", "OUTPUT")
 _NEXT = {"PREROUTING": ("FORWARD", "INPUT"), "FORWARD": ("POSTROUTING",), "OUTPUT": ("POSTROUTING",)}
+_RECENT = 256  # packets that may be between two hooks of a node at once
 Cookie = tuple[object, ...]
 
 
@@ -57,24 +58,35 @@ class Passage:
         last = self.hooks[-1]
         return last.after is not None and hook in _NEXT.get(last.name, ()) and last.after.cookie == header.cookie
 
+    def was_at(self, hook: Hook) -> bool:
+        """Whether it has passed that hook before, by the same interfaces."""
+        return any(
+            (own.name, own.header, own.entered, own.left) == (hook.name, hook.header, hook.entered, hook.left)
+            for own in self.hooks
+        )
+
 
 class Sorter:
-    """Sorts what one node traces; keeps what belongs to packets on their way between two calls."""
+    """Sorts what one node traces; a packet may be on its way between two calls."""
 
     def __init__(self, node: str, tracer: Tracer) -> None:
         self._node = node
         self._tracer = tracer
         self._open: dict[int, Passage] = {}
+        self._recent: deque[Passage] = deque(maxlen=_RECENT)
+        self._legacy: defaultdict[tuple[Cookie, str], deque[TraceEvent]] = defaultdict(deque)
 
     def passages(self) -> list[Passage]:
-        """The packets that began to pass since the last call, in order; no packet may be on its way meanwhile."""
+        """The packets that began to pass since the last call, in order."""
         found: list[Passage] = []
         for event in self._tracer.events():
             if event.table != _OURS:
                 self._of(event).hooks[-1].events.append(event)
             elif event.network or event.rule:
                 self._at(CHECKPOINTS[event.chain], event, found)
-        _share(found, self._tracer.legacy_events())
+        for event in self._tracer.legacy_events():
+            cookie = Header.read(event.network, event.transport).cookie
+            self._legacy[cookie, event.hook].append(event)
         return found
 
     def _at(self, checkpoint: Checkpoint, event: TraceEvent, found: list[Passage]) -> None:
@@ -87,22 +99,38 @@ class Sorter:
 
     def _enter(self, name: str, event: TraceEvent, found: list[Passage]) -> None:
         header = Header.read(event.network, event.transport)
-        hook = Hook(name, event.entered, event.left, event.mark, header)
-        if name in ("PREROUTING", "OUTPUT"):
-            passage = Passage(self._node, [hook])
+        hook = Hook(name, event.entered, event.left, event.mark, header, events=self._legacy_of(header, name))
+        copied = self._copied(event, hook)
+        if name in _BEGINNINGS or copied is not None:
+            passage = Passage(self._node, [hook], copied.said if copied is not None else [])
             found.append(passage)
+            self._recent.append(passage)
         else:
-            passage = self._before(event, found, hook)
+            passage = self._before(event, hook)
             passage.hooks.append(hook)
         self._open[event.packet] = passage
 
-    def _before(self, event: TraceEvent, found: Iterable[Passage], hook: Hook) -> Passage:
+    def _legacy_of(self, header: Header, hook: str) -> deque[TraceEvent]:
+        """What iptables-legacy tells, now or later, of a packet in a hook; those that look the same share it."""
+        return self._legacy[header.cookie, hook] if self._tracer.legacy else deque()
+
+    def _before(self, event: TraceEvent, hook: Hook) -> Passage:
         """The passage that a hook goes on with; a packet that crosses a bridge gets a new number between hooks."""
-        candidates = [self._open[event.packet]] if event.packet in self._open else []
-        for passage in (*candidates, *reversed(list(found))):
+        for passage in self._candidates(event):
             if passage.goes_on(hook.name, hook.header):
                 return passage
         return self._lost(event)
+
+    def _copied(self, event: TraceEvent, hook: Hook) -> Passage | None:
+        """The passage of which this hook begins a copy: what a bridge knows no port for goes to all of its ports."""
+        before = self._candidates(event)
+        if hook.name != "FORWARD" or any(passage.goes_on(hook.name, hook.header) for passage in before):
+            return None
+        return next((passage for passage in before if passage.was_at(hook)), None)
+
+    def _candidates(self, event: TraceEvent) -> list[Passage]:
+        latest = [self._open[event.packet]] if event.packet in self._open else []
+        return [*latest, *reversed(self._recent)]
 
     def _of(self, event: TraceEvent) -> Passage:
         return self._open.get(event.packet) or self._lost(event)
@@ -112,22 +140,3 @@ class Sorter:
             f"the trace of {self._node} is not whole: an event of {event.table} {event.chain} has no beginning.",
             "Begin to trace when no packet is on its way.",
         )
-
-
-def _share(found: Iterable[Passage], legacy: Iterable[TraceEvent]) -> None:
-    """Give the events of iptables-legacy to the hooks; packets that cannot be told apart share theirs, in order."""
-    events: dict[tuple[Cookie, str], deque[TraceEvent]] = {}
-    for event in legacy:
-        cookie = Header.read(event.network, event.transport).cookie
-        events.setdefault((cookie, event.hook), deque()).append(event)
-    for passage in found:
-        for hook in passage.hooks:
-            if (own := events.get((passage.cookie, hook.name))) is not None:
-                hook.events = own
-    unclaimed = next(iter(set(events) - set(_hooks(found))), None)
-    if unclaimed is not None:
-        raise KernelRefused(f"the trace is not whole: a packet met rules in {unclaimed[1]} that entered no hook there.")
-
-
-def _hooks(found: Iterable[Passage]) -> Iterator[tuple[Cookie, str]]:
-    return ((passage.cookie, hook.name) for passage in found for hook in passage.hooks)

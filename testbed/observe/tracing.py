@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from testbed.errors import TestbedError
-from testbed.kernel.conntrack import Connection
+from testbed.errors import Disagreement, KernelRefused, TestbedError
+from testbed.kernel.conntrack import Connection, ConnectionTable, Tuple
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import address_types
 from testbed.kernel.tracer import Tracer
@@ -23,7 +24,7 @@ from testbed.topology import Topology
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 
-_Way = tuple[str, str, str, int, int]  # protocol, source, destination, their ports
+_ATTEMPTS = 1000
 _NO_RULES = RuleBook(())
 
 
@@ -31,8 +32,8 @@ _NO_RULES = RuleBook(())
 class Traced:
     """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
 
-    `clauses` reads a rule's clauses in the syntax of its rules; `legacy` says whether iptables-legacy loaded them,
-    `native` whether they are nftables' own.
+    `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules; `legacy` says whether
+    iptables-legacy loaded them, `native` whether they are nftables' own.
     """
 
     topology: Topology
@@ -44,7 +45,8 @@ class Traced:
     endpoints: Callable[[], Mapping[str, Endpoint]]
     settle: Callable[[], None]
     counters: Callable[[], CounterReading]
-    connections: Callable[[], list[Connection]]
+    connections: ConnectionTable
+    identity: Callable[[], Hashable]
 
 
 @dataclass(slots=True)
@@ -70,30 +72,31 @@ class Tracing:
         self._found: list[_Found] = []
         self._latest: dict[Cookie, _Found] = {}
         self._captured = _Captured(traced.endpoints)
-        self._connections: Mapping[_Way, Connection] | None = None
+        self._identity = traced.identity()
         self._before: CounterReading | None = None
 
     def __enter__(self) -> Tracing:
-        self._before = self._bed.counters()
-        self._captured.begin()
-        for node in self._routers():
-            namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
-            book = self._bed.book if host else _NO_RULES
-            tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
-            self._tracers.append(tracer)
-            self._sorters.append(Sorter(node, tracer))
-            devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
-            self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
+        try:
+            self._captured.begin()
+            for node in self._routers():
+                self._trace(node)
+            self._before = self._counted()
+        except BaseException:
+            self._close()
+            raise
+        self._found.clear()
+        self._latest.clear()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         try:
             if kind is None and self._before is not None:
-                verify(self.journeys(), self._bed.counters() - self._before, self._bed.native)
+                counted = self._counted() - self._before
+                journeys = self.journeys()
+                with self._of_the_same_rules():
+                    verify(journeys, counted, self._bed.native)
         finally:
-            while self._tracers:
-                self._tracers.pop().close()
-            self._sorters.clear()
+            self._close()
 
     def journey(self, of: Crossing | Packet) -> Journey:
         """The journey of a packet that was sent in the block."""
@@ -116,14 +119,49 @@ class Tracing:
         others = [n.name for n in self._bed.topology.nodes if ("net.ipv4.ip_forward", "1") in n.sysctls]
         return [host, *(name for name in others if name != host)]
 
-    def _collect(self) -> None:
-        """Take in what was traced and captured since the last time, once no packet is on its way."""
+    @contextmanager
+    def _of_the_same_rules(self) -> Iterator[None]:
+        """Says it when what does not fit together is due to a change of the rules."""
+        try:
+            yield
+        except (Disagreement, KernelRefused) as error:
+            if self._bed.identity() != self._identity:
+                raise KernelRefused(
+                    "the rules changed while packets were traced.", "Change them first, or between two tracings."
+                ) from error
+            raise
+
+    def _trace(self, node: str) -> None:
+        namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
+        book = self._bed.book if host else _NO_RULES
+        tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
+        self._tracers.append(tracer)
+        self._sorters.append(Sorter(node, tracer))
+        devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
+        self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
+
+    def _close(self) -> None:
+        while self._tracers:
+            self._tracers.pop().close()
+        self._sorters.clear()
+
+    def _counted(self) -> CounterReading:
+        """The counters at a moment at which all that they counted has been traced: when nothing came in meanwhile."""
+        for _ in range(_ATTEMPTS):
+            self._collect()
+            counted = self._bed.counters()
+            if not self._collect():
+                return counted
+        raise TestbedError("the host never stops passing packets on.", "Trace when nobody else uses the bed.")
+
+    def _collect(self) -> bool:
+        """Take in what was traced and captured since the last time, if anything, once no packet is on its way."""
         self._bed.settle()
-        self._connections = None
         self._captured.collect()
-        for sorter in self._sorters:
-            for passage in sorter.passages():
-                self._add(passage)
+        new = [passage for sorter in self._sorters for passage in sorter.passages()]
+        for passage in new:
+            self._add(passage)
+        return bool(new)
 
     def _add(self, passage: Passage) -> None:
         known = self._latest.get(passage.cookie)
@@ -139,7 +177,8 @@ class Tracing:
             sent = packet or self._captured.sent(passages[0].cookie) or _as_packet(passages[0].hooks[0].header)
             origin = self._captured.origin(sent) or self._origin(passages)
             connection = self._connection(passages)
-            nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
+            with self._of_the_same_rules():
+                nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
             arrived = self._captured.arrived(_cookie(sent))
             came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
             found.journey = Journey(
@@ -165,18 +204,9 @@ class Tracing:
         if not on_host or on_host[0].state in ("", "INVALID", "UNTRACKED"):
             return None
         header = on_host[0].hooks[0].header
-        way = header.protocol, header.source, header.destination, header.source_port, header.destination_port
-        return self._tracked().get(way)
-
-    def _tracked(self) -> Mapping[_Way, Connection]:
-        """The host's connections as they were when it was last looked, by either of their ways."""
-        if self._connections is None:
-            self._connections = {
-                (found.protocol, way.source, way.destination, way.source_port, way.destination_port): found
-                for found in self._bed.connections()
-                for way in (found.reply, found.original)
-            }
-        return self._connections
+        way = Tuple(header.source, header.destination, header.source_port, header.destination_port)
+        echo = (header.icmp[0], header.echo) if header.icmp is not None and header.echo is not None else None
+        return self._bed.connections.find(header.protocol, way, echo)
 
 
 class _Captured:
@@ -231,8 +261,11 @@ def _on_the_way(passage: Passage) -> tuple[int, bool]:
 def _same_way(passages: Sequence[Passage], later: Passage) -> bool:
     """Whether a passage goes on with the way of a packet, and is not another one's that looks the same.
 
-    What a node sends to itself passes it twice: out, and in again by its loopback.
+    What a node sends to itself passes it twice: out, and in again by its loopback. A copy that a bridge made begins
+    with FORWARD.
     """
+    if later.hooks[0].name == "FORWARD":
+        return True
     begins = [passage.node for passage in passages if passage.hooks[0].name == "OUTPUT"]
     there = [passage for passage in passages if passage.node == later.node]
     if later.hooks[0].name == "OUTPUT":

@@ -52,7 +52,9 @@ class BookChain:
         if self.handles is None:
             return rule - 1 if 0 < rule <= len(self.rules) else None
         if rule and rule not in self.handles:
-            raise KernelRefused("the rules changed while a packet was traced.", "Trace it again.")
+            raise KernelRefused(
+                f"a packet met a rule of {self.table} {self.name} that was not there.", "Trace it again."
+            )
         return self.handles.index(rule) if rule else None
 
 

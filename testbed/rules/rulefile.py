@@ -26,6 +26,11 @@ def text_of(ruleset: AnyRuleset) -> str:
     return ruleset.rendered if isinstance(ruleset, NftRuleset) else save.render(ruleset)
 
 
+def lines_of(ruleset: AnyRuleset) -> list[str]:
+    """What there is as lines, without counters: policies, chains and rules by table, or nftables' text as it stands."""
+    return ruleset.text.splitlines() if isinstance(ruleset, NftRuleset) else ruleset.listing
+
+
 def number_of_rules(ruleset: AnyRuleset) -> int:
     """How many rules there are; of nftables' those that count."""
     if isinstance(ruleset, NftRuleset):

@@ -15,7 +15,7 @@ from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.requirements import require
 from testbed.report import map as map_of_bed
-from testbed.rules.rulefile import number_of_rules
+from testbed.rules.rulefile import lines_of, number_of_rules
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import as_json, console, in_words
 
@@ -99,6 +99,7 @@ def _facts(record: named.Record) -> dict[str, Any]:
         "up": record.stands,
         "backend": record.backend,
         "rules": record.source,
+        "listing": lines_of(record.ruleset),
         "namespaces": {node: record.path(node).name for node in record.namespaces},
         "programs": named.companions_run(record),
     }

@@ -24,12 +24,13 @@ from testbed.tasks.console import FINDING, as_json, console, in_words
 @task(
     help={
         "dockerd": "engine to compare with: the path of its dockerd (default: the one that is installed)",
+        "backend": "how the engine's iptables is to speak to the kernel: nft or legacy (default: as the machine's)",
         "only": "build the hosts with this in their name, not all",
         "json": "print what was found for programs",
     }
 )
 @in_words
-def conformance(_: Context, dockerd: str = "", only: str = "", json: bool = False) -> None:
+def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = "", json: bool = False) -> None:
     """Build known hosts on a real engine, and compare what it sets up with what the model says, line by line.
 
     The engine runs in namespaces of its own, of which nothing is left. Exit code 0 when all is equal, 1 when something
@@ -38,7 +39,7 @@ def conformance(_: Context, dockerd: str = "", only: str = "", json: bool = Fals
     wanted = {name: host for name, host in known().items() if only in name}
     if not wanted:
         raise TestbedError(f"no known host has {only!r} in its name.", f"There are: {', '.join(known())}.")
-    programs = find(dockerd)
+    programs = find(dockerd, backend_of(backend).name if backend else "")
     require(programs.backend)
     with quarantine():
         version = version_of(programs)

@@ -16,6 +16,7 @@ from testbed.story import Followed, Story, follow, follow_kernel
 from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.console import FINDING, as_json, console, in_words
 from testbed.tasks.opened import opened_bed
+from testbed.topology import Topology
 from testbed.traffic.tcp import STACKS
 
 _ONE, _HANDSHAKE, _CLOSE = 1, 3, 7
@@ -69,10 +70,10 @@ def trace(
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
     with opened_bed(name, host, engine, rules, backend) as opened:
         bed = opened.bed
-        bed.topology.node(from_)
+        _require_speaker(bed.topology, from_)
         address, port = read_place(to, bed.topology, opened.host)
         if not port and proto != ICMP_:
-            raise TestbedError(f"{to} names no port.", f"Give one: --to {to}:80.")
+            raise TestbedError(f"{to} names no port.", f"Give one: --to {f'[{to}]' if ':' in to else to}:80.")
         number = _CLOSE if close else _HANDSHAKE if handshake else _ONE
         question = Question(from_, address, port, proto, sport or None, via or None, number)
         packets = _followed(bed, question, client)
@@ -85,11 +86,19 @@ def trace(
         raise Exit(code=FINDING)
 
 
+def _require_speaker(topology: Topology, name: str) -> None:
+    speakers = [node.name for node in topology.nodes if node.addresses]
+    if name not in speakers:
+        raise TestbedError(f"there is no {name} that could send.", f"There are {', '.join(speakers)}.")
+
+
 def _followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, ...]:
-    if question.origin != bed.topology.host:
+    if not bed.topology.node(question.origin).passes_on:
         return follow(bed, talk(bed, question, STACKS[client]))
     if question.port is not None or question.via is not None:
-        raise TestbedError("the host's own kernel chooses its port and its way.", "Leave out --sport and --via.")
+        raise TestbedError(
+            f"the kernel of {question.origin} chooses its port and its way itself.", "Leave out --sport and --via."
+        )
     return follow_kernel(
         bed, lambda: bed.speak(question.origin, question.protocol, (question.address, question.to_port))
     )

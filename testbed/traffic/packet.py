@@ -79,12 +79,12 @@ class Packet:
     @property
     def from_(self) -> str:
         """Address and port it comes from."""
-        return _socket(self.source, self.source_port)
+        return place(self.source, self.source_port)
 
     @property
     def to(self) -> str:
         """Address and port it goes to."""
-        return _socket(self.destination, self.destination_port)
+        return place(self.destination, self.destination_port)
 
     @property
     def kind(self) -> str:
@@ -119,7 +119,8 @@ def _payload(header: internet.Header) -> bytes:
     return header.contents if isinstance(header.layer, Raw) else bytes(header.layer.payload)
 
 
-def _socket(address: str, port: int) -> str:
+def place(address: str, port: int) -> str:
+    """An address and a port in one word; of a protocol without ports (0) the address alone."""
     if not port:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

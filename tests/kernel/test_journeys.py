@@ -11,7 +11,7 @@ import pytest
 from testbed import LINUX, Ruleset, Testbed
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine
-from testbed.errors import Disagreement, KernelRefused, TestbedError
+from testbed.errors import Disagreement, KernelRefused, NameTaken, TestbedError
 from testbed.kernel.tracer import Tracer
 from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, Journey
 from testbed.pytest_plugin import MakeBed
@@ -215,6 +215,19 @@ def test_a_frame_that_crosses_a_bridge_is_one_packet_all_the_way(make_bed: MakeB
     assert str(journey.end) == "delivered to other"
 
 
+def test_a_frame_that_a_bridge_sends_to_all_its_ports_is_asked_for_each_copy(make_bed: MakeBed) -> None:
+    """Nobody has spoken yet, so the bridge knows no port; what the rules count for each copy is what is traced."""
+    host = host_of("services: {web: {ports: ['80:80']}, one: {}, two: {}, three: {}}")
+    journey = journey_of(make_bed(host), syn("one", ("172.17.0.4", 80)))
+    assert str(journey.end) == "delivered to two"
+    assert [hook.hook for _, hook in journey.hooks].count("FORWARD") == len(journey.passes) > 1
+
+
+def test_two_cannot_trace_a_bed_at_once(article_bed: Testbed) -> None:
+    with article_bed.tracing(), pytest.raises(NameTaken, match="docker-host-testbed is there"):
+        article_bed.tracing().__enter__()
+
+
 def test_an_error_about_a_packet_has_a_journey_of_its_own(article_bed: Testbed) -> None:
     """The gateway says that time ran out: related to the connection, and translated back to whom it concerns."""
     with article_bed.tracing() as tracing:
@@ -348,6 +361,17 @@ def test_a_packet_that_was_counted_and_not_traced_is_a_disagreement(
     syn("client", (HOST, 80))(article_bed)
     with pytest.raises(Disagreement, match=r"counted \[1:40\], but \[0:0\] was traced"):
         tracing.__exit__(None, None, None)
+
+
+def test_rules_that_change_meanwhile_are_said_to_have_changed(article_bed: Testbed) -> None:
+    def change_while_traced() -> None:
+        with article_bed.tracing():
+            insert = [article_bed.backend.program, "-I", "DOCKER-USER", "-p", "tcp", "-j", "ACCEPT"]
+            article_bed.host.command(insert)
+            syn("client", (HOST, 80))(article_bed)
+
+    with pytest.raises(KernelRefused, match="the rules changed while packets were traced"):
+        change_while_traced()
 
 
 def test_a_packet_of_before_has_no_journey(article_bed: Testbed) -> None:

@@ -21,7 +21,9 @@ from testbed.kernel.xtables import BACKENDS
 
 INVOKE = (sys.executable, "-m", "invoke")
 OWN_FIGURES = {
-    f"{what} {backend}" for backend in BACKENDS for what in ("build", "tear down", "counters", "handshake", "replay")
+    f"{what} {backend}"
+    for backend in BACKENDS
+    for what in ("build", "tear down", "counters", "handshake", "replay", "journey")
 }
 AGAINST_MININET = {"build against Mininet", "tear down against Mininet"}
 ONE_ROUND = ("bench", "--rounds", "1", "--containers", "1,3", "--no-cases")

@@ -83,6 +83,20 @@ def test_the_model_and_the_installed_engine_are_equal_on_every_known_host(machin
 
 
 @with_an_engine
+def test_an_engine_can_be_given_iptables_legacy(machine: Machine) -> None:
+    """Whatever iptables is on the machine; hosts of IPv4, since of ip6tables-legacy there is one that is defective."""
+    finished = machine.invoke("conformance", "--backend", "legacy", "--only", "three networks", "--json")
+    found = json.loads(finished.stdout)
+    assert [line for host in found["hosts"] for line in lines_of(host)] == []
+    assert (finished.returncode, found["backend"], len(found["hosts"])) == (0, "legacy", 2)
+    assert_nothing_is_left(machine)
+
+
+def test_a_backend_that_there_is_not_is_refused(machine: Machine) -> None:
+    assert_refused(machine.invoke("conformance", "--backend", "bpf"), "there is no backend bpf", "nft, legacy")
+
+
+@with_an_engine
 def test_a_model_that_says_something_else_is_shown_line_by_line_and_is_a_finding(
     machine: Machine, tmp_path: Path
 ) -> None:

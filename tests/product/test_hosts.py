@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from own_machine import REPOSITORY, Machine, assert_nothing_is_left, assert_refused
 
+from testbed.docker import hostfile
+from testbed.docker.engines import engine as engine_of
+
 EXAMPLE = str(REPOSITORY / "docs" / "docker.yaml")
 
 
@@ -42,6 +45,11 @@ def test_engines_differ_in_status_and_in_what_a_handshake_counts(machine: Machin
     status = {bed["name"]: bed for bed in json.loads(machine.invoke("status", "--json").stdout)}
     assert status["e20-10"]["rules"] == "the rules of engine 20.10 for docker.yaml"
     assert status["e28"]["rules"] == "the rules of engine 28.2.2 for docker.yaml"
+    differing = {key for key, value in status["e28"].items() if status["e20-10"][key] != value}
+    assert differing == {"name", "namespaces", "rules", "listing"}
+    host = hostfile.read(EXAMPLE)
+    for name, version in (("e20-10", "20.10"), ("e28", "28")):
+        assert status[name]["listing"] == engine_of(version).rules(host).listing
     assert "-A FORWARD -j DOCKER-USER" in counted["20.10"] & counted["28"]
     assert "-A DOCKER-FORWARD -j DOCKER-CT" in counted["28"] - counted["20.10"]
     assert "-A FORWARD -j DOCKER-ISOLATION-STAGE-1" in counted["20.10"] - counted["28"]
@@ -71,7 +79,9 @@ services: {web: {networks: [six], ports: ['80:80']}, app: {networks: [six, bridg
 """
 
 
-@pytest.mark.parametrize(("engine", "seen"), [("20.10", "2001:db8:1::1"), ("28", "2001:db8:66::1")])
+@pytest.mark.parametrize(
+    ("engine", "seen"), [("20.10", "2001:db8:1::1"), ("28", "2001:db8:66::1"), ("29-nftables", "2001:db8:66::1")]
+)
 def test_a_bed_with_ipv6_and_a_container_on_two_networks_answers(
     machine: Machine, tmp_path: Path, engine: str, seen: str
 ) -> None:

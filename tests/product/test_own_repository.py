@@ -1,4 +1,4 @@
-"""A stranger's repository: what docs/own-repository.md says to write there works as it stands."""
+"""A stranger's repository: what the guides say to write there works as it stands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from own_machine import REPOSITORY, RULES, Machine, assert_nothing_is_left
 
-GUIDE = (REPOSITORY / "docs" / "own-repository.md").read_text()
+GUIDES = "".join((REPOSITORY / "docs" / name).read_text() for name in ("own-repository.md", "journeys.md"))
 
 
 def block(name: str) -> str:
-    """The Python file of that name in the guide."""
-    (found,) = re.findall(rf"```python\n# {re.escape(name)}\n(.*?)```", GUIDE, re.DOTALL)
+    """The Python file of that name in the guides."""
+    (found,) = re.findall(rf"```python\n# {re.escape(name)}\n(.*?)```", GUIDES, re.DOTALL)
     return str(found)
 
 
@@ -31,8 +31,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """An empty folder with the files of the guide."""
-    for name in ("test_my_host.py", "test_my_rules.py", "tasks.py"):
+    """An empty folder with the files of the guides."""
+    for name in ("test_my_host.py", "test_my_rules.py", "test_ways.py", "tasks.py"):
         (tmp_path / name).write_text(block(name))
     return tmp_path
 
@@ -55,8 +55,25 @@ def test_rules_of_ones_own_are_loaded_and_changed(machine: Machine, programs: Pa
     assert "rules: my.rules" in finished.stdout
 
 
+def test_a_way_is_asserted_and_one_that_was_not_gone_is_explained(
+    machine: Machine, programs: Path, repository: Path
+) -> None:
+    words = ("--testbed-backend", "all", "test_ways.py")
+    finished = machine.run(str(programs / "pytest"), *words, folder=repository)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "2 passed" in finished.stdout
+    (repository / "my.rules").write_text(
+        RULES.read_text().replace("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -j DROP")
+    )
+    finished = machine.run(str(programs / "pytest"), "--testbed-rules", "my.rules", "test_ways.py", folder=repository)
+    assert finished.returncode == 1
+    assert "did not go the expected way: it parts at line 7" in finished.stdout
+    assert "dropped at host: filter -A DOCKER-USER -j DROP" in finished.stdout
+    assert_nothing_is_left(machine)
+
+
 def test_the_tasks_work_there(machine: Machine, programs: Path, repository: Path) -> None:
-    for task in ("doctor", "up", "handshake", "status", "down"):
+    for task in ("doctor", "up", "handshake", "trace", "status", "down"):
         finished = machine.run(str(programs / "invoke"), task, folder=repository)
         assert finished.returncode == 0, finished.stdout + finished.stderr
     assert_nothing_is_left(machine)

@@ -98,6 +98,15 @@ def test_on_docker0_the_engine_chooses_the_address() -> None:
     assert asked["NetworkingConfig"]["EndpointsConfig"] == {"bridge": {}}
 
 
+def test_on_docker0_an_engine_before_28_makes_ipv6_addresses_of_macs() -> None:
+    """Seen with 20.10.24 and 26.1.5; docker0 is asked for with the daemon's options."""
+    text = "daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}"
+    host = hostfile.parse(text)
+    assert wishes.daemon(host) == ["--bip=172.17.0.1/16", "--ipv6", "--fixed-cidr-v6=fd00::/64"]
+    assert str(wishes.given_out(host, "26.1.5").containers[0].address6) == "fd00::242:ac11:2"
+    assert wishes.given_out(host, "28.5.2") == host
+
+
 def test_the_image_holds_the_program_that_its_containers_run(tmp_path: Path) -> None:
     (tmp_path / "busybox").write_bytes(b"a program")
     with tarfile.open(fileobj=io.BytesIO(image.archive(str(tmp_path / "busybox")))) as tar:

@@ -94,6 +94,9 @@ def service(*lines: str) -> str:
         (service("prts: []"), r"mine, line 3: the key prts is not known here"),
         ("networks:\n  a:\n    driver_opts:\n      x.y: 1", r"line 4: the key x\.y is not known here"),
         ("daemon:\n  bip: here", r"line 2: Expected 4 octets in 'here'"),
+        ("daemon:\n  ipv6: true", r"line 2: docker0 with IPv6 wants a subnet"),
+        ("daemon:\n  ipv6: true\n  fixed-cidr-v6: 'fd00::/127'", r"line 3: fd00::/127 has no room"),
+        ("daemon:\n  fixed-cidr-v6: 10.0.0.0/8", r"line 2: At least 3 parts expected in '10\.0\.0\.0'"),
         ("daemon:\n  icc: perhaps", r"line 2: icc is true or false, not perhaps"),
         ("networks:\n  a:\n    driver: overlay", r"line 3: the driver overlay is not known"),
         (
@@ -104,6 +107,10 @@ def service(*lines: str) -> str:
         (
             "networks:\n  a:\n    ipam: {config: [{subnet: 10.0.0.0/8, gateway: 11.0.0.1}]}",
             r"line 3: the gateway 11\.0",
+        ),
+        (
+            "networks:\n  a:\n    driver_opts:\n      com.docker.network.bridge.gateway_mode_ipv4: isolated",
+            r"line 2: br-\w+: the gateway mode isolated is for internal networks only",
         ),
         (service("networks: [back]"), r"line 3: there is no network back; there are bridge"),
         (service('ports: ["80"]'), r"line 3: '80' is no published port"),
@@ -134,6 +141,40 @@ def service(*lines: str) -> str:
 def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
     with pytest.raises(TopologyError, match=said):
         hostfile.parse(text, "mine")
+
+
+def test_docker0_has_ipv6_where_the_daemon_is_to_have_it() -> None:
+    """As 28.5.2 gives addresses out; `fixed-cidr-v6` alone changes nothing on any engine."""
+    without = hostfile.parse("daemon: {fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}")
+    assert not without.ipv6
+    host = hostfile.parse("daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}")
+    assert host.networks[0].gateway6 == IPv6Interface("fd00::1/64")
+    assert host.containers[0].address6 == IPv6Address("fd00::2")
+
+
+ISOLATED = """
+networks:
+  apart:
+    internal: true
+    enable_ipv6: true
+    ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: '2001:db8:1::/64', gateway: '2001:db8:1::1'}]}
+    driver_opts:
+      com.docker.network.bridge.gateway_mode_ipv4: isolated
+      com.docker.network.bridge.gateway_mode_ipv6: isolated
+  unsaid:
+    internal: true
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: isolated}
+services: {one: {networks: [apart, unsaid]}, two: {networks: [apart]}}
+"""
+
+
+def test_an_isolated_networks_bridge_has_no_address_and_keeps_back_the_one_that_is_asked_for() -> None:
+    """As 28.5.2 gives addresses out."""
+    host = hostfile.parse(ISOLATED)
+    assert [network.bridge_addresses for network in host.networks[1:]] == [(), ()]
+    one, two = host.containers
+    assert [own.address for own in one.attachments] == [IPv4Address("10.1.0.1"), IPv4Address("172.18.0.1")]
+    assert (one.address6, two.address6) == (IPv6Address("2001:db8:1::2"), IPv6Address("2001:db8:1::3"))
 
 
 def test_an_empty_file_is_a_host_without_containers() -> None:

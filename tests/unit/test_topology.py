@@ -7,8 +7,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from testbed import Topology
+from testbed import DockerHost, Topology
 from testbed.docker import article
+from testbed.docker.host import GatewayMode
 from testbed.errors import TopologyError
 from testbed.topology import Bridge, Interface, Link, Node, Port, Route
 
@@ -88,6 +89,13 @@ def test_a_node_is_known_by_its_scripted_address_first() -> None:
 def test_arp_is_asked_of_the_host_where_it_is_on_the_segment() -> None:
     for node, address in (("client", "192.168.66.100"), ("web", "172.17.0.1"), ("internet", "203.0.113.254")):
         assert ARTICLE.nearest_kernel(Port(node, "eth0")) == IPv4Address(address)
+
+
+def test_on_a_bridge_without_an_address_the_host_answers_for_another_of_its_addresses() -> None:
+    docker0 = replace(article.DOCKER0, internal=True, mode=GatewayMode.ISOLATED)
+    web = replace(article.WEB, network=docker0)
+    isolated = article.topology(DockerHost((docker0,), (web,)))
+    assert isolated.nearest_kernel(Port("web", "eth0")) == IPv4Address("192.168.66.100")
 
 
 def test_devices_have_the_wished_for_indexes_and_others_the_next_free_ones() -> None:

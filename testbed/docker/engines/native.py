@@ -1,8 +1,9 @@
-"""The rules of engine 29 with `"firewall-backend": "nftables"`: a table `docker-bridges` in nftables' own syntax.
+"""The rules of engine 29 with `"firewall-backend": "nftables"`: tables `docker-bridges` in nftables' own syntax.
 
 Read off moby's listings of its daemon's rules (integration/network/bridge/nftablesdoc/generated, the same from 29.0.0
-to 29.7.2). Each network has chains of its own, which maps of interface names lead to. Nothing is written of the table
-`ip6 docker-bridges`, which has base chains and empty maps on a host without IPv6 networks.
+to 29.7.2), for IPv6 off what its own tests expect (daemon/libnetwork/drivers/bridge/internal/nftabler/testdata, as it
+was when their IPv4 tables were those of 29). Each network has chains of its own, which maps of interface names lead to.
+Nothing is written of the table `ip6 docker-bridges` on a host without IPv6 networks, where all its maps are empty.
 
 The priority of nat-OUTPUT is a number: newer nft prints it as `dstnat`, which nft 1.0.6 knows at prerouting only.
 """
@@ -10,34 +11,53 @@ The priority of nat-OUTPUT is a number: newer nft prints it as `dstnat`, which n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from testbed.docker.engines.order import by_container
-from testbed.docker.engines.view import Attached, Bridged, View, view4
+from testbed.docker.engines.view import Attached, Bridged, View, view4, view6
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
-from testbed.errors import TopologyError
 from testbed.rules.nft import NftRuleset
 
 _MAPS = ("filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out")
 _SOURCE = "the rules of engine 29-nftables"
 _KNOWN = "ct state established,related counter accept"
 _TO_LOCAL = "fib daddr type local counter jump nat-prerouting-and-output"
+_UNTOUCHED = "table ip docker-bridges {\n}\n"
 
 Chain = tuple[str, list[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What a version of IP is called, its loopback, its echo, and who is not translated: neighbours on the link."""
+
+    ip: str
+    loopback: str
+    icmp: str
+    but: str = ""
+
+
+_WORDS = {
+    4: _Words("ip", "127.0.0.0/8", "ip protocol icmp"),
+    6: _Words("ip6", "::1", "meta l4proto ipv6-icmp", "ip6 saddr != fe80::/10 "),
+}
+
+
 def rules(host: DockerHost) -> NftRuleset:
-    """The rule set of such an engine; TopologyError for a host with IPv6, of which there are no listings."""
-    if host.ipv6:
-        raise TopologyError(
-            "how engine 29 protects IPv6 with nftables is not known here.",
-            "Choose engine 29, which does it by ip6tables.",
-        )
-    if not host.iptables:
-        return NftRuleset("table ip docker-bridges {\n}\n", _SOURCE)
-    view = view4(host)
+    """The rule set of such an engine for this host; IPv6's table only where the host has a network with IPv6."""
+    views = [view4(host)] if host.iptables else []
+    if host.ipv6 and host.ip6tables is not False:
+        views.append(view6(host))
+    return NftRuleset("".join(map(_table, views)) or _UNTOUCHED, _SOURCE)
+
+
+def _table(view: View) -> str:
     blocks = [*(_map(name, view) for name in _MAPS), *(_chain(*chain) for chain in _chains(view))]
-    text = "table ip docker-bridges {\n" + "\n".join(blocks) + "}\n"
-    return NftRuleset(text, _SOURCE)
+    return f"table {_words(view).ip} docker-bridges {{\n" + "\n".join(blocks) + "}\n"
+
+
+def _words(view: View) -> _Words:
+    return _WORDS[view.family.version]
 
 
 def _map(name: str, view: View) -> str:
@@ -53,7 +73,8 @@ def _chain(name: str, lines: list[str]) -> str:
 
 def _chains(view: View) -> Iterator[Chain]:
     hook = "type {} hook {} priority {}; policy accept;".format
-    not_loopback = "ip daddr != 127.0.0.0/8 " if view.userland_proxy else ""
+    words = _words(view)
+    not_loopback = f"{words.ip} daddr != {words.loopback} " if view.userland_proxy else ""
     ports = [(attached, port) for attached in view.attached for port in sorted(attached.published, key=by_container)]
     direct, translated = (
         list(_direct(view)),
@@ -85,15 +106,20 @@ def _chains(view: View) -> Iterator[Chain]:
 
 
 def _direct(view: View) -> Iterator[str]:
-    """What comes straight to a container's address, or to a port of the host's loopback, from outside."""
+    """What comes straight to a container's address, or to a port of the host's loopback, from outside.
+
+    The kernel itself lets nobody from outside ask for ::1.
+    """
+    ip = _words(view).ip
     for attached in view.attached:
         network = attached.network
         if network.internal:
             continue
         if network.mode is GatewayMode.NAT:
-            yield f'ip daddr {attached.address} iifname != "{network.bridge}" counter drop comment "DROP DIRECT ACCESS"'
+            from_outside = f'{ip} daddr {attached.address} iifname != "{network.bridge}"'
+            yield f'{from_outside} counter drop comment "DROP DIRECT ACCESS"'
         for port in sorted(attached.published, key=by_container):
-            if port.on_loopback and network.mode is not GatewayMode.ROUTED:
+            if port.on_loopback and network.mode is not GatewayMode.ROUTED and ip == "ip":
                 to = f"ip daddr {port.address} {port.protocol} dport {port.host}"
                 yield f'iifname != "lo" {to} counter drop comment "DROP REMOTE LOOPBACK"'
 
@@ -101,10 +127,11 @@ def _direct(view: View) -> Iterator[str]:
 def _translated(view: View, attached: Attached, port: PublishedPort) -> Iterator[str]:
     if attached.network.mode is GatewayMode.ROUTED:
         return
+    words = _words(view)
     outside = f'iifname != "{attached.network.bridge}" ' if view.userland_proxy else ""
-    to = "" if port.everywhere else f"ip daddr {port.address} "
-    target = f"{attached.address}:{port.container}"
-    yield f'{outside}{to}{port.protocol} dport {port.host} counter dnat to {target} comment "DNAT"'
+    to = "" if port.everywhere else f"{words.ip} daddr {port.address} "
+    target = view.family.to(attached.address, port.container)
+    yield f'{outside}{words.but}{to}{port.protocol} dport {port.host} counter dnat to {target} comment "DNAT"'
 
 
 def _of_network(view: View, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[Chain]:
@@ -118,33 +145,36 @@ def _of_network(view: View, network: Bridged, ports: list[tuple[Attached, Publis
         yield f"nat-postrouting-in__{bridge}", []
         yield f"nat-postrouting-out__{bridge}", []
         return
-    yield f"filter-forward-in__{bridge}", [_KNOWN, *_inward(network, ports)]
+    words = _words(view)
+    yield f"filter-forward-in__{bridge}", [_KNOWN, *_inward(words, network, ports)]
     yield f"filter-forward-out__{bridge}", [_KNOWN, 'counter accept comment "OUTGOING"']
-    yield f"nat-postrouting-in__{bridge}", [] if view.userland_proxy else list(_from_within(network, ports))
+    yield f"nat-postrouting-in__{bridge}", [] if view.userland_proxy else list(_from_within(words, network, ports))
     routed = network.mode is GatewayMode.ROUTED
-    masquerade = f'oifname != "{bridge}" ip saddr {network.subnet} counter masquerade comment "MASQUERADE"'
+    masquerade = f'oifname != "{bridge}" {words.ip} saddr {network.subnet} counter masquerade comment "MASQUERADE"'
     yield f"nat-postrouting-out__{bridge}", [masquerade] if network.masquerade and not routed else []
 
 
-def _inward(network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
+def _inward(words: _Words, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
     if network.mode is GatewayMode.ROUTED:
-        yield 'ip protocol icmp counter accept comment "ICMP"'
+        yield f'{words.icmp} counter accept comment "ICMP"'
     yield f'iifname "{network.bridge}" counter {"accept" if network.icc else "drop"} comment "ICC"'
     if network.mode is GatewayMode.NAT_UNPROTECTED:
         yield 'counter accept comment "UNPROTECTED"'
         return
-    accepted = (f"ip daddr {a.address} {port.protocol} dport {port.container} counter accept" for a, port in ports)
+    accepted = (
+        f"{words.ip} daddr {a.address} {port.protocol} dport {port.container} counter accept" for a, port in ports
+    )
     yield from dict.fromkeys(accepted)
     yield 'counter drop comment "UNPUBLISHED PORT DROP"'
 
 
-def _from_within(network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
+def _from_within(words: _Words, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
     """Without the userland proxy: the host's own calls, and a container's that reaches itself by its published port."""
     yield 'fib saddr type local counter masquerade comment "MASQUERADE FROM HOST"'
     if network.mode is GatewayMode.ROUTED:
         return
     own = (
-        f"ip saddr {a.address} ip daddr {a.address} {port.protocol} dport {port.container}"
+        f"{words.ip} saddr {a.address} {words.ip} daddr {a.address} {port.protocol} dport {port.container}"
         ' counter masquerade comment "MASQ TO OWN PORT"'
         for a, port in ports
     )
