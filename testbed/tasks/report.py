@@ -61,7 +61,8 @@ def report(
     page = Page(_TITLE, tuple(_stories(chosen, host, backend)), told, run)
     _write(Path(out), html(page))
     packets = sum(len(story.packets) for story in page.stories)
-    console().print(f"{out}: {packets} packets in {len(page.stories)} stories, {len(told)} claims.", soft_wrap=True)
+    stories = "a story" if len(page.stories) == 1 else f"{len(page.stories)} stories"
+    console().print(f"{out}: {packets} packets in {stories}, {len(told)} claims.", soft_wrap=True)
 
 
 def _stories(chosen: Sequence[Chosen], host: str, backend: str) -> list[Story]:
