@@ -113,7 +113,7 @@ def test_every_link_leads_to_one_place_and_nothing_is_fetched(story: Story) -> N
 def test_a_dropped_packet_is_told_to_its_end(story: Story) -> None:
     page = html(Page("page", (story,)))
     assert "dropped at host: filter -A OWN -p tcp -m comment" in page
-    assert "<code><u>-i docker0</u> -j RETURN</code>" in page
+    assert "<code><u><i>-i</i> docker0</u> <i>-j</i> RETURN</code>" in page
     assert "1/60 → 2/112 <b>+1 packet, +52 B</b>" in page
     assert page.count('<li class="not-reached">') == 2
     assert "filter UNUSED <small>no rules</small>" in page

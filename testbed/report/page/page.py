@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from testbed.claims import Claim
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
+
+_OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["inlined"] = _inlined
+    environment.filters["unbroken"] = _unbroken
     return environment
 
 
 def _inlined(name: str) -> Markup:
     """A file of this folder as it is: the style sheet, the script."""
     return Markup(files(__package__).joinpath(name).read_text())
+
+
+def _unbroken(words: str) -> Markup:
+    """The words of a rule with each option in an element of its own: a browser would break the line behind its dash."""
+    parts = enumerate(_OPTION.split(words))  # every second one is an option
+    return Markup("").join(Markup("<i>{}</i>").format(part) if number % 2 else escape(part) for number, part in parts)
