@@ -8,9 +8,10 @@ from testbed.tasks.claims import claims
 from testbed.tasks.conformance import conformance
 from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
+from testbed.tasks.report import report
 from testbed.tasks.test import test
 from testbed.tasks.trace import trace
 
-namespace = Collection(doctor, up, status, down, handshake, trace, test, claims, conformance, bench)
+namespace = Collection(doctor, up, status, down, handshake, trace, test, claims, report, conformance, bench)
 
 __all__ = ["namespace"]

@@ -1,0 +1,57 @@
+"""What a rule or a policy had counted before a packet and after it, looked up by its place in its chain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from testbed.rules.counters import ZERO, Counters
+from testbed.rules.reading import Line
+from testbed.rules.ruleset import Rule
+from testbed.story import Followed
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Counters before a packet, and what it added to them."""
+
+    before: Counters
+    added: Counters
+
+    @property
+    def after(self) -> Counters:
+        return self.before + self.added
+
+    @property
+    def moved(self) -> bool:
+        return self.added != ZERO
+
+    @property
+    def words(self) -> str:
+        """`+1 packet, +52 B`."""
+        packets = self.added.packets
+        return f"+{packets} packet{'' if packets == 1 else 's'}, +{self.added.bytes} B"
+
+
+class Counts:
+    """The counters of a rule set around one packet."""
+
+    def __init__(self, followed: Followed) -> None:
+        self._before = dict(followed.before)
+        self._added = dict(followed.counted)
+
+    def policy(self, table: str, chain: str, policy: str) -> Count | None:
+        return self._line(Line(table, f":{chain} {policy}"))
+
+    def chain(self, table: str, rules: tuple[Rule, ...]) -> list[Count | None]:
+        """Of each rule of a chain, all of its rules being given in order; None: it has no counter."""
+        times: Counter[str] = Counter()
+        found = []
+        for rule in rules:
+            found.append(self._line(Line(table, rule.text, times[rule.text])))
+            times[rule.text] += 1
+        return found
+
+    def _line(self, line: Line) -> Count | None:
+        before = self._before.get(line)
+        return Count(before, self._added.get(line, ZERO)) if before is not None else None

@@ -1,0 +1,52 @@
+"""One self-contained HTML file: nothing is fetched, everything can be read without its script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from testbed.claims import Claim
+from testbed.report.page.view import view
+from testbed.report.results import Results
+from testbed.story import Story
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is on the page. The claims are about the packets of the first story; results are of a run of the cases."""
+
+    title: str
+    stories: tuple[Story, ...]
+    claims: Sequence[Claim] = ()
+    results: Results | None = None
+
+
+def html(page: Page) -> str:
+    """The page as text."""
+    stories = [
+        view(story, number, page.claims if number == 1 else ()) for number, story in enumerate(page.stories, start=1)
+    ]
+    return _environment().get_template("page.html.j2").render(page=page, stories=stories)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["inlined"] = _inlined
+    return environment
+
+
+def _inlined(name: str) -> Markup:
+    """A file of this folder as it is: the style sheet, the script."""
+    return Markup(files(__package__).joinpath(name).read_text())

@@ -1,0 +1,325 @@
+"""A story as the page shows it: packets, the stations of their ways, and the steps there, with their links."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, groupby
+
+from testbed.claims import Claim
+from testbed.kernel.conntrack import Connection
+from testbed.observe.header import Header
+from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass
+from testbed.report.page.counting import Count, Counts
+from testbed.report.page.layout import Layout, Point
+from testbed.report.page.map_svg import svg
+from testbed.rules.ruleset import Table
+from testbed.story import Followed, Story
+from testbed.traffic.packet import Packet
+
+_AFTER_ROUTING = ("INPUT", "FORWARD", "OUTPUT")
+HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+MATCHED, FAILED, NOT_REACHED = "matched", "failed", "not reached"
+_SPEAKS_OF = {"first packet": "SYN", "second packet": "SYN/ACK", "third packet": "ACK"}  # sections of the article
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """A rule of a chain; `words` are its text before, in and behind the clause that failed; `id` is its step's."""
+
+    id: str
+    number: int
+    outcome: str
+    words: tuple[str, str, str]
+    verdict: str
+    count: Count | None
+    into: ChainView | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainView:
+    """A chain with all of its rules; `policy` is the verdict of its policy where that was asked, with its step's id."""
+
+    table: str
+    name: str
+    rules: tuple[RuleView, ...]
+    end: str
+    policy: str = ""
+    id: str = ""
+    count: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The last places of a way on a map."""
+
+    places: tuple[Point, ...]
+
+    def __str__(self) -> str:
+        """For the script that moves the packet: `x y turns; x y turns`."""
+        return "; ".join(f"{place} {place.turns}" for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A place on the way. What is said of it is a step; so is each rule that is asked there, and what is changed.
+
+    `name` is a hook's, or `sent`, `crossed`, `routed`, `ended`. `ways` are the places that are passed on the way to it,
+    and its own, on each of the maps. `from_` and `to` are the header's before it, `left_as` the header's behind it
+    where that differs. `state` is what connection tracking says, of the last station the end's kind; `passed_over` are
+    sentences.
+    """
+
+    id: str
+    name: str
+    node: str
+    says: str
+    ways: tuple[Way, ...]
+    from_: str
+    to: str
+    state: str = ""
+    passed_over: tuple[str, ...] = ()
+    chains: tuple[ChainView, ...] = ()
+    changes: tuple[str, ...] = ()
+    left_as: tuple[str, str] | None = None
+    change_id: str = ""
+
+    @property
+    def is_hook(self) -> bool:
+        return self.name in HOOKS
+
+    @property
+    def behind(self) -> tuple[str, str]:
+        """Where the packet comes from and goes to when it leaves."""
+        return self.left_as or (self.from_, self.to)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A hook of a node in the diagram above the rules; one that was not visited has no station."""
+
+    name: str
+    station: Station | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The diagram of a node's hooks in the order in which packets flow; `connection` is how the node tracks it."""
+
+    node: str
+    columns: tuple[Column, ...]
+    connection: Connection | None
+
+
+@dataclass(frozen=True, slots=True)
+class PacketView:
+    """A packet with its way; `closed` are the chains that it did not enter, with the number of their rules."""
+
+    id: str
+    journey: Journey
+    stations: tuple[Station, ...]
+    flows: tuple[Flow, ...]
+    closed: tuple[tuple[str, str, int], ...]
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoryView:
+    """A story; `conversations` are its packets, those of one connection together; `maps` a wide and a narrow one."""
+
+    id: str
+    story: Story
+    maps: tuple[str, ...]
+    conversations: tuple[tuple[PacketView, ...], ...]
+
+    @property
+    def packets(self) -> Iterator[PacketView]:
+        return (packet for conversation in self.conversations for packet in conversation)
+
+
+def view(story: Story, number: int, claims: Sequence[Claim] = ()) -> StoryView:
+    """How a story is shown; `claims` are made about its packets."""
+    identity = f"story-{number}"
+    layouts = (Layout(story.topology), Layout(story.topology, narrow=True))
+    names = _names([followed.journey.sent.kind for followed in story.packets])
+    packets = [
+        _Teller(story, layouts, followed, f"{identity}-{name}").packet(_about(claims, followed.journey.sent))
+        for followed, name in zip(story.packets, names, strict=True)
+    ]
+    maps = tuple(svg(layout, kind) for layout, kind in zip(layouts, ("wide-map", "narrow-map"), strict=True))
+    together = groupby(packets, key=lambda packet: _connection(packet.journey))
+    return StoryView(identity, story, maps, tuple(tuple(conversation) for _, conversation in together))
+
+
+def _names(kinds: Sequence[str]) -> list[str]:
+    """What each packet is called in links: `syn`; where there are several, `syn-1`, `syn-2`."""
+    slugs = [re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-") for kind in kinds]
+    total, seen = Counter(slugs), Counter[str]()
+    names = []
+    for slug in slugs:
+        seen[slug] += 1
+        names.append(slug if total[slug] == 1 else f"{slug}-{seen[slug]}")
+    return names
+
+
+def _about(claims: Iterable[Claim], packet: Packet) -> tuple[Claim, ...]:
+    """The claims whose section tells of a packet of that kind."""
+
+    def told(claim: Claim) -> bool:
+        parts = (part.partition(",")[0].strip() for part in claim.section.split(";"))
+        return any(_SPEAKS_OF.get(part) == packet.kind for part in parts)
+
+    return tuple(claim for claim in claims if told(claim))
+
+
+def _connection(journey: Journey) -> str:
+    """What packets of one connection have in common."""
+    if journey.connection is not None:
+        return str(journey.connection.original)
+    return f"{journey.sent.from_} > {journey.sent.to}"
+
+
+class _Teller:
+    """Tells one packet's way, giving each step the next number."""
+
+    def __init__(self, story: Story, layouts: tuple[Layout, ...], followed: Followed, identity: str) -> None:
+        self._story, self._layouts, self._journey = story, layouts, followed.journey
+        self._identity = identity
+        self._counts = Counts(followed)
+        self._numbers = count(1)
+
+    def packet(self, claims: tuple[Claim, ...]) -> PacketView:
+        journey = self._journey
+        stations, flows = [self._sent()], []
+        for passed in journey.passes:
+            there = list(self._through(passed, stations[-1]))
+            stations += there
+            if passed.hooks:
+                tracked = journey.connection if passed.node == self._story.topology.host else None
+                flows.append(Flow(passed.node, tuple(_columns(there)), tracked))
+        stations.append(self._end(stations[-1]))
+        return PacketView(self._identity, journey, tuple(stations), tuple(flows), tuple(self._closed()), claims)
+
+    def _step(self) -> str:
+        return f"{self._identity}-{next(self._numbers)}"
+
+    def _sent(self) -> Station:
+        sent, origin = self._journey.sent, self._journey.origin
+        said = f"{origin} sends {sent.kind}, {sent.length} bytes"
+        return Station(self._step(), "sent", origin, said, self._ways(origin, origin), sent.from_, sent.to)
+
+    def _through(self, passed: NodePass, before: Station) -> Iterator[Station]:
+        """The stations in one node, from the one before it."""
+        node = passed.node
+        if not passed.hooks:
+            yield Station(self._step(), "crossed", node, f"crosses {node}", self._ways(node, node), *before.behind)
+        came_from, routed = before.node, False
+        for hook in passed.hooks:
+            if hook.hook in _AFTER_ROUTING and not routed:
+                routed = True
+                header = (hook.header.from_, hook.header.to)
+                yield Station(self._step(), "routed", node, passed.routed, self._ways(came_from, node), *header)
+                came_from = node
+            yield self._hook(came_from, node, hook)
+            came_from = node
+
+    def _hook(self, came_from: str, node: str, hook: HookPass) -> Station:
+        at = {"PREROUTING": hook.entered, "POSTROUTING": hook.left}.get(hook.hook, "")
+        after: Header | None = hook.after if hook.translations else None
+        return Station(
+            self._step(),
+            hook.hook,
+            node,
+            _entering(hook),
+            self._ways(came_from, node, at),
+            hook.header.from_,
+            hook.header.to,
+            state=f"{hook.state} {'↩ reply' if hook.reply else '→ original'}" if hook.state else "not tracked",
+            passed_over=_passed_over(hook),
+            chains=tuple(self._chain(chain) for chain in hook.chains),
+            changes=hook.translations,
+            left_as=(after.from_, after.to) if after is not None else None,
+            change_id=self._step() if after is not None else "",
+        )
+
+    def _end(self, last: Station) -> Station:
+        journey = self._journey
+        end = journey.end
+        arrives = end.kind in (DELIVERED, TAKEN_IN)
+        ways = self._ways(last.node, end.where) if arrives else last.ways
+        return Station(self._step(), "ended", end.where, str(end), ways, *last.behind, state=end.kind)
+
+    def _ways(self, came_from: str, node: str, device: str = "") -> tuple[Way, ...]:
+        """From another node, or from elsewhere in the same, to a device of a node or into the node."""
+        passed = [(layout.between(came_from, node), layout.place(node, device)) for layout in self._layouts]
+        return tuple(Way(tuple(place for place in places if place is not None)) for places in passed)
+
+    # chains
+
+    def _chain(self, chain: ChainPass) -> ChainView:
+        rules = (*(asked.rule for asked in chain.asked), *chain.not_reached)
+        counts = self._counts.chain(chain.table, rules)
+        asked = [self._asked(one, counts[one.number - 1]) for one in chain.asked]
+        first = chain.asked[-1].number + 1 if chain.asked else 1
+        behind = [
+            RuleView("", number, NOT_REACHED, (rule.spec, "", ""), "", counts[number - 1], None)
+            for number, rule in enumerate(chain.not_reached, start=first)
+        ]
+        policy = chain.end.removeprefix("policy ") if chain.end.startswith("policy ") else ""
+        return ChainView(
+            chain.table,
+            chain.chain,
+            (*asked, *behind),
+            chain.end,
+            policy,
+            self._step() if policy else "",
+            self._counts.policy(chain.table, chain.chain, policy) if policy else None,
+        )
+
+    def _asked(self, asked: Asked, counted: Count | None) -> RuleView:
+        identity = self._step()
+        spec, failed = asked.rule.spec, asked.failed
+        start, end = (failed.start, failed.end) if failed is not None else (len(spec), len(spec))
+        words = (spec[:start], spec[start:end], spec[end:])
+        outcome = MATCHED if asked.matched else FAILED
+        into = self._chain(asked.into) if asked.into is not None else None
+        return RuleView(identity, asked.number, outcome, words, asked.verdict, counted, into)
+
+    def _closed(self) -> Iterator[tuple[str, str, int]]:
+        entered = {(chain.table, chain.chain) for chain in self._entered()}
+        for table in self._story.rules.tables:
+            for chain in table.chains if self._concerns(table) else ():
+                if (table.name, chain.name) not in entered:
+                    yield table.name, chain.name, len(table.rules_of(chain.name))
+
+    def _concerns(self, table: Table) -> bool:
+        """Whether packets of this version of IP pass the table; nftables' `inet` is for both."""
+        of_both = table.name.startswith("inet ")
+        return of_both or table.of_ipv6 == (":" in self._journey.sent.source)
+
+    def _entered(self) -> Iterator[ChainPass]:
+        for _, hook in self._journey.hooks:
+            for chain in hook.chains:
+                yield chain
+                yield from (asked.into for _, asked in chain.every if asked.into is not None)
+
+
+def _entering(hook: HookPass) -> str:
+    devices = [f"in by {hook.entered}"] if hook.entered else []
+    devices += [f"out by {hook.left}"] if hook.left else []
+    return ", ".join(devices)
+
+
+def _passed_over(hook: HookPass) -> tuple[str, ...]:
+    known = hook.state in ("ESTABLISHED", "RELATED")
+    why = "the connection is known, its translation is kept" if known else "the packet belongs to no connection"
+    return tuple(f"{chain} is passed over: {why}." for chain in hook.passed_over)
+
+
+def _columns(stations: Sequence[Station]) -> Iterator[Column]:
+    """The hooks in their order; the routing decision stands behind PREROUTING."""
+    visited = {station.name: station for station in stations}
+    for name in (HOOKS[0], "routed", *HOOKS[1:]):
+        yield Column(name, visited.get(name))
