@@ -32,8 +32,8 @@ _NO_RULES = RuleBook(())
 class Traced:
     """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
 
-    `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules; `legacy` says whether
-    iptables-legacy loaded them, `native` whether they are nftables' own.
+    `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules. `legacy` says that
+    iptables-legacy loaded them, `native` that they are nftables' own.
     """
 
     topology: Topology
