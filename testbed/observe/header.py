@@ -38,6 +38,7 @@ class Header:
     destination_port: int = 0
     flags: str = ""
     seq: int = 0
+    ack: int = 0
     icmp: tuple[int, int] | None = None
     echo: int | None = None
     fragment: bool = False
@@ -75,7 +76,7 @@ class Header:
     @property
     def cookie(self) -> tuple[object, ...]:
         """What neither NAT nor a router changes: by it a packet is known wherever it is seen."""
-        return self.protocol, self.identification, self.flags, self.seq, self.icmp, self.length
+        return self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, self.length
 
     def translations(self, later: Header) -> tuple[str, ...]:
         """What is different in a later one: `source A > B`, `destination A > B`."""
@@ -89,9 +90,9 @@ class Header:
 def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
     """What is read off the header behind IP's, as far as it was copied."""
     if protocol == socket.IPPROTO_TCP and len(transport) >= _TCP_START.size:
-        source, destination, seq, _, _, flags = _TCP_START.unpack_from(transport)
+        source, destination, seq, ack, _, flags = _TCP_START.unpack_from(transport)
         letters = "".join(letter for bit, letter in enumerate(_FLAGS) if flags >> bit & 1)
-        return {"source_port": source, "destination_port": destination, "flags": letters, "seq": seq}
+        return {"source_port": source, "destination_port": destination, "flags": letters, "seq": seq, "ack": ack}
     if protocol in _WITH_PORTS and len(transport) >= _PORTS.size:
         source, destination = _PORTS.unpack_from(transport)
         return {"source_port": source, "destination_port": destination}

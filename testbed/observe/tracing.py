@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -179,7 +180,8 @@ class Tracing:
             connection = self._connection(passages)
             with self._of_the_same_rules():
                 nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
-            arrived = self._captured.arrived(_cookie(sent))
+            last = passages[-1].hooks[-1].after if passages else None
+            arrived = self._captured.arrived(_cookie(sent), last)
             came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
             found.journey = Journey(
                 origin,
@@ -215,7 +217,7 @@ class _Captured:
     def __init__(self, endpoints: Callable[[], Mapping[str, Endpoint]]) -> None:
         self._endpoints = endpoints
         self._sent: dict[Cookie, tuple[str, Packet]] = {}
-        self._arrived: dict[Cookie, tuple[str, Packet]] = {}
+        self._arrived: defaultdict[Cookie, list[tuple[str, Packet]]] = defaultdict(list)
         self._known: dict[str, tuple[int, int, int]] = {}
 
     def begin(self) -> None:
@@ -228,7 +230,8 @@ class _Captured:
         for name, endpoint in self._endpoints().items():
             seen, left, sent = endpoint.arrivals(), endpoint.departures(), endpoint.sent
             old_seen, old_left, old_sent = self._known.get(name, (0, 0, 0))
-            self._arrived.update((_cookie(packet), (name, packet)) for packet in seen[old_seen:])
+            for packet in seen[old_seen:]:
+                self._arrived[_cookie(packet)].append((name, packet))
             self._sent.update((_cookie(packet), (name, packet)) for packet in (*left[old_left:], *sent[old_sent:]))
             self._known[name] = len(seen), len(left), len(sent)
 
@@ -240,8 +243,12 @@ class _Captured:
         cookie = _cookie(packet)
         return self._sent[cookie][0] if cookie in self._sent else None
 
-    def arrived(self, cookie: Cookie) -> tuple[str, Packet] | None:
-        return self._arrived.get(cookie)
+    def arrived(self, cookie: Cookie, left_as: Header | None) -> tuple[str, Packet] | None:
+        """Where a packet came out; of several that look the same (a kernel's resets) the one that left so."""
+        found = self._arrived.get(cookie, [])
+        if len(found) > 1 and left_as is not None:
+            found = [one for one in found if (one[1].from_, one[1].to) == (left_as.from_, left_as.to)]
+        return found[0] if found else None
 
     def at(self, node: str) -> Iterator[Packet]:
         """Everything that arrived at a node."""
@@ -249,7 +256,7 @@ class _Captured:
 
 
 def _cookie(packet: Packet) -> Cookie:
-    return packet.protocol, packet.identification, packet.flags, packet.seq, packet.icmp, packet.length
+    return packet.protocol, packet.identification, packet.flags, packet.seq, packet.ack, packet.icmp, packet.length
 
 
 def _on_the_way(passage: Passage) -> tuple[int, bool]:
@@ -286,5 +293,6 @@ def _as_packet(header: Header) -> Packet:
         header.destination_port,
         header.flags,
         header.seq,
+        header.ack,
         icmp=header.icmp,
     )
