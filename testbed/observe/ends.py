@@ -10,9 +10,7 @@ from testbed.kernel.routes import Arrival, refusal
 from testbed.observe.header import Header
 from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, ChainPass, End, HookPass, NodePass
 from testbed.observe.passage import Passage
-from testbed.traffic.packet import Packet
-
-_ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
+from testbed.traffic.packet import ICMP_ERRORS, Packet
 
 
 def end(
@@ -52,7 +50,7 @@ def end(
 def answers(sent: Packet, arrivals: Iterable[Packet]) -> Iterator[Packet]:
     """What came back for a packet: from where it was sent to, or an ICMP error that quotes it."""
     for packet in arrivals:
-        if packet.icmp is not None and packet.icmp[0] in _ICMP_ERRORS.get(packet.protocol, ()):
+        if packet.icmp is not None and packet.icmp[0] in ICMP_ERRORS.get(packet.protocol, ()):
             if _quotes(packet, sent):
                 yield packet
         elif (packet.from_, packet.to) == (sent.to, sent.from_) and _may_answer(packet, sent):

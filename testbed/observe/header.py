@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.traffic.packet import place
+from testbed.traffic.packet import ICMP_ERRORS, place
 
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
@@ -16,6 +16,7 @@ _PORTS = struct.Struct("!HH")
 _FLAGS = "FSRPAUEC"
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _WITH_PORTS = {6, 17, 132}
+_QUOTED = slice(12, 14)  # where the quoted header has its identification
 _ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
@@ -24,8 +25,8 @@ class Header:
     """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
 
     `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
-    none; `echo` is the identifier of an ICMP echo; `fragment` says whether it is not the first piece of a packet, which
-    alone has ports.
+    none; `echo` is the identifier of an ICMP echo, `quoted` the identification of the IPv4 packet that an ICMP error is
+    about; `fragment` says whether it is not the first piece of a packet, which alone has ports.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Header:
     ack: int = 0
     icmp: tuple[int, int] | None = None
     echo: int | None = None
+    quoted: int | None = None
     fragment: bool = False
 
     @classmethod
@@ -76,7 +78,8 @@ class Header:
     @property
     def cookie(self) -> tuple[object, ...]:
         """What neither NAT nor a router changes: by it a packet is known wherever it is seen."""
-        return self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, self.length
+        known = self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, self.length
+        return *known, self.quoted
 
     def translations(self, later: Header) -> tuple[str, ...]:
         """What is different in a later one: `source A > B`, `destination A > B`."""
@@ -98,5 +101,9 @@ def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
         return {"source_port": source, "destination_port": destination}
     if protocol in _ECHOES and len(transport) >= 6:
         echo = int.from_bytes(transport[4:6], "big") if transport[0] in _ECHOES[protocol] else None
-        return {"icmp": (transport[0], transport[1]), "echo": echo}
+        about = (
+            protocol == socket.IPPROTO_ICMP and transport[0] in ICMP_ERRORS["icmp"] and len(transport) >= _QUOTED.stop
+        )
+        quoted = int.from_bytes(transport[_QUOTED], "big") if about else None
+        return {"icmp": (transport[0], transport[1]), "echo": echo, "quoted": quoted}
     return {}

@@ -256,7 +256,8 @@ class _Captured:
 
 
 def _cookie(packet: Packet) -> Cookie:
-    return packet.protocol, packet.identification, packet.flags, packet.seq, packet.ack, packet.icmp, packet.length
+    known = packet.protocol, packet.identification, packet.flags, packet.seq, packet.ack, packet.icmp, packet.length
+    return *known, packet.quoted
 
 
 def _on_the_way(passage: Passage) -> tuple[int, bool]:

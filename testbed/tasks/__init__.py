@@ -3,15 +3,19 @@
 from invoke.collection import Collection
 
 from testbed.tasks.beds import down, status, up
+from testbed.tasks.behaviours import behaviours
 from testbed.tasks.bench import bench
 from testbed.tasks.claims import claims
 from testbed.tasks.conformance import conformance
+from testbed.tasks.diff import diff
 from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
 from testbed.tasks.report import report
 from testbed.tasks.test import test
 from testbed.tasks.trace import trace
 
-namespace = Collection(doctor, up, status, down, handshake, trace, test, claims, report, conformance, bench)
+namespace = Collection(
+    doctor, up, status, down, handshake, trace, test, behaviours, diff, claims, report, conformance, bench
+)
 
 __all__ = ["namespace"]

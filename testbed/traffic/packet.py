@@ -13,7 +13,7 @@ _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _SCTP, _SCTP_HEADER = 132, 12  # ports, tag, checksum (RFC 9260)
 _ICMP, _ICMP_HEADER = {internet.ICMP_PROTOCOL, internet.ICMPV6_PROTOCOL}, 8
 _FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
-_ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
+ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,13 @@ class Packet:
             return "/".join(names) or "no flags"
         return f"{self.protocol} {self.icmp[0]}/{self.icmp[1]}" if self.icmp else self.protocol
 
+    @property
+    def quoted(self) -> int | None:
+        """The identification of the IPv4 packet that an ICMP error is about; None of what is no such error."""
+        if self.protocol != "icmp" or self.icmp is None or self.icmp[0] not in ICMP_ERRORS["icmp"]:
+            return None
+        return int.from_bytes(self.payload[4:6], "big") if len(self.payload) >= 20 else None
+
     def same_as(self, other: Packet) -> bool:
         """Whether both are one packet, seen at two places: NAT and routers change neither of these fields.
 
@@ -103,7 +110,7 @@ class Packet:
 
     @property
     def _unchanging(self) -> tuple[object, ...]:
-        payload = b"" if self.icmp and self.icmp[0] in _ICMP_ERRORS.get(self.protocol, ()) else self.payload
+        payload = b"" if self.icmp and self.icmp[0] in ICMP_ERRORS.get(self.protocol, ()) else self.payload
         return self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, payload
 
     def __str__(self) -> str:

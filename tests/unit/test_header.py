@@ -29,6 +29,13 @@ def test_udp_and_icmp() -> None:
     assert read(IP(dst="192.0.2.2") / ICMP(type=8)).to == "192.0.2.2"
 
 
+def test_an_error_says_which_packet_it_is_about() -> None:
+    about = IP(src="192.0.2.2", dst="192.0.2.1", id=77) / UDP(sport=1, dport=2)
+    assert read(IP(dst="192.0.2.2") / ICMP(type=3, code=3) / about).quoted == 77
+    assert read(IP(dst="192.0.2.2") / ICMP(type=8, id=5)).quoted is None
+    assert read(IP(dst="192.0.2.2") / ICMP(type=8, id=5)).echo == 5
+
+
 def test_the_flow_label_stands_for_the_identification_in_ipv6() -> None:
     header = read(IPv6(src="2001:db8::1", dst="2001:db8::2", fl=9, hlim=3) / UDP(sport=5, dport=53) / b"1234", 40)
     assert (header.identification, header.ttl, header.length) == (9, 3, 52)

@@ -1,0 +1,109 @@
+"""What the rules of a rule set can tell apart: the ports and prefixes that they name, and what cannot be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from testbed.rules import clauses, nft_clauses
+from testbed.rules.book import RuleBook
+from testbed.rules.clauses import Clause
+from testbed.rules.facts import Facts
+from testbed.rules.matching import holds
+
+_PORTS = ("--dport", "--sport", "--dports", "--sports", "--ports", "dport", "sport")
+_TRACKED_PORTS = ("--ctorigdstport", "--ctorigsrcport", "--ctreplsrcport", "--ctrepldstport")
+_PREFIXES = ("-s", "-d", "saddr", "daddr", "--ctorigsrc", "--ctorigdst", "--src-range", "--dst-range")
+_TRANSPORTS = ("tcp", "udp")
+_NUMBER = re.compile(r"\d+")
+_TRANSLATED = re.compile(r"(?:DNAT --to-destination|dnat to|REDIRECT --to-ports|redirect to) \S*?:?(\d+)(?:\s|$)")
+# Everything that may be known of a packet is known: what cannot be told even so depends on something else.
+_COMPLETE = Facts(
+    "192.0.2.1",
+    "192.0.2.2",
+    "tcp",
+    source_port=1,
+    destination_port=2,
+    tcp_flags="S",
+    icmp=(8, 0),
+    entered="a",
+    left="b",
+    state="NEW",
+    status=frozenset(),
+    mark=0,
+    ttl=64,
+    length=40,
+    original=("192.0.2.1", 1, "192.0.2.2", 2),
+    direction="ORIGINAL",
+    local_types=lambda _: "UNICAST",
+)
+Reader = Callable[[str], tuple[Clause, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mentioned:
+    """Ports with their protocols, prefixes, and the clauses of which nothing can be told from a packet alone.
+
+    `invalid`: packets that belong to no connection are told apart.
+    """
+
+    ports: frozenset[tuple[str, int]] = frozenset()
+    prefixes: frozenset[IPv4Network | IPv6Network] = frozenset()
+    invalid: bool = False
+    unreasoned: tuple[str, ...] = ()
+
+    def __or__(self, other: Mentioned) -> Mentioned:
+        return Mentioned(
+            self.ports | other.ports,
+            self.prefixes | other.prefixes,
+            self.invalid or other.invalid,
+            tuple(dict.fromkeys((*self.unreasoned, *other.unreasoned))),
+        )
+
+
+def mentioned(book: RuleBook, native: bool) -> Mentioned:
+    """What the rules of a rule set name; `native`: they are in nftables' own words."""
+    read: Reader = nft_clauses.clauses if native else clauses.clauses
+    specs = [rule.spec for chain in book for rule in chain.rules]
+    found = [(clause, read(spec)) for spec in specs for clause in read(spec)]
+    return Mentioned(
+        frozenset(port for clause, others in found for port in _ports(clause, others)) | frozenset(_targets(specs)),
+        frozenset(prefix for clause, _ in found for prefix in _prefixes(clause)),
+        any("INVALID" in clause.text.upper() for clause, _ in found),
+        tuple(dict.fromkeys(clause.text for clause, _ in found if holds(clause, _COMPLETE) is None)),
+    )
+
+
+def _ports(clause: Clause, others: Iterable[Clause]) -> Iterable[tuple[str, int]]:
+    if clause.option not in (*_PORTS, *_TRACKED_PORTS):
+        return
+    protocols = [clause.module] if clause.module in _TRANSPORTS else _protocols_of(others)
+    for value in clause.values:
+        for number in _NUMBER.findall(value):
+            yield from ((protocol, int(number)) for protocol in protocols)
+
+
+def _protocols_of(others: Iterable[Clause]) -> list[str]:
+    """The protocols that the rest of a rule leaves open."""
+    named = [value for other in others if other.option in ("-p", "--ctproto", "l4proto") for value in other.values]
+    return [protocol for protocol in _TRANSPORTS if protocol in named] or list(_TRANSPORTS)
+
+
+def _targets(specs: Iterable[str]) -> Iterable[tuple[str, int]]:
+    """The ports that packets are translated to."""
+    for spec in specs:
+        for port in _TRANSLATED.findall(spec):
+            yield from ((protocol, int(port)) for protocol in _TRANSPORTS if f"{protocol} " in spec)
+
+
+def _prefixes(clause: Clause) -> Iterable[IPv4Network | IPv6Network]:
+    if clause.option not in _PREFIXES:
+        return
+    for value in clause.values:
+        for part in value.split("-"):
+            try:
+                yield ip_network(part, strict=False)
+            except ValueError:  # a name, or a set of nftables'
+                continue

@@ -1,0 +1,94 @@
+"""invoke behaviours and invoke diff: a table beside the rules, and what a change of the rules does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from own_machine import RULES, Machine, assert_nothing_is_left, assert_refused
+
+DOCKER_HOST = Path(__file__).parents[2] / "docs" / "docker.yaml"
+
+
+@pytest.fixture
+def shut(tmp_path: Path) -> str:
+    """The article's rules with the LAN shut out in DOCKER-USER by the interface."""
+    rules = tmp_path / "my.rules"
+    rules.write_text(RULES.read_text().replace("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -i ens33 -j DROP"))
+    return str(rules)
+
+
+def test_a_rule_set_does_not_differ_from_itself(machine: Machine) -> None:
+    finished = machine.invoke("diff", "article", "article", "--backends", "nft,legacy")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stdout.strip().endswith("0 of 102 behaviours differ")
+    assert_nothing_is_left(machine)
+
+
+def test_a_change_is_said_with_its_witness_and_the_rules_where_the_ways_part(machine: Machine, shut: str) -> None:
+    finished = machine.invoke("diff", "article", shut)
+    assert finished.returncode == 1, finished.stderr
+    lines = finished.stdout.splitlines()
+    at = lines.index("newly closed  5 probes")
+    assert lines[at + 1] == "  client tcp 127.0.0.1:80 handed to the host"
+    assert lines[at + 3] == "  + is dropped   by filter -A DOCKER-USER -i ens33 -j DROP"
+    assert "    also client tcp 192.168.66.100:80" in lines
+
+
+def test_a_table_kept_beside_the_rules_is_compared_with_them(machine: Machine, shut: str, tmp_path: Path) -> None:
+    table = tmp_path / "behaviours.txt"
+    assert machine.invoke("behaviours", "--out", str(table)).returncode == 0
+    written = table.read_text()
+    assert written.startswith("# Behaviours of the article's rule set: 102 probes.\n")
+    assert machine.invoke("behaviours").stdout == written
+    assert machine.invoke("diff", str(table), "article").returncode == 0
+    changed = machine.invoke("diff", str(table), shut, "--json")
+    assert changed.returncode == 1
+    found = json.loads(changed.stdout)
+    assert found["compared"] == 102
+    assert {"kind", "probe", "old", "new"} == set(found["changes"][0])
+
+
+def test_what_is_meant_is_allowed_once(machine: Machine, shut: str, tmp_path: Path) -> None:
+    listed = machine.invoke("diff", "article", shut, "--list")
+    assert listed.returncode == 1
+    allowed = tmp_path / "allowed"
+    allowed.write_text(listed.stdout)
+    assert machine.invoke("diff", "article", shut, "--allow", str(allowed)).returncode == 0
+    allowed.write_text("\n".join(line for line in listed.stdout.splitlines() if "internet tcp" not in line))
+    left = machine.invoke("diff", "article", shut, "--allow", str(allowed), "--json")
+    assert [change["kind"] for change in json.loads(left.stdout)["changes"]] == ["newly closed"]
+
+
+def test_a_comment_for_a_pull_request(machine: Machine, shut: str, tmp_path: Path) -> None:
+    comment = tmp_path / "comment.md"
+    machine.invoke("diff", "article", shut, "--markdown", str(comment))
+    text = comment.read_text()
+    assert "| **newly closed** (5 probes) | `client tcp 127.0.0.1:80 handed to the host` |" in text
+    assert "<details><summary>the other probes</summary>" in text
+
+
+def test_two_engines_of_a_described_host(machine: Machine) -> None:
+    finished = machine.invoke("diff", "26.1", "28", "--host", str(DOCKER_HOST), "--json")
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    kinds = {change["kind"] for change in json.loads(finished.stdout)["changes"]}
+    assert kinds <= {"newly closed", "answered differently", "by another rule"}
+    assert "newly closed" in kinds
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence", "remedy"),
+    [
+        (("diff", "nothing.rules", "article"), "nothing.rules is no file and no engine", "A file of rules"),
+        (("diff", "article", "article", "--allow", "/nowhere"), "/nowhere cannot be read", "a file with changes"),
+        (("diff", "article", "article", "--backends", "pf"), "there is no backend pf", "nft, legacy"),
+        (("behaviours", "--out", "/nowhere/table"), "/nowhere/table cannot be written", "--out FILE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_compared_is_refused(
+    machine: Machine, asked: tuple[str, ...], sentence: str, remedy: str
+) -> None:
+    assert_refused(machine.invoke(*asked), sentence, remedy)
+    assert_nothing_is_left(machine)
