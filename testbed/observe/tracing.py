@@ -181,7 +181,7 @@ class Tracing:
             with self._of_the_same_rules():
                 nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
             last = passages[-1].hooks[-1].after if passages else None
-            arrived = self._captured.arrived(_cookie(sent), last)
+            arrived = self._captured.arrived(passages[0].cookie if passages else _cookie(sent), last)
             came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
             found.journey = Journey(
                 origin,
