@@ -17,11 +17,11 @@ from testbed.observe import ends
 from testbed.observe.assembly import Assembler, Clauses
 from testbed.observe.crosscheck import verify
 from testbed.observe.header import Header
-from testbed.observe.journey import Journey
+from testbed.observe.journey import Journey, NodePass
 from testbed.observe.passage import Cookie, Passage, Sorter
 from testbed.rules.book import RuleBook
 from testbed.rules.reading import CounterReading
-from testbed.topology import Topology
+from testbed.topology import Port, Topology
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 
@@ -183,16 +183,26 @@ class Tracing:
             last = passages[-1].hooks[-1].after if passages else None
             arrived = self._captured.arrived(passages[0].cookie if passages else _cookie(sent), last)
             came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
+            crossed = self._bridge_between(origin, arrived[0]) if arrived is not None and not nodes else ()
             found.journey = Journey(
                 origin,
                 sent,
-                tuple(node for _, node in nodes),
+                tuple(node for _, node in nodes) or crossed,
                 arrived[1] if arrived is not None else None,
                 ends.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces),
                 connection,
                 came_back,
             )
         return found.journey
+
+    def _bridge_between(self, *ends_of_it: str) -> tuple[NodePass, ...]:
+        """The node whose bridge a packet crossed as a frame, asked by no hook of the IP layer."""
+        topology = self._bed.topology
+        for node in topology.nodes:
+            for bridge in node.bridges:
+                if set(ends_of_it) <= {near.name for near, _ in topology.segment(Port(node.name, bridge.name))}:
+                    return (NodePass(node.name, ()),)
+        return ()
 
     def _origin(self, passages: Sequence[Passage]) -> str:
         """Who sent what no end sent: the node it set out from."""

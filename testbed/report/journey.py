@@ -36,6 +36,8 @@ def end(journey: Journey) -> Text:
 def _node(passed: NodePass) -> Iterator[Text]:
     routed = False
     yield Text(passed.node, style="bold cyan")
+    if not passed.hooks:
+        yield Text.assemble(_STEP, ("crossed its bridge as a frame: no rule was asked", "italic"))
     for hook in passed.hooks:
         if passed.routed and not routed and hook.hook not in ("PREROUTING", "OUTPUT"):
             routed = True

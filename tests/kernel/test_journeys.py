@@ -215,6 +215,14 @@ def test_a_frame_that_crosses_a_bridge_is_one_packet_all_the_way(make_bed: MakeB
     assert str(journey.end) == "delivered to other"
 
 
+def test_where_bridges_ask_no_rules_a_frame_just_crosses(make_bed: MakeBed) -> None:
+    bed = make_bed(host_of(TWO))
+    bed.host.command(["sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0"])
+    journey = journey_of(bed, syn("web", ("172.17.0.3", 80)))
+    assert [(passed.node, passed.hooks) for passed in journey.passes] == [("host", ())]
+    assert journey == "delivered to other"
+
+
 def test_a_frame_that_a_bridge_sends_to_all_its_ports_is_asked_for_each_copy(make_bed: MakeBed) -> None:
     """Nobody has spoken yet, so the bridge knows no port; what the rules count for each copy is what is traced."""
     host = host_of("services: {web: {ports: ['80:80']}, one: {}, two: {}, three: {}}")
