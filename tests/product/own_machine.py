@@ -31,7 +31,7 @@ class Machine:
 
     def run(self, *command: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.argv(*command, folder=folder), capture_output=True, text=True, check=False, timeout=300
+            self.argv(*command, folder=folder), capture_output=True, text=True, check=False, timeout=900
         )
 
     def start(self, *command: str, folder: Path = REPOSITORY) -> subprocess.Popen[str]:

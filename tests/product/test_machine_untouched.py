@@ -98,7 +98,7 @@ def test_this_machine_is_the_same_and_has_not_met_an_address_of_a_bed() -> None:
 
 
 def here(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=900)
 
 
 def tracked() -> set[str]:
