@@ -79,11 +79,11 @@ def _chains(hook: HookPass) -> Iterator[ChainPass]:
 
 def _ways_out(chain: ChainPass) -> int:
     """How many of what the rules decided lead out of the chain for good; its end, where none did."""
-    final = [asked for asked in chain.asked if asked.matched and _leads_out(chain, asked.verdict, asked.into)]
+    final = [asked for asked in chain.asked if asked.matched and _leads_out(asked.verdict, asked.into)]
     return len(final) or int(chain.end.startswith(("policy ", "end of chain")))
 
 
-def _leads_out(chain: ChainPass, verdict: str, into: ChainPass | None) -> bool:
+def _leads_out(verdict: str, into: ChainPass | None) -> bool:
     if into is not None and not verdict.startswith("goto"):
         return into.end in ("accept", "drop", "queue")
-    return verdict.partition(" ")[0] in ("accept", "drop", "queue", "return", "goto") and bool(chain.asked)
+    return verdict.partition(" ")[0] in ("accept", "drop", "queue", "return", "goto")
