@@ -26,6 +26,7 @@ from testbed.rules import NftRuleset
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterReading, Line
 
+ECHO_REPLIES = ((0, 0), (129, 0))  # of ICMP and ICMPv6
 _ATTEMPTS = 1000
 
 
@@ -123,7 +124,7 @@ class Flows:
                 for flow in flows:
                     if flow.probe.origin != self._host:
                         self._put(flow)
-            speaking.callback(self._bed.host.run, packets.hang_up, self._spoken(flows))
+            speaking.callback(self._bed.host.run, packets.hang_up, self._spoken(flows), self._bed.processor)
             self._look()
             with on_cpu(self._bed.processor):
                 for flow in flows:
@@ -175,19 +176,20 @@ class Flows:
         new = self._sorter.passages()
         for passage in new:
             self._passages.append(passage)
-            flow = self._flow_of(passage.hooks[0].header)
-            if flow is not None and flow.asked is None and passage.hooks[0].name == "OUTPUT":
-                self._seen_leaving(flow, passage.hooks[0].header)
+            if passage.hooks[0].name == "OUTPUT":
+                self._seen_leaving(passage.hooks[0].header)
         for arrival in self._frames():
             flow = self._flow_of(arrival.header) or (self._flow_of(arrival.quoted) if arrival.quoted else None)
             if flow is not None:
                 flow.arrivals.append(arrival)
         return bool(new)
 
-    def _seen_leaving(self, flow: Flow, header: Header) -> None:
-        """The question of the host's own kernel, which chose what it is known by."""
-        other = self._sent.get(header.cookie)
-        if other is not None:
+    def _seen_leaving(self, header: Header) -> None:
+        """Whether it is a question of the host's own kernel, which chose what it is known by."""
+        flow = self._flows.get(header.source_port or header.echo or 0)
+        if flow is None or flow.asked is not None or header.icmp in ECHO_REPLIES:
+            return
+        if (other := self._sent.get(header.cookie)) is not None:
             flow.doubtful = other.doubtful = True
         flow.asked = header
         self._sent[header.cookie] = flow

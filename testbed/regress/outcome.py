@@ -9,11 +9,9 @@ from testbed.bed import Testbed
 from testbed.kernel import routes
 from testbed.observe.header import Header
 from testbed.regress.behaviour import Behaviour, spoken
-from testbed.regress.flows import Flow, Passed
+from testbed.regress.flows import ECHO_REPLIES, Flow, Passed
 from testbed.regress.probes import RELATED
 from testbed.topology import Port
-
-_ECHO_REPLIES = ((0, 0), (129, 0))
 
 
 class Outcomes:
@@ -118,5 +116,5 @@ def _answers(header: Header, quoted: Header | None, asked: Iterable[Header], flo
     if (header.from_, header.to) not in [(sent.to, sent.from_) for sent in asked]:
         return False
     if header.icmp is not None:
-        return header.icmp in _ECHO_REPLIES and header.echo == flow.number
+        return header.icmp in ECHO_REPLIES and header.echo == flow.number
     return header.protocol != "tcp" or "R" in header.flags or header.flags == "SA"

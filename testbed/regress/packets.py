@@ -16,7 +16,9 @@ from testbed.topology import Port
 from testbed.traffic import layers, template
 from testbed.traffic.template import Form
 
-_QUESTION = b"question"
+# No two kinds of packets are equally long, so that a number that a kernel chose by chance does not make one look like
+# another: scripts ask without contents, and a kernel's echo reply has what it was asked with.
+_QUESTION, _ECHOED, _AGREED = b"question", bytes(4), bytes(12)
 _FORMS = {
     (TCP, NEW): "tcp S",
     (TCP, RELATED): "tcp S",
@@ -70,7 +72,7 @@ def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header, dat
         seq=number,
         ack=seen.seq + 1,
         echo=seen.echo or 0,
-        contents=data if kind == "error" else b"",
+        contents=data if kind == "error" else b"" if probe.protocol == TCP else _AGREED,
     )
 
 
@@ -80,12 +82,13 @@ def speak(asked: Sequence[tuple[Probe, int]], cpu: int) -> list[Spoken]:
         return [_asking(probe, number) for probe, number in asked]
 
 
-def hang_up(opened: Iterable[socket.socket]) -> None:
+def hang_up(opened: Iterable[socket.socket], cpu: int) -> None:
     """Close them, with nothing left that would be sent later."""
-    for one in opened:
-        if one.type == socket.SOCK_STREAM:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        one.close()
+    with on_cpu(cpu):
+        for one in opened:
+            if one.type == socket.SOCK_STREAM:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            one.close()
 
 
 def _asking(probe: Probe, number: int) -> Spoken:
@@ -110,7 +113,8 @@ def _asking(probe: Probe, number: int) -> Spoken:
 
 def _echo(six: bool, number: int) -> bytes:
     """An echo request as the host's own kernel sends it; it makes the sum of IPv6's itself (RFC 3542, 3.1)."""
-    return bytes(layers.ICMPv6EchoRequest(id=number, seq=1) if six else layers.ICMP(type=8, id=number, seq=1))
+    asked = layers.ICMPv6EchoRequest(id=number, seq=1) if six else layers.ICMP(type=8, id=number, seq=1)
+    return bytes(asked / _ECHOED)
 
 
 def _beside(bed: Testbed, node: str) -> str:
