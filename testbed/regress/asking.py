@@ -16,7 +16,8 @@ from testbed.regress.probes import Probe
 AT_ONCE = 128  # probes in a wave: a kernel repeats what it asks after a second
 # A kernel sends few errors a second to one address; here each question is to be answered as if it were the only one
 # (Documentation/networking/ip-sysctl.rst).
-_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"), ("net.ipv6.icmp.ratemask", ""))
+_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)
+_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of message types that are limited: an error is none
 
 
 def behaviours(
@@ -27,8 +28,9 @@ def behaviours(
     Raises what tracing raises: KernelRefused for a lost event, Disagreement when two witnesses differ.
     """
     asked = tuple(probes)
+    six = any(":" in probe.address for probe in asked)
     for router in (node.name for node in bed.topology.nodes if node.passes_on):
-        bed.node(router).run(write_sysctls, _ANSWER_ALWAYS)
+        bed.node(router).run(write_sysctls, (*_ANSWER_ALWAYS, *(_ANSWER_ALWAYS6 if six else ())))
     stand_for_nobody(bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address})
     found: dict[Probe, Behaviour] = {}
     _ask(bed, asked, at_once, found, step)

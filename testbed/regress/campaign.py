@@ -11,7 +11,7 @@ from testbed.docker import DockerHost, article
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.regress.asking import behaviours
+from testbed.regress.asking import AT_ONCE, behaviours
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probes, probes
@@ -57,7 +57,11 @@ def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
         )
         asked = probes(topology, host, named)
         step = progress(len(asked.asked) * len(beds))
-        return Answers(tuple(tuple(behaviours(bed, asked.asked, step)) for bed in beds), asked, named)
+        return Answers(
+            tuple(tuple(behaviours(bed, asked.asked, step, 1 if named.counting else AT_ONCE)) for bed in beds),
+            asked,
+            named,
+        )
 
 
 def _together(found: Iterable[Mentioned]) -> Mentioned:
