@@ -22,6 +22,7 @@ class Outcomes:
         self._topology = bed.topology
         self._host = bed.topology.host
         self._devices = {index: name for name, index in bed.topology.node(self._host).indexes.items()} | {1: "lo"}
+        self._scripted = {str(a.ip) for n in bed.topology.nodes for i in n.interfaces for a in i.scripted}
         self._refusal = lru_cache(maxsize=None)(lambda arrival: routes.refusal(bed.host, arrival))
         self._alone = lru_cache(maxsize=None)(self._without_a_router)
 
@@ -37,6 +38,19 @@ class Outcomes:
             return None
         by = tuple(decided for way in ways for brief in way.briefs for decided in brief.deciding)
         return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)))
+
+    def astray(self, flow: Flow) -> bool:
+        """Whether a packet left for somebody who is there, and did not arrive: a network loses packets now and then."""
+        by_scripts = (flow.answered, flow.erred, flow.asked if flow.probe.origin != self._host else None)
+        for sent in filter(None, by_scripts):
+            if not flow.ways_of(sent) and flow.arrival_of(sent) is None:
+                return True
+        last = ((way.passage.hooks[-1], way.passage) for way in flow.passed if way.ends_in == "POSTROUTING")
+        there = {arrival.header.cookie for arrival in flow.arrivals}
+        return any(
+            hook.after is not None and hook.after.destination in self._scripted and passage.cookie not in there
+            for hook, passage in last
+        )
 
     def _outcome(self, flow: Flow, asked: Header, ways: list[Passed]) -> str | None:
         dropped, arrival = _dropped_by(ways), flow.arrival_of(asked)
