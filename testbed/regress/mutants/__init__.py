@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from testbed.regress.mutants import conditions, places, targets
+from testbed.regress.mutants import conditions, places, sets, targets
 from testbed.regress.mutants.accepted import accepted
-from testbed.regress.mutants.edits import Edit, Policy, Rewritten
+from testbed.regress.mutants.edits import Edit, Policy, Rewritten, RuleEdit
 from testbed.regress.mutants.mutant import Mutant
 from testbed.regress.mutants.site import Site, sites
 from testbed.rules.ruleset import IPV6, Ruleset
@@ -14,9 +14,18 @@ from testbed.rules.ruleset import IPV6, Ruleset
 __all__ = ["Mutant", "equivalent", "mutants"]
 
 
-def mutants(rules: Ruleset, strong: bool = True) -> tuple[Mutant, ...]:  # noqa: ARG001
-    """Every mutant of a rule set that the kernel would load, rule by rule, then the policies; always the same order."""
-    found = [*(mutant for site in sites(rules) for mutant in _of(site)), *_policies(rules)]
+Maker = Callable[[Site], Iterator[tuple[str, RuleEdit, str]]]
+_DEFAULT: tuple[Maker, ...] = (places.made, targets.made, conditions.made)
+_STRONG: tuple[Maker, ...] = (places.made_strong, targets.made_strong, conditions.made_strong, sets.made_strong)
+
+
+def mutants(rules: Ruleset, strong: bool = True) -> tuple[Mutant, ...]:
+    """Every mutant of a rule set that the kernel would load, rule by rule, then the policies; always the same order.
+
+    Not `strong`: without jumps, early returns, other hooks, TCP flags, ICMP types, marks, sets and limits.
+    """
+    makers = (*_DEFAULT, *_STRONG) if strong else _DEFAULT
+    found = [*(mutant for site in sites(rules) for mutant in _of(site, makers)), *_policies(rules)]
     return tuple({mutant.id: mutant for mutant in found}.values())
 
 
@@ -26,9 +35,9 @@ def equivalent(rules: Ruleset, mutant: Mutant) -> str:
     return "it is the same rule set" if changed is not None and changed.listing == rules.listing else ""
 
 
-def _of(site: Site) -> Iterator[Mutant]:
-    for makers in (places.made, targets.made, conditions.made):
-        for operator, edit, sentence in makers(site):
+def _of(site: Site, makers: Sequence[Maker]) -> Iterator[Mutant]:
+    for made in makers:
+        for operator, edit, sentence in made(site):
             if _loads(site, edit):
                 yield Mutant.of_rule(operator, site.place, edit, sentence)
 
