@@ -35,7 +35,8 @@ def equivalent(rules: Ruleset, mutant: Mutant) -> str:
     """Why nobody has to notice a mutant, in a sentence; '' where that is not proved.
 
     Either it cannot behave differently: `by counters too`, when no other rule counts otherwise, or `by behaviour only`.
-    Or it makes the same rule set as another mutant of these rules, which is named.
+    Or it makes the same rule set as another mutant of these rules, which is named. Whatever it is of these rules, of
+    others that hold the rule too it has to be asked anew.
     """
     proved = proof(rules, mutant)
     if proved is not None:

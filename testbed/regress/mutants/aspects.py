@@ -18,7 +18,7 @@ _ASPECTS = {  # by option: all values of the aspect, and one of them
     "--src-type": ("from every kind of address", "from {} addresses"),
     "--src-range": ("from every source", "from {}"),
     "--dst-range": ("to every destination", "to {}"),
-    "--match-set": ("whether it is in a set or not", "in set {}"),
+    "--match-set": ("for any address", "in set {}"),
     "--mark": ("with every mark", "with mark {}"),
     **dict.fromkeys(("--icmp-type", "--icmpv6-type"), ("with every ICMP type", "with ICMP type {}")),
     "--tcp-flags": ("with every combination of TCP flags", "with TCP flags {}"),

@@ -253,7 +253,7 @@ def _untranslated(_: Site, asked: _Asked) -> Speech | None:
     bridge = asked.get("-i")
     return Speech(
         f"a published port, called by containers on {bridge},",
-        "is not translated",
+        "is left untranslated",
         f"nothing keeps published ports from being translated for containers on {bridge} too",
         f"leaves published ports untranslated for containers on {bridge}",
     )
