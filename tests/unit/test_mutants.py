@@ -202,6 +202,21 @@ def test_jumps_early_returns_and_other_hooks() -> None:
     assert [mutant.replaced for mutant in of(wired, "return")][1] == ("-A A -j RETURN", "-A A -j B")
 
 
+def test_no_jump_leads_to_a_target_that_its_hook_does_not_know() -> None:
+    nat = rules(
+        ":PREROUTING ACCEPT",
+        ":POSTROUTING ACCEPT",
+        ":A -",
+        ":B -",
+        "-A PREROUTING -j A",
+        "-A POSTROUTING -j B",
+        "-A A -p tcp -j REDIRECT --to-ports 80",
+        "-A B -j MASQUERADE",
+        table="nat",
+    )
+    assert [mutant.replaced for mutant in of(nat, "jump")] == [("-A PREROUTING -g A",), ("-A POSTROUTING -g B",)]
+
+
 def test_elements_of_a_set() -> None:
     sets = "create friends hash:ip family inet\nadd friends 10.0.0.3\nadd friends 10.0.0.4\n"
     matched = rules(":INPUT DROP", "-A INPUT -m set --match-set friends src -j ACCEPT", sets=sets)
