@@ -23,6 +23,10 @@ _ASPECTS = {  # by option: all values of the aspect, and one of them
     **dict.fromkeys(("--icmp-type", "--icmpv6-type"), ("with every ICMP type", "with ICMP type {}")),
     "--tcp-flags": ("with every combination of TCP flags", "with TCP flags {}"),
     "--syn": ("with every combination of TCP flags", "with TCP flags {}"),
+    "--limit": ("at every rate", "at a rate of {}"),
+    "--limit-burst": ("in every burst", "in a burst of {}"),
+    "--ttl-eq": ("with every TTL", "with TTL {}"),
+    "--hl-eq": ("with every hop limit", "with hop limit {}"),
     "-f": ("whether it is a fragment or not", "as a later fragment"),
 }
 

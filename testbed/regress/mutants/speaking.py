@@ -129,9 +129,10 @@ def _subject(site: Site, changed: tuple[Clause, ...]) -> str:
     protocol = next((c.values[0] for c in asked if c.option == "-p" and c.values and not c.negated), "")
     left = [c for c in asked if not (c.option == "-p" or (what == "the loopback" and c.option in ("-i", "-o")))]
     left = [c for c in left if not (what == "an answer" and c.option in ("--ctstate", "--state"))]
-    named = f"a {protocol} packet" if protocol and what == "a packet" else what
+    article = "an" if protocol.startswith(("a", "e", "i")) else "a"
+    subject = f"{article} {protocol} packet" if protocol and what == "a packet" else what
     where = [f"not {aspects.one(c)}" if c.negated else aspects.one(c) for c in left]
-    return " ".join([named, *where, f"in {site.chain}"])
+    return " ".join([subject, *where, f"in {site.chain}"])
 
 
 def _is_loopback(asked: list[Clause]) -> bool:
