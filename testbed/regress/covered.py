@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from testbed.errors import Disagreement
 from testbed.regress.coverage import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.rules.limits import LimitedRule, Limits
 
@@ -141,6 +142,8 @@ class Report:
 def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proofs: bool = True) -> Report | None:
     """The coverage of a rule set by all that was recorded on the same rules; None where none were loaded.
 
+    Raises Disagreement when a packet did what was proved that none can.
+
     With `by_source` what was recorded on every rule set of the same source counts: a rule with the same table, chain
     and text is the same rule. `proofs`: whether the rules are in iptables' words, of which something can be proved.
     """
@@ -160,9 +163,29 @@ def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proof
             entered[chain.table, chain.name] += chain.entered
     counted = [_with(rule, seen.get(key)) for key, rule in _keyed(empty.rules)]
     judged = tuple(_judged(counted, empty.chains)) if proofs else tuple(map(_unproved, counted))
+    if not by_source:
+        _agree(judged)
     chains = tuple(replace(chain, entered=entered[chain.table, chain.name]) for chain in empty.chains)
     tests = {test for rule in counted for test in rule.reached_by}
     return Report(empty.source, chains, judged, tuple(sorted(tests)), len(relevant))
+
+
+def _agree(rules: Iterable[CoveredRule]) -> None:
+    """Proofs and packets are two witnesses of the same rules."""
+    for rule in rules:
+        record = rule.record
+        said = [
+            (rule.never_reached, record.reached),
+            (rule.never_matched, record.matched),
+            (rule.never_missed, record.missed),
+            *((clause.never, clause.alone) for clause in rule.clauses),
+        ]
+        for never, done in said:
+            if never and done:
+                raise Disagreement(
+                    f"{record.table} {record.text}: packets did what cannot be, since {never}.",
+                    "One of both is wrong: please report it with the rule set.",
+                )
 
 
 def _keyed(rules: Iterable[RuleRecord]) -> Iterator[tuple[Key, RuleRecord]]:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from testbed.claims import Claim
 from testbed.regress.covered import Report
-from testbed.report.coverage import mark, totals
+from testbed.report.coverage import mark
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
@@ -54,7 +54,6 @@ def _environment() -> Environment:
     )
     environment.globals["inlined"] = _inlined
     environment.filters["mark"] = mark
-    environment.filters["totals"] = totals
     environment.filters["unbroken"] = _unbroken
     return environment
 
