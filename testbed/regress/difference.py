@@ -15,7 +15,6 @@ OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED = (
     "by another rule",
 )
 KINDS = (OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED)
-_REACHES = "reaches "
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def causes(found: Sequence[Change]) -> list[Cause]:
 def _kind(old: Row, new: Row) -> str | None:
     if old.outcome == new.outcome:
         return MOVED if old.by != new.by else None
-    was, is_now = (row.outcome.startswith(_REACHES) for row in (old, new))
+    was, is_now = old.reaches, new.reaches
     if was != is_now:
         return OPENED if is_now else CLOSED
     same_place = old.outcome.partition(",")[0] == new.outcome.partition(",")[0]

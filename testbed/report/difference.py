@@ -7,41 +7,107 @@ from typing import Any
 
 from rich.text import Text
 
-from testbed.regress.difference import CLOSED, OPENED, Cause, Change
+from testbed.regress.difference import CLOSED, OPENED, Change
+from testbed.regress.explained import Explained
+from testbed.regress.parting import Step
+from testbed.regress.witness import Way
+from testbed.report import journey as report
 
 _STYLES = {OPENED: "bold red", CLOSED: "bold yellow"}
+_PARTS = "the ways part at: "
+OTHERWISE = "Asked again by itself, the witness fared otherwise: a rule counts, or remembers what was sent before."
 
 
-def lines(causes: Sequence[Cause]) -> Iterator[Text]:
-    """Each cause: what kind of change, how many probes, the witness on both sides, and the rules where they part."""
-    for cause in causes:
+def lines(found: Sequence[Explained], whole: bool = False) -> Iterator[Text]:
+    """Each cause: what kind of change, how many probes, the witness on both sides, and where its ways part.
+
+    With `whole` its ways follow, rule by rule.
+    """
+    for one in found:
+        cause = one.cause
         witness, number = cause.witness, len(cause.changes)
         yield Text.assemble((cause.kind, _STYLES.get(cause.kind, "bold")), f"  {number} probe{'s' * (number > 1)}")
         yield Text.assemble("  ", (witness.probe, "cyan"))
         for sign, row, rule in (("-", witness.old, cause.parted[0]), ("+", witness.new, cause.parted[1])):
             by = f"   by {rule}" if rule else ""
             yield Text.assemble(f"  {sign} ", row.outcome, (by, "dim"))
+        yield from (Text(f"  {said}") for said in parting(one))
+        if whole:
+            yield from _whole(one)
         yield from (Text(f"    also {change.probe}", style="dim") for change in cause.changes[1:])
 
 
-def markdown(causes: Sequence[Cause], heading: str, remarks: Iterable[str]) -> str:
-    """A comment for a pull request: a row for each cause, the other probes folded away."""
+def parting(one: Explained) -> Iterator[str]:
+    """Where the ways part, in a line, if they do; and whether the witness fared otherwise when it was asked again."""
+    apart = one.parting
+    if apart is not None:
+        of = "its answer's ways part at: " if apart.of_answer else _PARTS
+        yield of + " | ".join(map(step, apart.sides))
+    if one.otherwise:
+        yield OTHERWISE
+
+
+def step(of: Step) -> str:
+    """A rule with its table, and of one that did not match the clause that did not hold."""
+    if of.matched:
+        return str(of)
+    return f"{of}: {of.failed} does not hold" if of.failed else f"{of}: does not match"
+
+
+def _whole(one: Explained) -> Iterator[Text]:
+    for sign, way in (("-", one.old), ("+", one.new)):
+        for line in _way(way):
+            yield Text.assemble(f"  {sign} ", line)
+
+
+def _way(way: Way | None) -> Iterator[Text]:
+    """The question's way and the answer's."""
+    if way is None:
+        yield Text("a table has no ways: only rules can be asked again", style="italic")
+    elif way.question is None:
+        yield Text("nothing was sent: the kernel has no way there", style="italic")
+    else:
+        yield from (line for journey in way.journeys if journey is not None for line in report.lines(journey))
+
+
+def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str]) -> str:
+    """A comment for a pull request: a row for each cause; the witnesses' ways and the other probes folded away."""
     parts = [f"### {heading}", ""]
-    if causes:
+    if found:
         parts += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
-    for cause in causes:
-        old, new = (
-            f"{_cell(row.outcome)}{f'<br>`{_cell(rule)}`' if rule else ''}"
-            for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
-        )
-        number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
-        parts.append(f"| **{cause.kind}**{number} | `{_cell(cause.witness.probe)}` | {old} | {new} |")
-    several = [change for cause in causes for change in cause.changes[1:]]
+    parts += [_row(one) for one in found]
+    for one in found:
+        parts += ["", *_folded(one)]
+    several = [change for one in found for change in one.cause.changes[1:]]
     if several:
         parts += ["", "<details><summary>the other probes</summary>", ""]
         parts += [f"- {change.kind}: `{change.probe}`" for change in several]
         parts += ["", "</details>"]
     return "\n".join([*parts, "", *remarks, ""])
+
+
+def _row(one: Explained) -> str:
+    cause = one.cause
+    old, new = (
+        f"{_cell(row.outcome)}{f'<br>`{_cell(rule)}`' if rule else ''}"
+        for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
+    )
+    number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
+    return f"| **{cause.kind}**{number} | `{_cell(cause.witness.probe)}` | {old} | {new} |"
+
+
+def _folded(one: Explained) -> Iterator[str]:
+    """The ways of a witness, below where they part."""
+    yield f"<details><summary>{one.cause.kind}: the ways of <code>{one.cause.witness.probe}</code></summary>"
+    yield ""
+    for said in parting(one):
+        head, _, sides = said.partition(": ")
+        yield f"{head}:\n\n" + "\n".join(f"- `{side}`" for side in sides.split(" | ")) if sides else said
+        yield ""
+    yield "```diff"
+    yield from (line.plain.removeprefix("  ") for line in _whole(one))
+    yield "```"
+    yield "</details>"
 
 
 def as_dict(change: Change) -> dict[str, Any]:

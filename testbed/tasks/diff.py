@@ -14,6 +14,7 @@ from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
 from testbed.regress.campaign import Answers, Side, ask
+from testbed.regress.explained import explained
 from testbed.regress.table import Row
 from testbed.report import difference as report
 from testbed.rules import files
@@ -44,6 +45,7 @@ class _Compared:
         "allow": "file with changes that are meant, as --list prints them",
         "list": "print each change on a line of its own, as --allow reads them",
         "markdown": "file to write a comment for a pull request to",
+        "ways": "print the witnesses' ways on both sides, rule by rule",
         "json": "print the changes for programs",
     },
 )
@@ -57,6 +59,7 @@ def diff(
     allow: str = "",
     list: bool = False,  # noqa: A002 - it is the option's name
     markdown: str = "",
+    ways: bool = False,
     json: bool = False,
 ) -> None:
     """Show what behaves differently between two rule sets: opened, closed, translated or answered differently.
@@ -67,23 +70,27 @@ def diff(
     first, second = [*backends.split(","), backends][:2]
     sides = _compared(old, host, first), _compared(new, host, second)
     allowed = set(files.text_of(allow, "Give a file with changes.", TestbedError).splitlines()) if allow else set()
-    answers = _answers(choose(host, "", "").host, sides)
+    chosen = choose(host, "", "").host
+    answers = _answers(chosen, sides)
     before, now = _rows(sides, answers)
     found = [change for change in difference.changes(before, now) if str(change) not in allowed]
     remarks = [*_remarks(before, now), *(answers.remarks if answers is not None else [])]
-    causes = difference.causes(found)
+    probes = answers.probes.asked if answers is not None else ()
+    causes = explained(chosen, [one.side for one in sides], probes, difference.causes(found))
     heading = f"{sides[0].name} => {sides[1].name}: {len(found)} of {len(before)} behaviours differ"
     if markdown:
         _write(Path(markdown), report.markdown(causes, heading, remarks))
     if json:
-        as_json({"compared": len(before), "changes": [report.as_dict(change) for change in found], "remarks": remarks})
+        told = [report.as_dict(change) for change in found]
+        why = [cause.as_dict() for cause in causes]
+        as_json({"compared": len(before), "changes": told, "causes": why, "remarks": remarks})
     elif list:
         for change in found:
             console().print(str(change), markup=False, soft_wrap=True)
     else:
         out = console()
         out.print(heading, soft_wrap=True)
-        for line in (*report.lines(causes), *map(Text, remarks)):
+        for line in (*report.lines(causes, ways), *map(Text, remarks)):
             out.print(line, soft_wrap=True)
     if found:
         raise Exit(code=FINDING)

@@ -1,0 +1,158 @@
+"""Where the ways of one packet under two rule sets part: the rule on each side that made the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.observe.journey import Asked, ChainPass, Journey
+from testbed.regress.witness import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rule that a packet was held against; a policy that decided, a translation, or the end, which have no `asked`.
+
+    `place` is `NODE HOOK`, empty for the end; `text` the rule's, the policy's (`:FORWARD DROP`), or words.
+    """
+
+    place: str
+    table: str
+    chain: str
+    text: str
+    asked: Asked | None = None
+
+    @property
+    def matched(self) -> bool:
+        """Whether it did something: all but a rule that the packet was held against in vain."""
+        return self.asked is None or self.asked.matched
+
+    @property
+    def failed(self) -> str:
+        """The clause of a rule that did not hold; empty for one that matched, or where that cannot be told."""
+        return self.asked.failed.text if self.asked is not None and self.asked.failed is not None else ""
+
+    @property
+    def said(self) -> tuple[str, str, str]:
+        """What it is and where; equal on both sides where their rules are."""
+        return self.table, self.chain, self.text
+
+    @property
+    def is_rule(self) -> bool:
+        return self.asked is not None
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.text}".strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "table": self.table,
+            "chain": self.chain,
+            "number": self.asked.number if self.asked is not None else None,
+            "rule": self.text,
+            "matched": self.matched,
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """The first steps that are not the same; `of_answer`: the questions went the same way, their answers did not."""
+
+    old: Step
+    new: Step
+    of_answer: bool = False
+
+    @property
+    def sides(self) -> tuple[Step, Step]:
+        return self.old, self.new
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {"of": "answer" if self.of_answer else "question", "old": self.old.as_dict(), "new": self.new.as_dict()}
+
+
+def parting(old: Way, new: Way) -> Parting | None:
+    """Where two ways part; None when they are the same, or one was not gone.
+
+    Of the question and its answer it is the one of which something else became, where there is such a one.
+    """
+    both = zip(old.journeys, new.journeys, strict=True)
+    found = [
+        (_became(one) == _became(other), Parting(*apart, of_answer=bool(number)))
+        for number, (one, other) in enumerate(both)
+        if one is not None and other is not None and (apart := _between(one, other)) is not None
+    ]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _became(journey: Journey) -> tuple[object, ...]:
+    """How it ended, and as what it came out; but for its own port, that is anew each time."""
+    seen = journey.arrived
+    return journey.end.place, (seen.source, seen.destination) if seen is not None else None
+
+
+def steps(journey: Journey) -> Iterator[Step]:
+    """A journey as steps, in order: every rule asked, policies, translations, the end.
+
+    Of translations only the addresses are compared where a port is one that a kernel chose, anew each time.
+    """
+    chosen = max(journey.sent.source_port, journey.sent.destination_port)
+    for passed, hook in journey.hooks:
+        place = f"{passed.node} {hook.hook}"
+        for chain in hook.chains:
+            yield from (Step(place, of.table, of.chain, asked.rule.text, asked) for of, asked in chain.every)
+            if chain.end.startswith("policy "):
+                policy = f":{chain.chain} {chain.end.removeprefix('policy ')}"
+                yield Step(place, chain.table, chain.chain, policy)
+        yield from (Step(place, "", "", change.replace(f":{chosen}", ":*")) for change in hook.translations)
+    yield Step("", "", "", journey.end.place)
+
+
+def _between(old: Journey, new: Journey) -> tuple[Step, Step] | None:
+    """A rule that matched on neither side changes nothing, so what matched is compared first.
+
+    Before the first difference of these the packet was held against rules in vain; one of these is named where it is
+    why the way went on: a rule that matched on the other side, or that only this side has.
+    """
+    stretches = list(_stretches(old)), list(_stretches(new))
+    for before, now in zip(*stretches, strict=False):
+        if before[-1].said != now[-1].said:
+            known = _texts(old), _texts(new)
+            return _named(before, now, known[1]), _named(now, before, known[0])
+    return None
+
+
+def _stretches(journey: Journey) -> Iterator[list[Step]]:
+    """The steps up to each one that did something, with that as the last."""
+    stretch: list[Step] = []
+    for step in steps(journey):
+        stretch.append(step)
+        if step.matched:
+            yield stretch
+            stretch = []
+
+
+def _named(own: Sequence[Step], other: Sequence[Step], known_there: set[tuple[str, str, str]]) -> Step:
+    """The step of a stretch that tells why it ended so, when the other side's ended otherwise."""
+    decided, missed = own[-1], own[:-1]
+    if decided.is_rule and decided.said not in known_there:
+        return decided
+    same = [step for step in missed if step.said == other[-1].said]
+    changed = [step for step in missed if step.said not in known_there]
+    return next(iter((*same, *changed)), decided)
+
+
+def _texts(journey: Journey) -> set[tuple[str, str, str]]:
+    """Every rule of the chains that it passed, asked or not reached."""
+    return {known for _, hook in journey.hooks for chain in hook.chains for known in _of(chain)}
+
+
+def _of(chain: ChainPass) -> Iterator[tuple[str, str, str]]:
+    for of, asked in chain.every:
+        yield of.table, of.chain, asked.rule.text
+        if asked.into is not None:
+            yield from ((of.table, rule.chain, rule.text) for rule in asked.into.not_reached)
+    yield from ((chain.table, chain.chain, rule.text) for rule in chain.not_reached)
