@@ -9,6 +9,8 @@ from typing import Any
 from testbed.observe.journey import Asked, ChainPass, Journey
 from testbed.regress.witness import Way
 
+_ACCEPT = "ACCEPT"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -25,8 +27,13 @@ class Step:
 
     @property
     def matched(self) -> bool:
-        """Whether it did something: all but a rule that the packet was held against in vain."""
+        """All but a rule that the packet was held against in vain."""
         return self.asked is None or self.asked.matched
+
+    @property
+    def decides(self) -> bool:
+        """Whether it did something; a policy that accepts does not."""
+        return self.matched and not (self.is_policy and self.text.endswith(f" {_ACCEPT}"))
 
     @property
     def failed(self) -> str:
@@ -41,6 +48,10 @@ class Step:
     @property
     def is_rule(self) -> bool:
         return self.asked is not None
+
+    @property
+    def is_policy(self) -> bool:
+        return self.text.startswith(":")
 
     def __str__(self) -> str:
         return f"{self.table} {self.text}".strip()
@@ -112,16 +123,12 @@ def steps(journey: Journey) -> Iterator[Step]:
 
 
 def _between(old: Journey, new: Journey) -> tuple[Step, Step] | None:
-    """A rule that matched on neither side changes nothing, so what matched is compared first.
-
-    Before the first difference of these the packet was held against rules in vain; one of these is named where it is
-    why the way went on: a rule that matched on the other side, or that only this side has.
-    """
+    """A rule that matched on neither side changes nothing, so what did something is compared first."""
     stretches = list(_stretches(old)), list(_stretches(new))
     for before, now in zip(*stretches, strict=False):
         if before[-1].said != now[-1].said:
             known = _texts(old), _texts(new)
-            return _named(before, now, known[1]), _named(now, before, known[0])
+            return _named(before, now[-1], known[1]), _named(now, before[-1], known[0])
     return None
 
 
@@ -130,19 +137,24 @@ def _stretches(journey: Journey) -> Iterator[list[Step]]:
     stretch: list[Step] = []
     for step in steps(journey):
         stretch.append(step)
-        if step.matched:
+        if step.decides:
             yield stretch
             stretch = []
 
 
-def _named(own: Sequence[Step], other: Sequence[Step], known_there: set[tuple[str, str, str]]) -> Step:
-    """The step of a stretch that tells why it ended so, when the other side's ended otherwise."""
-    decided, missed = own[-1], own[:-1]
+def _named(own: Sequence[Step], other: Step, known_there: set[tuple[str, str, str]]) -> Step:
+    """The step of a stretch that tells why it did not end with what the other side's ended with.
+
+    That is what this side alone has; else what the other side's rule is here: held against in vain, changed into one
+    that was, or gone, so that the chain's policy decided.
+    """
+    decided, passed = own[-1], own[:-1]
     if decided.is_rule and decided.said not in known_there:
         return decided
-    same = [step for step in missed if step.said == other[-1].said]
-    changed = [step for step in missed if step.said not in known_there]
-    return next(iter((*same, *changed)), decided)
+    there = [step for step in passed if (step.table, step.chain) == (other.table, other.chain)]
+    same = [step for step in there if step.said == other.said]
+    changed = [step for step in there if step.is_rule and step.said not in known_there]
+    return next(iter((*same, *changed, *(step for step in there if step.is_policy))), decided)
 
 
 def _texts(journey: Journey) -> set[tuple[str, str, str]]:
