@@ -14,7 +14,14 @@ OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED = (
     "answered differently",
     "by another rule",
 )
-KINDS = (OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED)
+MEANINGS = {
+    OPENED: "did not come through, and does now",
+    CLOSED: "came through, and does not any more",
+    TRANSLATED: "comes out at another place, or as somebody else's",
+    ANSWERED: "fares otherwise where it ends: its answer is lost, or a refusal is another one",
+    MOVED: "fares as before, decided by another rule",
+}
+KINDS = tuple(MEANINGS)
 
 
 @dataclass(frozen=True, slots=True)

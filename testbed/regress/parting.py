@@ -70,11 +70,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """The first steps that are not the same; `of_answer`: the questions went the same way, their answers did not."""
+    """The first steps that are not the same, of the questions' ways or (`of_answer`) of the answers'.
+
+    `gone`: it is a rule that only the old side has, in a chain that both passed.
+    """
 
     old: Step
     new: Step
-    of_answer: bool = False
+    gone: bool
+    of_answer: bool
 
     @property
     def sides(self) -> tuple[Step, Step]:
@@ -122,13 +126,15 @@ def steps(journey: Journey) -> Iterator[Step]:
     yield Step("", "", "", journey.end.place)
 
 
-def _between(old: Journey, new: Journey) -> tuple[Step, Step] | None:
+def _between(old: Journey, new: Journey) -> tuple[Step, Step, bool] | None:
     """A rule that matched on neither side changes nothing, so what did something is compared first."""
     stretches = list(_stretches(old)), list(_stretches(new))
     for before, now in zip(*stretches, strict=False):
         if before[-1].said != now[-1].said:
-            known = _texts(old), _texts(new)
-            return _named(before, now[-1], known[1]), _named(now, before[-1], known[0])
+            here, there = _known(old), _known(new)
+            was, is_now = _named(before, now[-1], there), _named(now, before[-1], here)
+            alone = was.is_rule and was.said not in there and (was.table, was.chain, "") in there
+            return was, is_now, alone and (not is_now.is_rule or is_now.said in here)
     return None
 
 
@@ -157,14 +163,15 @@ def _named(own: Sequence[Step], other: Step, known_there: set[tuple[str, str, st
     return next(iter((*same, *changed, *(step for step in there if step.is_policy))), decided)
 
 
-def _texts(journey: Journey) -> set[tuple[str, str, str]]:
-    """Every rule of the chains that it passed, asked or not reached."""
+def _known(journey: Journey) -> set[tuple[str, str, str]]:
+    """Every rule of the chains that it passed, asked or not reached, and each of the chains by itself."""
     return {known for _, hook in journey.hooks for chain in hook.chains for known in _of(chain)}
 
 
 def _of(chain: ChainPass) -> Iterator[tuple[str, str, str]]:
-    for of, asked in chain.every:
-        yield of.table, of.chain, asked.rule.text
-        if asked.into is not None:
-            yield from ((of.table, rule.chain, rule.text) for rule in asked.into.not_reached)
+    yield chain.table, chain.chain, ""
     yield from ((chain.table, chain.chain, rule.text) for rule in chain.not_reached)
+    for asked in chain.asked:
+        yield chain.table, chain.chain, asked.rule.text
+        if asked.into is not None:
+            yield from _of(asked.into)

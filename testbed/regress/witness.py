@@ -47,6 +47,11 @@ class Way:
     def journeys(self) -> tuple[Journey | None, Journey | None]:
         return self.question, self.answer
 
+    @property
+    def gone(self) -> tuple[Journey, ...]:
+        """The journeys of what was sent."""
+        return tuple(journey for journey in self.journeys if journey is not None)
+
 
 Ways = Mapping[str, Way]  # by the probe's words
 

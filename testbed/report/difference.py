@@ -14,7 +14,7 @@ from testbed.regress.witness import Way
 from testbed.report import journey as report
 
 _STYLES = {OPENED: "bold red", CLOSED: "bold yellow"}
-_PARTS = "the ways part at: "
+TABLE = "A table has no ways that could be shown: only rules can be asked again."
 OTHERWISE = "Asked again by itself, the witness fared otherwise: a rule counts, or remembers what was sent before."
 
 
@@ -41,8 +41,8 @@ def parting(one: Explained) -> Iterator[str]:
     """Where the ways part, in a line, if they do; and whether the witness fared otherwise when it was asked again."""
     apart = one.parting
     if apart is not None:
-        of = "its answer's ways part at: " if apart.of_answer else _PARTS
-        yield of + " | ".join(map(step, apart.sides))
+        whose = "its answer's" if apart.of_answer else "the"
+        yield f"{whose} ways part at: {' | '.join(map(step, apart.sides))}"
     if one.otherwise:
         yield OTHERWISE
 
@@ -63,11 +63,11 @@ def _whole(one: Explained) -> Iterator[Text]:
 def _way(way: Way | None) -> Iterator[Text]:
     """The question's way and the answer's."""
     if way is None:
-        yield Text("a table has no ways: only rules can be asked again", style="italic")
+        yield Text(TABLE, style="italic")
     elif way.question is None:
         yield Text("nothing was sent: the kernel has no way there", style="italic")
     else:
-        yield from (line for journey in way.journeys if journey is not None for line in report.lines(journey))
+        yield from (line for journey in way.gone for line in report.lines(journey))
 
 
 def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str]) -> str:
