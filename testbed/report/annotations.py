@@ -43,10 +43,6 @@ def _properties(one: Explained, old: Source, new: Source) -> str:
 
 def _escaped(text: str, in_property: bool = False) -> str:
     """As the runner reads it back (toCommandValue, toCommandProperty in its toolkit, packages/core/src/command.ts)."""
-    signs: dict[str, str | int | None] = {
-        "%": "%25",
-        "\r": "%0D",
-        "\n": "%0A",
-        **({":": "%3A", ",": "%2C"} if in_property else {}),
-    }
-    return text.translate(str.maketrans(signs))
+    for sign in "%\r\n" + (":," if in_property else ""):
+        text = text.replace(sign, f"%{ord(sign):02X}")
+    return text

@@ -43,7 +43,9 @@ def level(kind: str) -> str:
 def sentence(one: Explained) -> str:
     """A cause in a paragraph: the witness, what became of it before and now, and where its ways part."""
     witness, others = one.cause.witness, len(one.cause.changes) - 1
-    said = [f"{witness.probe}. Before: {witness.old.outcome}. Now: {witness.new.outcome}."]
+    pairs = zip((witness.old, witness.new), one.cause.parted, strict=True)
+    before, now = (f"{row.outcome}, by {rule}" if rule else row.outcome for row, rule in pairs)
+    said = [f"{witness.probe}. Before: {before}. Now: {now}."]
     said += [f"{line[0].upper()}{line[1:].removesuffix('.')}." for line in parting(one)]
     said += [TABLE] if one.old is None or one.new is None else []
     said += [f"It stands for {others} more probe{'s' * (others > 1)}."] if others else []

@@ -19,8 +19,10 @@ from testbed.regress.campaign import Answers, Side, ask
 from testbed.regress.explained import Explained, explained
 from testbed.regress.table import Row
 from testbed.report import difference as report
+from testbed.report import page
 from testbed.report.annotations import annotated
 from testbed.report.located import Source
+from testbed.report.page.difference import Difference
 from testbed.report.sarif import log
 from testbed.rules import files
 from testbed.tasks.behaviours import asked
@@ -28,6 +30,7 @@ from testbed.tasks.chosen import HOST_HELP, choose
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 _ARTICLE = "article"
+_TITLE = "What behaves differently"
 _SIDES = "A file of rules, a table of `invoke behaviours`, a version of Docker's engine, or `article`."
 
 
@@ -51,6 +54,7 @@ class _Compared:
         "list": "print each change on a line of its own, as --allow reads them",
         "ways": "print the witnesses' ways on both sides, rule by rule",
         "markdown": "file to write a comment for a pull request to",
+        "html": "file to write a page to, on which both ways of each witness stand side by side",
         "sarif": "file to write the changes to as SARIF 2.1.0, for code scanning",
         "annotations": "print annotations for a pull request on GitHub, too",
         "json": "print the changes for programs",
@@ -67,6 +71,7 @@ def diff(
     list: bool = False,  # noqa: A002 - it is the option's name
     ways: bool = False,
     markdown: str = "",
+    html: str = "",
     sarif: str = "",
     annotations: bool = False,
     json: bool = False,
@@ -92,19 +97,22 @@ def diff(
     heading = f"{sources[0].name} => {sources[1].name}: {len(found)} of {len(before)} behaviours differ"
     if markdown:
         _write(Path(markdown), report.markdown(causes, heading, remarks))
+    if html:
+        shown = Difference((sources[0].name, sources[1].name), len(before), tuple(causes), tuple(remarks))
+        _write(Path(html), page.html(page.Page(_TITLE, (), difference=shown)))
     if sarif:
         _write(Path(sarif), jsons.dumps(log(causes, *sources), indent=2))
     if json:
-        told = [report.as_dict(change) for change in found]
         why = [cause.as_dict() for cause in causes]
-        as_json({"compared": len(before), "changes": told, "causes": why, "remarks": remarks})
+        changed = [report.as_dict(change) for change in found]
+        as_json({"compared": len(before), "changes": changed, "causes": why, "remarks": remarks})
     elif list:
         for change in found:
             console().print(str(change), markup=False, soft_wrap=True)
     else:
-        shown = [Text(heading), *report.lines(causes, ways), *map(Text, remarks)]
-        shown += map(Text, annotated(causes, *sources) if annotations else ())
-        for line in shown:
+        told = [Text(heading), *report.lines(causes, ways), *map(Text, remarks)]
+        told += map(Text, annotated(causes, *sources) if annotations else ())
+        for line in told:
             console().print(line, soft_wrap=True)
     if found:
         raise Exit(code=FINDING)

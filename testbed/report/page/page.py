@@ -12,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from testbed.claims import Claim
+from testbed.report.page import difference as differing
+from testbed.report.page.difference import Difference
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
@@ -27,6 +29,7 @@ class Page:
     stories: tuple[Story, ...]
     claims: Sequence[Claim] = ()
     results: Results | None = None
+    difference: Difference | None = None
 
 
 def html(page: Page) -> str:
@@ -34,7 +37,8 @@ def html(page: Page) -> str:
     stories = [
         view(story, number, page.claims if number == 1 else ()) for number, story in enumerate(page.stories, start=1)
     ]
-    return _environment().get_template("page.html.j2").render(page=page, stories=stories)
+    difference = differing.view(page.difference) if page.difference is not None else None
+    return _environment().get_template("page.html.j2").render(page=page, stories=stories, difference=difference)
 
 
 @cache
