@@ -80,13 +80,17 @@ class Pair:
 
 
 def aligned(old: Journey | None, new: Journey | None, apart: tuple[Step, Step] | None) -> list[Pair]:
-    """Both ways by place, where there are both; `apart` are the steps at which they part."""
+    """Both ways by place, where there are both; `apart` are the steps at which they part.
+
+    A place where both sides ask no rule is left out.
+    """
     marks = apart if apart is not None else (None, None)
     sides = [
         list(_blocks(journey, mark)) if journey is not None else []
         for journey, mark in zip((old, new), marks, strict=True)
     ]
-    return [Pair(_name(both), both, tuple(_rows(both))) for both in _beside(*sides)]
+    pairs = [Pair(_name(both), both, tuple(_rows(both))) for both in _beside(*sides)]
+    return [pair for pair in pairs if pair.rows or not pair.same]
 
 
 def _name(both: tuple[Block | None, Block | None]) -> str:
@@ -116,7 +120,10 @@ def _blocks(journey: Journey, mark: Step | None) -> Iterator[Block]:
             yield Block(place, _says(hook), tuple(_of_hook(hook, here)))
     good = MATCHED if journey.end.kind in (DELIVERED, TAKEN_IN) else FAILED
     ended = mark is not None and not mark.place
-    yield Block("end", "", (Line("end", 0, (str(journey.end), "", ""), outcome=good, parts=ended),))
+    seen = journey.arrived or journey.sent
+    yield Block(
+        "end", f"{seen.from_} → {seen.to}", (Line("end", 0, (str(journey.end), "", ""), outcome=good, parts=ended),)
+    )
 
 
 def _says(hook: HookPass) -> str:

@@ -76,11 +76,12 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class CauseView:
-    """A cause; `apart` are the steps where its ways part, empty where they do not."""
+    """A cause; `apart` are the steps where its ways part, or its answer's, empty where they do not."""
 
     id: str
     kind: Kind
     one: Explained
+    of_answer: bool
     apart: tuple[StepView, ...]
     ways: tuple[WaysView, ...]
     remarks: tuple[str, ...]
@@ -107,7 +108,9 @@ def _cause(one: Explained, kind: Kind, number: int) -> CauseView:
     apart = one.parting
     steps = tuple(map(_step, apart.sides)) if apart is not None else ()
     remarks = (OTHERWISE,) if one.otherwise else ()
-    return CauseView(f"cause-{number}", kind, one, steps, tuple(_ways(one, apart)), remarks)
+    return CauseView(
+        f"cause-{number}", kind, one, apart is not None and apart.of_answer, steps, tuple(_ways(one, apart)), remarks
+    )
 
 
 def _ways(one: Explained, apart: Parting | None) -> Sequence[WaysView]:
@@ -116,12 +119,12 @@ def _ways(one: Explained, apart: Parting | None) -> Sequence[WaysView]:
     sides = one.old, one.new
     shown = []
     for title, answer in (("The witness", False), ("Its answer", True)):
-        journeys = [way.journeys[answer] if way is not None else None for way in sides]
-        if answer and journeys == [None, None]:
+        old, new = (way.journeys[answer] if way is not None else None for way in sides)
+        if old is None and new is None and (answer or sides == (None, None)):
             continue
         here = apart.sides if apart is not None and answer == of_answer else None
         notes = [_note(way, answer) for way in sides]
-        shown.append(WaysView(title, tuple(aligned(*journeys, here)), (notes[0], notes[1]), answer == of_answer))
+        shown.append(WaysView(title, tuple(aligned(old, new, here)), (notes[0], notes[1]), answer == of_answer))
     return sorted(shown, key=lambda ways: not ways.open)
 
 
