@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from testbed.observe.journey import Asked, ChainPass, Journey
 from testbed.regress.witness import Way
 
 _ACCEPT = "ACCEPT"
+_LEADING_ON = ("jump", "goto", "return", "continue")  # verdicts, in the trace's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Step:
     def decides(self) -> bool:
         """Whether it did something; a policy that accepts does not."""
         return self.matched and not (self.is_policy and self.text.endswith(f" {_ACCEPT}"))
+
+    @property
+    def final(self) -> bool:
+        """Whether it decided or changed something, and did not only lead on."""
+        return self.decides and (self.asked is None or self.asked.verdict.split(" ")[0] not in _LEADING_ON)
 
     @property
     def failed(self) -> str:
@@ -127,15 +134,32 @@ def steps(journey: Journey) -> Iterator[Step]:
 
 
 def _between(old: Journey, new: Journey) -> tuple[Step, Step, bool] | None:
-    """A rule that matched on neither side changes nothing, so what did something is compared first."""
-    stretches = list(_stretches(old)), list(_stretches(new))
-    for before, now in zip(*stretches, strict=False):
-        if before[-1].said != now[-1].said:
-            here, there = _known(old), _known(new)
-            was, is_now = _named(before, now[-1], there), _named(now, before[-1], here)
-            alone = was.is_rule and was.said not in there and (was.table, was.chain, "") in there
-            return was, is_now, alone and (not is_now.is_rule or is_now.said in here)
-    return None
+    """What did something is compared first: a rule that matched on neither side changes nothing."""
+    before, now = (list(_stretches(journey)) for journey in (old, new))
+    ends = _ends([stretch[-1] for stretch in before], [stretch[-1] for stretch in now])
+    if ends is None:
+        return None
+    one, other = before[ends[0]], now[ends[1]]
+    here, there = _known(old), _known(new)
+    was, is_now = _named(one, other[-1], there), _named(other, one[-1], here)
+    alone = was.is_rule and was.said not in there and (was.table, was.chain, "") in there
+    return was, is_now, alone and (not is_now.is_rule or is_now.said in here)
+
+
+def _ends(old: Sequence[Step], new: Sequence[Step]) -> tuple[int, int] | None:
+    """The places behind the last step in common before the first that was final and is not the same.
+
+    So a RETURN more, after which both went on in the same way, is not where they parted. Where all that was final is
+    the same it is the first step that is not.
+    """
+    finals = [[n for n, step in enumerate(side) if step.final] for side in (old, new)]
+    for a, b in zip(*finals, strict=False):
+        if old[a].said != new[b].said:
+            matcher = SequenceMatcher(None, [s.said for s in old[:a]], [s.said for s in new[:b]], autojunk=False)
+            common = [block for block in matcher.get_matching_blocks() if block.size]
+            return (common[-1].a + common[-1].size, common[-1].b + common[-1].size) if common else (0, 0)
+    pairs = enumerate(zip(old, new, strict=False))
+    return next(((n, n) for n, (one, other) in pairs if one.said != other.said), None)
 
 
 def _stretches(journey: Journey) -> Iterator[list[Step]]:

@@ -148,7 +148,7 @@ def test_a_link_leads_to_its_cause_whatever_the_filter_hides(opened: Callable[..
 
 def test_of_a_table_no_way_is_shown_and_that_is_said(opened: Callable[..., Page]) -> None:
     cause = opened("table").locator(CLOSED)
-    expect(cause.locator(".note")).to_have_text(
+    expect(cause.locator("> .note").first).to_have_text(
         "A A table has no ways that could be shown: only rules can be asked again."
     )
     assert cause.locator("ol[aria-label='A, before'] .told").count() == 0

@@ -37,7 +37,8 @@ def way(*asked: tuple[str, bool], policy: str = "", unasked: Sequence[str] = ())
 
 def _asked(number: int, spec: str, matched: bool) -> Asked:
     failed = None if matched else clauses(spec)[0]
-    verdict = spec.split()[-1].lower() if matched else ""
+    target = spec.split()[-1].lower()
+    verdict = "" if not matched else target if target in ("accept", "drop", "return") else f"jump {target}"
     return Asked(number, rule(spec), matched, verdict, failed)
 
 

@@ -53,6 +53,18 @@ def test_a_rule_that_is_gone_is_told_from_one_that_is_new() -> None:
     assert not other.gone
 
 
+def test_a_rule_more_after_which_both_go_on_alike_is_not_where_they_part() -> None:
+    common, more = ("-j MINE", True), ("-i a -j OTHER", True)
+    assert told(way(more, common, (ACCEPT, True)), way(common, (DROP, True), unasked=[ACCEPT])) == (
+        "filter -A FORWARD -i a -j ACCEPT",
+        "filter -A FORWARD -i a -j DROP",
+    )
+    assert told(way(more, common, (ACCEPT, True)), way(common, (ACCEPT, True))) == (
+        "filter -A FORWARD -i a -j OTHER",
+        "filter -A FORWARD -j MINE",
+    )
+
+
 def test_a_policy_that_was_changed() -> None:
     assert told(way(policy="DROP"), way(policy="ACCEPT")) == ("filter :FORWARD DROP", "filter :FORWARD ACCEPT")
 
