@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.docker import DockerHost
+from testbed.observe.journey import DROPPED
 from testbed.regress.campaign import Side
 from testbed.regress.difference import Cause
 from testbed.regress.parting import Parting, parting
 from testbed.regress.probes import Probe
+from testbed.regress.table import Row
 from testbed.regress.witness import Way, Ways, witnesses
 
 
@@ -32,7 +34,7 @@ class Explained:
         """Whether the witness fared otherwise when it was asked again, by itself: something counts or remembers."""
         witness = self.cause.witness
         pairs = (self.old, witness.old), (self.new, witness.new)
-        return any(way is not None and way.reaches != row.reaches for way, row in pairs)
+        return any(way is not None and _fared_otherwise(way, row) for way, row in pairs)
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -44,6 +46,13 @@ class Explained:
             "witness": {"probe": self.cause.witness.probe, "old": old, "new": new},
             "parting": found.as_dict() if found is not None else None,
         }
+
+
+def _fared_otherwise(way: Way, row: Row) -> bool:
+    """Whether it came through, or was dropped by a rule, other than the row says."""
+    end = way.question.end if way.question is not None else None
+    elsewhere = end is not None and end.kind == DROPPED and end.by not in row.by
+    return way.reaches != row.reaches or elsewhere
 
 
 def explained(

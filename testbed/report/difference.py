@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import accumulate
 from typing import Any
 
 from rich.text import Text
@@ -13,6 +15,7 @@ from testbed.regress.parting import Step
 from testbed.regress.witness import Way
 from testbed.report import journey as report
 
+_MOST = 60_000  # characters: a comment on GitHub ends at 65,536
 _STYLES = {OPENED: "bold red", CLOSED: "bold yellow"}
 TABLE = "A table has no ways that could be shown: only rules can be asked again."
 OTHERWISE = "Asked again by itself, the witness fared otherwise: a rule counts, or remembers what was sent before."
@@ -55,9 +58,14 @@ def step(of: Step) -> str:
 
 
 def _whole(one: Explained) -> Iterator[Text]:
-    for sign, way in (("-", one.old), ("+", one.new)):
-        for line in _way(way):
-            yield Text.assemble(f"  {sign} ", line)
+    """Both ways as one text: what only one side has behind its sign, what both have once."""
+    old, new = list(_way(one.old)), list(_way(one.new))
+    matcher = SequenceMatcher(None, [line.plain for line in old], [line.plain for line in new], autojunk=False)
+    for what, a, b, c, d in matcher.get_opcodes():
+        signed = [(" ", line) for line in old[a:b]]
+        if what != "equal":
+            signed = [*(("-", line) for line in old[a:b]), *(("+", line) for line in new[c:d])]
+        yield from (Text.assemble(f"  {sign} ", line) for sign, line in signed)
 
 
 def _way(way: Way | None) -> Iterator[Text]:
@@ -71,19 +79,33 @@ def _way(way: Way | None) -> Iterator[Text]:
 
 
 def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str]) -> str:
-    """A comment for a pull request: a row for each cause; the witnesses' ways and the other probes folded away."""
-    parts = [f"### {heading}", ""]
+    """A comment for a pull request: a row for each cause; the witnesses' ways and the other probes folded away.
+
+    Of these only so many are told as GitHub takes in a comment, and how many more there are is said.
+    """
+    head = [f"### {heading}", ""]
     if found:
-        parts += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
-    parts += [_row(one) for one in found]
-    for one in found:
-        parts += ["", *_folded(one)]
+        head += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
+    head += [_row(one) for one in found]
     several = [change for one in found for change in one.cause.changes[1:]]
+    folded = [_folded(one) for one in found if one.old is not None or one.new is not None]
+    ways = _fitting(folded, "ways", _MOST - len("\n".join(head)))
     if several:
-        parts += ["", "<details><summary>the other probes</summary>", ""]
-        parts += [f"- {change.kind}: `{change.probe}`" for change in several]
-        parts += ["", "</details>"]
-    return "\n".join([*parts, "", *remarks, ""])
+        listed = [f"- {change.kind}: `{change.probe}`" for change in several]
+        probes = _fitting(listed, "probes", _MOST - len("\n".join([*head, *ways])))
+        ways += ["", "<details><summary>the other probes</summary>", "", *probes, "", "</details>"]
+    return "\n".join([*head, *ways, "", *remarks, ""])
+
+
+def _fitting(parts: Sequence[str], what: str, room: int) -> list[str]:
+    """As many of the parts as there is room for, in characters, and a sentence on those that are left out."""
+    ends = list(accumulate(len(part) + 1 for part in parts))
+    number = sum(end <= room for end in ends)
+    left = len(parts) - number
+    return [
+        *parts[:number],
+        *(["", f"{left} more {what} are left out: the comment would be too long."] if left else []),
+    ]
 
 
 def _row(one: Explained) -> str:
@@ -96,18 +118,15 @@ def _row(one: Explained) -> str:
     return f"| **{cause.kind}**{number} | `{_cell(cause.witness.probe)}` | {old} | {new} |"
 
 
-def _folded(one: Explained) -> Iterator[str]:
+def _folded(one: Explained) -> str:
     """The ways of a witness, below where they part."""
-    yield f"<details><summary>{one.cause.kind}: the ways of <code>{one.cause.witness.probe}</code></summary>"
-    yield ""
+    told = ["", f"<details><summary>{one.cause.kind}: the ways of <code>{one.cause.witness.probe}</code></summary>", ""]
     for said in parting(one):
         head, _, sides = said.partition(": ")
-        yield f"{head}:\n\n" + "\n".join(f"- `{side}`" for side in sides.split(" | ")) if sides else said
-        yield ""
-    yield "```diff"
-    yield from (line.plain.removeprefix("  ") for line in _whole(one))
-    yield "```"
-    yield "</details>"
+        told += [f"{head}:", "", *(f"- `{side}`" for side in sides.split(" | "))] if sides else [said]
+        told.append("")
+    ways = [line.plain.removeprefix("  ") for line in _whole(one)]
+    return "\n".join([*told, "```diff", *ways, "```", "</details>"])
 
 
 def as_dict(change: Change) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from journeys_made import cause, opened
 
 from testbed.regress.explained import Explained
 from testbed.report.annotations import MOST, annotated
-from testbed.report.difference import TABLE, lines
+from testbed.report.difference import TABLE, lines, markdown
 from testbed.report.located import Source
 from testbed.report.sarif import log
 from testbed.rules import save
@@ -115,8 +115,17 @@ def test_the_ways_part_in_a_line_and_whole_ways_are_told_when_asked_for() -> Non
     told = [line.plain for line in lines([opened()])]
     assert told[4] == "  the ways part at: filter :FORWARD DROP | filter -A FORWARD -j ACCEPT"
     whole = [line.plain for line in lines([opened()], whole=True)]
-    assert "  -       ✗ 1 -i c -j DROP   -i c: no" in whole
+    assert "          ✗ 1 -i c -j DROP   -i c: no" in whole  # on both sides
+    assert "  -       policy DROP" in whole
     assert "  +       ✓ 2 -j ACCEPT" in whole
+
+
+def test_a_comment_is_never_longer_than_github_takes() -> None:
+    long = markdown([opened(probes=3)] * 100, "heading", ["a remark"])
+    assert len(long) < 65_536
+    assert long.count("| **newly open** (3 probes) |") == 100
+    assert "more ways are left out: the comment would be too long." in long
+    assert long.endswith("a remark\n")
 
 
 def test_a_witness_that_fares_otherwise_by_itself_is_said_to() -> None:
