@@ -86,7 +86,10 @@ def _result(one: Explained, old: Source, new: Source) -> dict[str, Any]:
 
 
 def _fingerprint(one: Explained) -> str:
-    """Of what makes a cause one: not of lines and numbers, which move, nor of the witness, which others may replace."""
+    """Of what makes a cause one: not of lines and numbers, which move, nor of the witness, which others may replace.
+
+    It goes by the name of the one fingerprint that GitHub's code scanning looks at.
+    """
     outcomes = [row.outcome.split(" ")[0] for row in (one.cause.witness.old, one.cause.witness.new)]
     return hashlib.sha256("\n".join([one.cause.kind, *one.cause.parted, *outcomes]).encode()).hexdigest()[:16]
 

@@ -13,7 +13,7 @@ from testbed.regress.witness import Way
 from testbed.report.difference import OTHERWISE, TABLE
 from testbed.report.page.aligned import Pair, aligned
 
-_SIGNS = {OPENED: "+", CLOSED: "-", TRANSLATED: "⇄", ANSWERED: "↩", MOVED: "≈"}
+_SIGNS = {OPENED: "+", CLOSED: "\N{MINUS SIGN}", TRANSLATED: "⇄", ANSWERED: "↩", MOVED: "≈"}
 _NOT_SENT = "Nothing was sent: the kernel has no way there."
 _NO_ANSWER = "No answer was given."
 
