@@ -111,7 +111,7 @@ def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[BookCha
         family, name = ("ip6" if table.of_ipv6 else "ip"), table.name.removeprefix(IPV6)
         for chain in table.chains:
             counted = counts.chains.get((table.name, chain.name))
-            base = Base.of_iptables(name, chain.name, chain.policy) if chain.policy is not None else None
+            base = Base.of_iptables(name, chain.name, chain.policy, by_handle) if chain.policy is not None else None
             if counted is not None:
                 rules = table.rules_of(chain.name)
                 handles = counted.handles if by_handle else None
