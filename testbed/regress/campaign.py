@@ -14,7 +14,7 @@ from testbed.kernel.requirements import require
 from testbed.regress.behaviour import Behaviour, behaviours
 from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probes, probes
-from testbed.rules import AnyRuleset, NftRuleset
+from testbed.rules import AnyRuleset, NftRuleset, needs
 
 Progress = Callable[[int], Callable[[], None]]  # told how many probes there will be; called once for each
 
@@ -34,18 +34,20 @@ class Answers:
     sides: tuple[tuple[Behaviour, ...], ...]
     probes: Probes
     named: Mentioned
+    missing: tuple[str, ...] = ()  # what the rules name and nobody here is, in sentences
 
     @property
     def remarks(self) -> list[str]:
         """What was left out, in sentences."""
         cut = [f"{self.probes.cut} more probes were cut."] if self.probes.cut else []
         unreasoned = ", ".join(self.named.unreasoned)
-        return [*cut, *([f"Not told apart by probes: {unreasoned}."] if unreasoned else [])]
+        return [*cut, *self.missing, *([f"Not told apart by probes: {unreasoned}."] if unreasoned else [])]
 
 
 def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
     """Ask each side, on a bed of its own around the same host; raises what a bed and tracing raise."""
-    topology = article.topology(host)
+    bare, rules = article.topology(host), [side.rules for side in sides]
+    topology = needs.furnished(bare, rules)
     for side in sides:
         require(backend_for(side.rules, side.backend).name)
     with quarantine(), ExitStack() as opened:
@@ -56,7 +58,8 @@ def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
         )
         asked = probes(topology, host, named)
         step = progress(len(asked.asked) * len(beds))
-        return Answers(tuple(tuple(behaviours(bed, asked.asked, step)) for bed in beds), asked, named)
+        answered = tuple(tuple(behaviours(bed, asked.asked, step)) for bed in beds)
+        return Answers(answered, asked, named, tuple(needs.remarks(bare, rules)))
 
 
 def _together(found: Iterable[Mentioned]) -> Mentioned:

@@ -16,7 +16,7 @@ from testbed.regress import difference, table
 from testbed.regress.campaign import Answers, Side, ask
 from testbed.regress.table import Row
 from testbed.report import difference as report
-from testbed.rules import files
+from testbed.rules import files, rulefile
 from testbed.tasks.behaviours import asked
 from testbed.tasks.chosen import HOST_HELP, choose
 from testbed.tasks.console import FINDING, as_json, console, in_words
@@ -93,7 +93,7 @@ def _compared(word: str, host: str, backend: str) -> _Compared:
     path = Path(word)
     if path.is_file() and table.is_table(path.read_text(errors="replace")):
         return _Compared(word, None, tuple(table.read(path)))
-    if path.exists():
+    if any(file.exists() for file in rulefile.paths_of(word)):
         return _Compared(word, Side(choose(host, "", word).rules, backend))
     try:
         rules = choose(host, "20.10" if host and word == _ARTICLE else "" if word == _ARTICLE else word, "").rules
