@@ -20,6 +20,7 @@ _FINAL = ("accept", "drop")
 # A kernel sends few errors a second to one address; here each question is to be answered as if it were the only one.
 _ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)  # Documentation/networking/ip-sysctl.rst
 _SPOKEN = {"icmp 3/3": "port unreachable", "icmp 3/1": "host unreachable", "icmp 3/0": "network unreachable"}
+_REDIRECT = "icmp 5/"  # no verdict, and a router does not send it every time (ip_rt_send_redirect, net/ipv4/route.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ def _outcome(probe: Probe, journey: Journey, came_back: Sequence[Packet], answer
         seen = journey.arrived
         hidden = "" if seen.source == journey.sent.source else f" from {seen.source}"
         return f"reaches {journey.end.where} at {seen.to}{hidden}{_reply(probe, answered)}"
-    said = " and ".join(_SPOKEN.get(packet.kind, packet.kind) for packet in came_back)
+    answers = (packet.kind for packet in came_back if not packet.kind.startswith(_REDIRECT))
+    said = " and ".join(_SPOKEN.get(kind, kind) for kind in answers)
     if journey.end.kind == TAKEN_IN:
         return f"reaches {journey.end.where} itself, {f'answered by {said}' if said else 'not answered'}"
     if journey.end.kind == DROPPED:
