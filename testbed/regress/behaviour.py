@@ -126,7 +126,7 @@ def _answering(seen: Packet, number: int) -> Any:
     if seen.protocol == TCP:
         return layers.TCP(sport=seen.destination_port, dport=seen.source_port, flags="SA", seq=2000, ack=seen.seq + 1)
     if seen.protocol == ICMP:
-        return layers.ICMP(type=0, id=number, seq=1)
+        return layers.ICMP(type=0, id=number if seen.echo is None else seen.echo, seq=1)
     return layers.UDP(sport=seen.destination_port, dport=seen.source_port)
 
 

@@ -61,6 +61,7 @@ def test_the_table_shows_that_a_published_port_is_open_beside_ufw_and_by_which_r
     assert [rule.split(" -d ")[0].split(" ! ")[0] for rule in by] == ["nat -A DOCKER", "filter -A DOCKER"]
     assert rows(found, f"client tcp {HOST}:9") == ("is dropped", ("filter :INPUT DROP",))
     assert rows(found, f"client tcp {HOST}:22")[0].startswith("reaches host itself")
+    assert rows(found, f"host icmp {WEB}")[0] == f"reaches web at {WEB}, answered from {WEB}"
 
 
 @pytest.mark.parametrize("name", ["firewalld-docker-20.10.nft", "firewalld-docker-28.5.nft"])
