@@ -59,7 +59,7 @@ def mentions(ruleset: AnyRuleset) -> list[Mention]:
     """Every interface that a clause names, in the order of the rules."""
     if isinstance(ruleset, NftRuleset):
         return [*_native(ruleset.text)]
-    return [mention for _, rule in ruleset.rules for mention in _of_rule(clauses(rule.spec), rule.target)]
+    return [mention for _, rule in ruleset.rules for mention in _of_rule(clauses(rule.spec), rule.spec)]
 
 
 def furnished(topology: Topology, rulesets: Sequence[AnyRuleset]) -> Topology:
@@ -101,15 +101,15 @@ def require_sets(ruleset: AnyRuleset) -> None:
 
 def at_load(ruleset: AnyRuleset) -> bool:
     """Whether interfaces have to be there when the rules are loaded, since these ask for their indexes."""
-    return any(mention.by_index for mention in mentions(ruleset))
+    return isinstance(ruleset, NftRuleset) and any(mention.by_index for mention in mentions(ruleset))
 
 
-def _of_rule(own: Sequence[Clause], target: str | None) -> Iterator[Mention]:
+def _of_rule(own: Sequence[Clause], spec: str) -> Iterator[Mention]:
     for clause in own:
         if clause.option in _INTERFACES and clause.values:
             way = _INTERFACES[clause.option]
             wanted = "-s" if way == ENTERING or clause.negated else "-d"
-            tied = not clause.negated or (clause.option == "-o" and target == "MASQUERADE")
+            tied = not clause.negated or (clause.option == "-o" and "-j MASQUERADE" in spec)
             subnet = next((_subnet(o.values[0]) for o in own if o.option == wanted and not o.negated), None)
             yield Mention(clause.values[0], way, clause.negated, subnet if tied else None)
 
