@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.docker import article
+from testbed.errors import RulesError
 from testbed.regress import difference, table
 from testbed.regress.campaign import Side, ask
 from testbed.regress.table import Row
@@ -107,3 +108,25 @@ def test_started_after_libvirt_an_engine_leaves_forwards_policy_and_containers_a
     assert causes[0].witness.probe == "client icmp 172.17.0.2 handed to the host"
     assert causes[0].parted == ("filter :FORWARD DROP", "")
     assert f"client tcp {WEB}:9 handed to the host" in [change.probe for change in causes[0].changes]
+
+
+def test_an_interface_that_nftables_looks_up_when_it_loads_is_there() -> None:
+    """`iif` asks for an index: of a device of the bed's own, and of one that only the rules name."""
+    words = 'iif "docker0" tcp dport 443 counter drop; iif "virbr0" counter drop'
+    hook = "type filter hook forward priority 0;"
+    given = NftRuleset(f"table inet own {{ chain c {{ {hook} {words}; }}; }}\n")
+    (found,) = tables(Side(given, "nft"))
+    assert rows(found, "web tcp 203.0.113.10:443") == (
+        "is dropped",
+        ('inet own -A c iif "docker0" tcp dport 443 drop',),
+    )
+
+
+def test_a_rule_of_iptables_that_nft_cannot_read_again_is_told_with_what_to_give_instead() -> None:
+    given = NftRuleset("table ip own {\n\tchain c {\n\t\txt match icmp6 accept\n\t}\n}\n", "my.nft")
+    with pytest.raises(RulesError, match=r"my\.nft, line 3: 'xt match icmp6 accept' is refused") as refused:
+        tables(Side(given, "nft"))
+    assert (
+        refused.value.remedy
+        == "iptables-nft made that rule: give what iptables-save and ip6tables-save print, instead."
+    )
