@@ -21,7 +21,7 @@ from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.xtables import LEGACY
 from testbed.observe.counting import Counting
 from testbed.observe.tracing import Traced, Tracing, Watcher
-from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, nft_clauses
+from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, needs, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -55,18 +55,24 @@ class Testbed:
     feature.
 
     `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters. A rule set in
-    nftables' own syntax (NftRuleset) is loaded by nft whatever is said here.
+    nftables' own syntax (NftRuleset) is loaded by nft whatever is said here. Where the rules name bridges that the
+    topology does not have, with a subnet behind them, these are made too (rules/needs.py).
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
     observer: ClassVar[Observer | None] = None
 
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
+        topology = needs.furnished(topology, [ruleset])
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
-            with self.backend.loading(self._host, ruleset):
+            if needs.at_load(ruleset):
                 devices.build(topology, namespaces)
+                self.backend.load(self._host, ruleset)
+            else:
+                with self.backend.loading(self._host, ruleset):
+                    devices.build(topology, namespaces)
             self._observed(loaded=True)
         except BaseException:
             self.close()
@@ -156,11 +162,6 @@ class Testbed:
         return self._cpu
 
     # rules and counters
-
-    @property
-    def loaded(self) -> AnyRuleset:
-        """The rule set that was loaded last."""
-        return self._loaded
 
     def load(self, ruleset: AnyRuleset) -> None:
         """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""

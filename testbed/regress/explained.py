@@ -8,10 +8,10 @@ from typing import Any
 
 from testbed.docker import DockerHost
 from testbed.observe.journey import DROPPED
-from testbed.regress.campaign import Side
 from testbed.regress.difference import Cause
 from testbed.regress.parting import Parting, parting
 from testbed.regress.probes import Probe
+from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.regress.witness import Way, Ways, witnesses
 

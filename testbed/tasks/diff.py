@@ -15,8 +15,9 @@ from rich.text import Text
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
-from testbed.regress.campaign import Answers, Side, ask
+from testbed.regress.campaign import Answers, ask
 from testbed.regress.explained import Explained, explained
+from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.report import difference as report
 from testbed.report import page
@@ -24,7 +25,7 @@ from testbed.report.annotations import annotated
 from testbed.report.located import Source
 from testbed.report.page.difference import Difference
 from testbed.report.sarif import log
-from testbed.rules import files
+from testbed.rules import files, rulefile
 from testbed.tasks.behaviours import asked
 from testbed.tasks.chosen import HOST_HELP, choose
 from testbed.tasks.console import FINDING, as_json, console, in_words
@@ -122,7 +123,7 @@ def _compared(word: str, host: str, backend: str) -> _Compared:
     path = Path(word)
     if path.is_file() and table.is_table(path.read_text(errors="replace")):
         return _Compared(Source(word), None, tuple(table.read(path)))
-    if path.exists():
+    if any(file.exists() for file in rulefile.paths_of(word)):
         rules = choose(host, "", word).rules
         return _Compared(Source.of_file(path, rules), Side(rules, backend))
     try:

@@ -10,8 +10,9 @@ from testbed import Ruleset
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine
 from testbed.regress import campaign, difference, table
-from testbed.regress.campaign import Side, ask
+from testbed.regress.campaign import ask
 from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Change
+from testbed.regress.side import Side
 from testbed.rules import save
 
 

@@ -11,9 +11,10 @@ from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
 from testbed.observe.journey import DELIVERED
 from testbed.regress import difference, table
-from testbed.regress.campaign import Side, ask
+from testbed.regress.campaign import ask
 from testbed.regress.explained import explained
 from testbed.regress.probes import ICMP, INVALID, TCP, UDP, Probe
+from testbed.regress.side import Side
 from testbed.regress.witness import ways, witnesses
 from testbed.rules import save
 
