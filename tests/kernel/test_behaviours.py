@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from edits import changes, edited, kinds_and_witness, named
 
-from testbed import Ruleset
-from testbed.docker import DockerHost, article, hostfile
+from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
-from testbed.regress import difference, table
-from testbed.regress.campaign import Side, ask
-from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Change
-from testbed.rules import save
-
-
-def silent(_: int) -> Callable[[], None]:
-    return lambda: None
-
-
-def changes(old: Ruleset, new: Ruleset, backends: tuple[str, str], host: DockerHost = article.HOST) -> list[Change]:
-    answers = ask(host, [Side(old, backends[0]), Side(new, backends[1])], silent)
-    before, now = (table.rows(side) for side in answers.sides)
-    assert len(before) == len(now) > 50
-    return difference.changes(before, now)
-
-
-def edited(old: str, new: str) -> Ruleset:
-    text = save.render(article.ruleset())
-    assert text.count(old) == 1
-    return save.parse(text.replace(old, new))
+from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
 
 
 def test_a_rule_set_behaves_like_itself_on_both_ways_of_iptables() -> None:
@@ -89,17 +67,14 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "kinds", "witness"), EDITS, ids=[f"{old.strip()} to {new.strip()}" for old, new, *_ in EDITS]
-)
+@pytest.mark.parametrize(("old", "new", "kinds", "witness"), EDITS, ids=named(EDITS))
 def test_what_a_single_edit_of_the_articles_rules_changes(old: str, new: str, kinds: list[str], witness: str) -> None:
-    found = difference.causes(changes(article.ruleset(), edited(old, new), ("nft", "nft")))
-    assert list(dict.fromkeys(cause.kind for cause in found)) == kinds
-    assert [cause.witness.probe for cause in found[:1]] == [witness][: len(kinds)]
+    found = changes(article.ruleset(), edited(article.ruleset(), old, new), ("nft", "nft"))
+    assert kinds_and_witness(found) == (kinds, witness)
 
 
 def test_an_answer_that_is_dropped_names_the_rule() -> None:
     """The recipe that shuts the LAN out of DOCKER-USER by interface alone shuts the containers in."""
-    found = changes(article.ruleset(), edited(*EDITS[0][:2]), ("nft", "nft"))
+    found = changes(article.ruleset(), edited(article.ruleset(), *EDITS[0][:2]), ("nft", "nft"))
     (outside,) = [change for change in found if change.probe == OUTSIDE]
     assert outside.new.by[-1] == "answer: filter -A DOCKER-USER -i ens33 -j DROP"
