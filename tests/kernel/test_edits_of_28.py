@@ -15,7 +15,7 @@ networks: {back: {driver_opts: {com.docker.network.bridge.name: back, com.docker
 services:
   web: {ports: ['80:80']}
   other: {}
-  app: {networks: [back], ports: ['8082:80', '127.0.0.1:8081:81']}
+  app: {networks: [back], ports: ['81:80', '127.0.0.1:82:81']}
   db: {networks: [back]}
 """
 )
@@ -30,10 +30,10 @@ EDITS = [
     (GUARD_OF_WEB, GUARD_OF_WEB.replace("-j", "-p tcp -m tcp --dport 80 -j"), [MOVED], "app icmp 172.17.0.2"),
     (GUARD_OF_WEB, GUARD_OF_WEB.replace(" ! -i docker0", ""), [CLOSED, ANSWERED, MOVED], "other icmp 172.17.0.2"),
     (
-        "-A PREROUTING -d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 8081 -j DROP\n",
+        "-A PREROUTING -d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 82 -j DROP\n",
         "",
         [OPENED],
-        "client tcp 127.0.0.1:8081 handed to the host",
+        "client tcp 127.0.0.1:82 handed to the host",
     ),
     ("-A FORWARD -j DOCKER-USER\n", "", [], ""),  # there is nothing in DOCKER-USER
     (":FORWARD DROP", ":FORWARD ACCEPT", [OPENED], "client icmp 203.0.113.10 handed to the host"),
@@ -41,7 +41,7 @@ EDITS = [
         "-A DOCKER -d 172.18.0.2/32 ! -i back -o back -p tcp -m tcp --dport 80 -j ACCEPT\n",
         "",
         [CLOSED],
-        "client tcp 127.0.0.1:8082 handed to the host",
+        "client tcp 127.0.0.1:81 handed to the host",
     ),
     # it is published on 127.0.0.1: raw drops what would come here, and the host's own calls are not forwarded
     ("-A DOCKER -d 172.18.0.2/32 ! -i back -o back -p tcp -m tcp --dport 81 -j ACCEPT\n", "", [], ""),
@@ -72,10 +72,10 @@ EDITS = [
     (OUTPUT, OUTPUT.replace("! -d 127.0.0.0/8 ", ""), [CLOSED], "host tcp 127.0.0.1:80"),
     (f"{OUTPUT}\n", "", [TRANSLATED], "host tcp 172.17.0.1:80"),
     (
-        "-A DOCKER -d 127.0.0.1/32 ! -i back -p tcp -m tcp --dport 8081",
-        "-A DOCKER ! -i back -p tcp -m tcp --dport 8081",
+        "-A DOCKER -d 127.0.0.1/32 ! -i back -p tcp -m tcp --dport 82",
+        "-A DOCKER ! -i back -p tcp -m tcp --dport 82",
         [TRANSLATED],
-        "client tcp 172.17.0.1:8081 handed to the host",
+        "client tcp 172.17.0.1:82 handed to the host",
     ),
     # a container's call of another's port at its bridge's address is translated then, and the isolation drops it
     ("-A DOCKER -i back -j RETURN\n", "", [CLOSED], "app tcp 172.17.0.1:80"),
