@@ -43,8 +43,8 @@ RECIPES = (
     Recipe(
         "nothing",
         (),
-        "What Docker does by itself. A published port is open to everybody, over IPv6 too. Before 28 a neighbour "
-        "also reaches the container's own address on that port.",
+        "What Docker does by itself. A published port is open to everybody, over IPv6 too, and to a neighbour who asks "
+        "for it at 127.0.0.1. Before 28 he also reaches the container's own address on that port.",
     ),
     Recipe(
         "INPUT, the port",
@@ -60,13 +60,14 @@ RECIPES = (
             "iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             "iptables -P INPUT DROP",
         ),
-        "Closes nothing either, for the same reason. `ufw default deny incoming` comes to this.",
+        "Closes nothing either, for the same reason, and shuts out containers that ask at the host's address. "
+        "`ufw default deny incoming` comes to this.",
     ),
     Recipe(
         "FORWARD, appended",
         ("iptables -A FORWARD -i ens33 -j DROP",),
         "Comes too late: Docker has accepted the packet before. With 29-nftables it stands in a table of its own, "
-        "where it is asked all the same; there it closes everything, and answers to the containers with it.",
+        "where it is asked all the same; there it drops all of IPv4 that comes in, answers to the containers too.",
     ),
     Recipe(
         "FORWARD, new connections",

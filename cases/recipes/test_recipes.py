@@ -1,6 +1,7 @@
 """The table of docs/recipes.md: what each recipe closes and leaves open, engine by engine, as the kernel does it.
 
-With GUIDE=write in the environment the guide is written: what it says is what came out here.
+With GUIDE=write in the environment the guide is written, recipe by recipe and so in one process: what it says is what
+came out here.
 """
 
 from __future__ import annotations
@@ -23,10 +24,6 @@ ENGINES = ("20.10", "26.1", "28", "29", "29-nftables")
 NO_SUCH_CHAIN = "No chain/target/match by that name"
 
 
-def test_the_guide_has_all_recipes_and_no_others() -> None:
-    assert list(parts(GUIDE.read_text())) == [recipe.name for recipe in RECIPES]
-
-
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_a_recipe_does_what_the_guide_says(make_bed: MakeBed, recipe: Recipe, tmp_path: Path) -> None:
     tried = {name: on_engine(make_bed, recipe, name, tmp_path / "lock") for name in ENGINES}
@@ -34,6 +31,10 @@ def test_a_recipe_does_what_the_guide_says(make_bed: MakeBed, recipe: Recipe, tm
     if os.environ.get("GUIDE") == "write":
         GUIDE.write_text(with_part(GUIDE.read_text(), recipe, found))
     assert parts(GUIDE.read_text())[recipe.name] == found
+
+
+def test_the_guide_has_all_recipes_and_no_others() -> None:
+    assert list(parts(GUIDE.read_text())) == [recipe.name for recipe in RECIPES]
 
 
 def on_engine(make_bed: MakeBed, recipe: Recipe, name: str, lock: Path) -> Tried:
