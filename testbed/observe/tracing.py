@@ -112,7 +112,7 @@ class Tracing:
         try:
             if kind is None and self._before is not None:
                 counted = self._counted() - self._before
-                journeys = self.journeys()
+                journeys = self._journeys()  # of what was counted, and of nothing that came in since
                 with self._of_the_same_rules():
                     verify(journeys, counted, self._bed.native)
         finally:
@@ -132,6 +132,9 @@ class Tracing:
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of all packets that a router saw, in the order in which they set out."""
         self._collect()
+        return self._journeys()
+
+    def _journeys(self) -> tuple[Journey, ...]:
         return tuple(self._put_together(found, None) for found in self._found)
 
     def _routers(self) -> list[str]:

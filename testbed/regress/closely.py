@@ -30,6 +30,8 @@ def _outcome(journey: Journey) -> str:
     said = " and ".join(packet.kind for packet in journey.answers)
     if end.kind == DELIVERED and arrived is not None:
         return f"reaches {end.where} at {arrived.to}"
-    if end.kind in (DROPPED, LOST):
-        return f"is rejected with {said}" if end.by and said else f"is {end.kind}{f': {end.why}' if end.why else ''}"
+    if end.kind == DROPPED:
+        return f"is rejected with {said}" if said else "is dropped"
+    if end.kind == LOST:
+        return f"is lost: {end.why}"
     return f"reaches {end.where} itself, {f'answered by {said}' if said else 'not answered'}"
