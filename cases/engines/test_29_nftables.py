@@ -49,7 +49,8 @@ def bed_of() -> Iterator[NativeBed]:
 
         def make(text: str, more: str = "") -> Testbed:
             host = hostfile.parse(text)
-            rules = NftRuleset(NATIVE.rules(host).text + more)
+            written = NATIVE.rules(host)
+            rules = NftRuleset(written.text + more, written.source)
             return ends.enter_context(Testbed(article.topology(host), rules))
 
         yield make
