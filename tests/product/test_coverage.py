@@ -106,7 +106,7 @@ def test_the_option_works_in_a_strangers_repository(machine: Machine, tmp_path: 
     (tmp_path / "test_own.py").write_text(OWN)
     finished = machine.pytest("-n", processes, "--rule-coverage=own.json", "test_own.py", folder=tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "rule coverage: 1 rule sets loaded, 2 tests reached a rule: own.json" in finished.stdout
+    assert "rule coverage: 1 rule set loaded, 2 tests reached a rule: own.json" in finished.stdout
     found = coverage.read(tmp_path / "own.json")
     assert found.tests_reaching(*RETURN) == ("test_own.py::test_by_hand[nft]", "test_own.py::test_by_the_fixture[nft]")
     assert not found.troubles
