@@ -11,8 +11,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from asking import outcomes
 from guide import GUIDE, Tried, part, parts, with_part, without_a_recipe
+from outcomes import outcomes
 from recipes import RECIPES, Recipe
 
 from testbed import Testbed
