@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from textwrap import wrap
 
-from asking import BY_PROXY, COMING_IN, DROP, LOST, OPEN, QUESTIONS, Outcome
+from outcomes import BY_PROXY, COMING_IN, DROP, LOST, OPEN, QUESTIONS, Outcome
 from recipes import RECIPES, Recipe
 
 GUIDE = Path(__file__).parents[2] / "docs" / "recipes.md"
