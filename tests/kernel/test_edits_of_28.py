@@ -25,6 +25,12 @@ ICC = "-A DOCKER-FORWARD -i back -o back -j DROP\n"
 OUTPUT = "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"
 # As in test_behaviours.py; where only rules change places, or nothing happens, it is said why.
 EDITS = [
+    (
+        "-A DOCKER-CT -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED",
+        "-A DOCKER-CT -o docker0 -m conntrack --ctstate ESTABLISHED",
+        [ANSWERED],
+        "other tcp 203.0.113.10:9",
+    ),
     (f"{GUARD_OF_WEB}\n", "", [OPENED, MOVED], "client tcp 172.17.0.2:80 handed to the host"),
     # all ports but the published one are dropped by DOCKER or by the isolation anyway
     (GUARD_OF_WEB, GUARD_OF_WEB.replace("-j", "-p tcp -m tcp --dport 80 -j"), [MOVED], "app icmp 172.17.0.2"),
