@@ -19,7 +19,9 @@ from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.xtables import LEGACY
+from testbed.observe import exchange
 from testbed.observe.counting import Counting
+from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing
 from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, nft_clauses
 from testbed.rules.reading import CounterReading
@@ -51,7 +53,7 @@ class Testbed:
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
-            with self.backend.loading(self._host, ruleset):
+            with self.backend.loading(self._host, self._loaded):
                 devices.build(topology, namespaces)
         except BaseException:
             self.close()
@@ -87,7 +89,8 @@ class Testbed:
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
-        self._loaded = ruleset
+        self._given = ruleset
+        self._loaded = exchange.to_load(ruleset)
 
     def __enter__(self) -> Testbed:
         return self
@@ -140,14 +143,15 @@ class Testbed:
         """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
-        self.backend.load(self._host, ruleset)
-        self._loaded = ruleset
+        loaded = exchange.to_load(ruleset)
+        self.backend.load(self._host, loaded)
+        self._given, self._loaded = ruleset, loaded
         self._counters = None
 
     def ruleset(self) -> AnyRuleset:
         """The host's rules as the kernel holds them now, in iptables' words (Ruleset) or nftables' (NftRuleset)."""
         saved: AnyRuleset = self.backend.saved(self._host)
-        return saved
+        return saved if self._names is None else self._given_words()
 
     def words(self) -> Ruleset:
         """The rules that count, in the kernel's words; of nftables' own each as `-A CHAIN statements`."""
@@ -155,6 +159,10 @@ class Testbed:
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
+        counted = self._read_counters()
+        return exchange.reading_told(counted if self._names is None else self._names.reading(counted))
+
+    def _read_counters(self) -> CounterReading:
         self.settle()
         counts = self._counts()
         return _reading(self._words(counts), counts, self._loaded)
@@ -186,9 +194,10 @@ class Testbed:
                 native,
                 lambda: self._endpoints,
                 self.settle,
-                self.counters,
+                self._read_counters,
                 self._connections,
                 lambda: self._counts().identity,
+                self._told,
             )
         )
 
@@ -307,6 +316,34 @@ class Testbed:
             self._counters = self._host.run(self.backend.open_counters)
         return self._counters()
 
+    def _told(self, journey: Journey) -> Journey:
+        return exchange.journey_told(journey if self._names is None else self._names.journey(journey))
+
+    @property
+    def _names(self) -> exchange.Names | None:
+        """What the rules are called where others were loaded than were given."""
+        if self._loaded == self._given:
+            return None
+        key = self.backend.name, self._given, self._loaded
+        if key not in _NAMES:
+            _forget(_NAMES)
+            _NAMES[key] = exchange.Names.of(self._given_words(), self._words(self._counts()))
+        return _NAMES[key]
+
+    def _given_words(self) -> Ruleset:
+        """The kernel's words for the rules that were given, where others were loaded."""
+        key = self.backend.name, self._given
+        if key not in _GIVEN:
+            _forget(_GIVEN)
+            elsewhere = Namespace.create("given")
+            try:
+                self.backend.load(elsewhere, self._given)
+                counts = elsewhere.run(self.backend.open_counters)()
+                _GIVEN[key] = self.backend.words(elsewhere, counts)
+            finally:
+                elsewhere.close()
+        return _GIVEN[key]
+
     def _words(self, counts: Counts) -> Ruleset:
         """The kernel's words for the rules it holds now.
 
@@ -314,8 +351,7 @@ class Testbed:
         """
         key = self.backend.name, self._loaded, counts.identity
         if key not in _WORDS:
-            if len(_WORDS) >= _WORDS_KEPT:
-                _WORDS.clear()
+            _forget(_WORDS)
             _WORDS[key] = self.backend.words(self._host, counts)
         return _WORDS[key]
 
@@ -328,7 +364,14 @@ def _received(opened: socket.socket) -> Iterator[bytes]:
 
 
 _WORDS: dict[tuple[str, AnyRuleset, Hashable], Ruleset] = {}
+_GIVEN: dict[tuple[str, AnyRuleset], Ruleset] = {}
+_NAMES: dict[tuple[str, AnyRuleset, AnyRuleset], exchange.Names] = {}
 _WORDS_KEPT = 256
+
+
+def _forget(kept: dict[Any, Any]) -> None:
+    if len(kept) >= _WORDS_KEPT:
+        kept.clear()
 
 
 def _reading(ruleset: Ruleset, counts: Counts, loaded: AnyRuleset) -> CounterReading:

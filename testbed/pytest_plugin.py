@@ -30,6 +30,7 @@ from testbed.topology import Topology
 MakeBed = Callable[..., Testbed]
 ALL = "all"
 _BEDS = pytest.StashKey[list[Testbed]]()
+HOSTS = pytest.StashKey[list[DockerHost]]()  # the Docker hosts for which a test's beds were made
 _COMPARED = pytest.StashKey[str]()
 
 
@@ -113,7 +114,9 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
     `host` is a DockerHost, for which the rules of engine 20.10 are loaded where none are given, or a Topology; without
     it the article's host stands up, with the rules under test. All beds end with the test.
     """
-    beds: list[Testbed] = request.node.stash.setdefault(_BEDS, [])
+    beds: list[Testbed] = []
+    hosts: list[DockerHost] = []
+    request.node.stash[_BEDS], request.node.stash[HOSTS] = beds, hosts
     with ExitStack() as ends, _in_words():
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
@@ -126,6 +129,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
                 require(backend_for(rules, testbed_backend).name)
                 bed = ends.enter_context(Testbed(topology, rules, testbed_backend))
             beds.append(bed)
+            hosts.extend([host or article.HOST] if not isinstance(host, Topology) else [])
             return bed
 
         yield make

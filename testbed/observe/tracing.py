@@ -34,7 +34,7 @@ class Traced:
     """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
 
     `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules. `legacy` says that
-    iptables-legacy loaded them, `native` that they are nftables' own.
+    iptables-legacy loaded them, `native` that they are nftables' own. `told` is what who asks is told for a journey.
     """
 
     topology: Topology
@@ -48,6 +48,7 @@ class Traced:
     counters: Callable[[], CounterReading]
     connections: ConnectionTable
     identity: Callable[[], Hashable]
+    told: Callable[[Journey], Journey]
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ class Tracing:
         try:
             if kind is None and self._before is not None:
                 counted = self._counted() - self._before
-                journeys = self.journeys()
+                journeys = self._journeys()
                 with self._of_the_same_rules():
                     verify(journeys, counted, self._bed.native)
         finally:
@@ -108,10 +109,13 @@ class Tracing:
             if self._captured.origin(packet) is None:
                 raise TestbedError(f"{packet} was not sent while it was traced.", "Send it in the block.")
             found = self._latest.setdefault(_cookie(packet), _Found())
-        return self._put_together(found, packet)
+        return self._bed.told(self._put_together(found, packet))
 
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of all packets that a router saw, in the order in which they set out."""
+        return tuple(self._bed.told(journey) for journey in self._journeys())
+
+    def _journeys(self) -> tuple[Journey, ...]:
         self._collect()
         return tuple(self._put_together(found, None) for found in self._found)
 
