@@ -1,0 +1,87 @@
+"""What iptables and the kernel refuse, so that no mutant is made of it: each sentence here is one of their refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from testbed.rules.clauses import Clause, Target, clauses, target_of
+from testbed.rules.values import protocol_number
+
+_WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
+_PROTOCOLS = {  # what -p has to say for a match: extensions/libxt_*.c, libipt_icmp.c, and the kernel's checks
+    **{protocol: (protocol,) for protocol in _WITH_PORTS},
+    "icmp": ("icmp",),
+    "icmp6": ("ipv6-icmp",),
+    "multiport": _WITH_PORTS,
+}
+_NOT_THERE = {"-i": ("OUTPUT", "POSTROUTING"), "-o": ("PREROUTING", "INPUT")}  # iptables/xshared.c, "Can't use -i with"
+_HOOKS = {  # .hooks of the targets in net/netfilter/xt_*.c
+    "DNAT": {"PREROUTING", "OUTPUT"},
+    "REDIRECT": {"PREROUTING", "OUTPUT"},
+    "SNAT": {"POSTROUTING", "INPUT"},
+    "MASQUERADE": {"POSTROUTING"},
+    "REJECT": {"INPUT", "FORWARD", "OUTPUT"},
+    "TCPMSS": {"FORWARD", "OUTPUT", "POSTROUTING"},
+    "TPROXY": {"PREROUTING"},
+}
+_HOOKS_OF_MATCHES = {  # the same of the matches
+    "mac": {"PREROUTING", "INPUT", "FORWARD"},
+    "owner": {"OUTPUT", "POSTROUTING"},
+    "rpfilter": {"PREROUTING"},
+    "socket": {"PREROUTING", "INPUT"},
+}
+
+
+def accepted(spec: str, chain: str, table: str, hooks: Iterable[str]) -> bool:
+    """Whether a rule can be loaded in a chain that packets come to from these hooks."""
+    asked, target, reached = clauses(spec), target_of(spec), set(hooks)
+    if any(chain in _NOT_THERE.get(clause.option, ()) for clause in asked):
+        return False
+    if any(not reached <= _HOOKS_OF_MATCHES.get(clause.module, reached) for clause in asked):
+        return False
+    return _protocol_fits(asked) and _complete(asked) and (target is None or _possible(target, asked, table, reached))
+
+
+def protocol_of(asked: Iterable[Clause]) -> str:
+    """The protocol that a rule is about; '' for several."""
+    return next((c.values[0] for c in asked if c.option == "-p" and c.values and not c.negated), "")
+
+
+def needs_protocol(asked: Iterable[Clause]) -> list[Clause]:
+    """The clauses that stand and fall with the protocol."""
+    return [clause for clause in asked if clause.module in _PROTOCOLS]
+
+
+def _protocol_fits(asked: Iterable[Clause]) -> bool:
+    """`unknown option "--dport"`, or `multiport needs -p tcp, -p udp, ...`."""
+    protocol = protocol_number(protocol_of(asked))
+    wanted = [_PROTOCOLS[clause.module] for clause in needs_protocol(asked)]
+    return all(protocol in map(protocol_number, names) for names in wanted)
+
+
+def _complete(asked: Iterable[Clause]) -> bool:
+    """`addrtype match: you must specify --src-type or --dst-type`; of one interface at most."""
+    options = [clause.option for clause in asked if clause.module == "addrtype"]
+    return not options or "--src-type" in options or "--dst-type" in options
+
+
+def _possible(target: Target, asked: Iterable[Clause], table: str, hooks: set[str]) -> bool:
+    """Whether a target can stand in that table, behind these hooks, for that protocol."""
+    words, protocol = target.text.split(), protocol_of(asked)
+    if target.name == "DROP" and table == "nat":
+        return False  # The "nat" table is not intended for filtering, the use of DROP is therefore inhibited.
+    if not hooks <= _HOOKS.get(target.name, hooks):
+        return False
+    if target.name in ("DNAT", "SNAT", "REDIRECT", "MASQUERADE") and _names_port(words):
+        return protocol in _WITH_PORTS  # Need TCP, UDP, SCTP or DCCP with port specification
+    if "tcp-reset" in words:
+        return protocol == "tcp"
+    return target.name != "TCPMSS" or any(c.option in ("--syn", "--tcp-flags") and not c.negated for c in asked)
+
+
+def _names_port(words: list[str]) -> bool:
+    if "--to-ports" in words:
+        return True
+    to = next((v for o, v in pairwise(words) if o in ("--to-destination", "--to-source")), "")
+    return "]:" in to or (to.count(":") == 1)

@@ -1,0 +1,63 @@
+"""What a clause means for a person: which aspect of a packet it limits, and how a change of it is said."""
+
+from __future__ import annotations
+
+from testbed.rules.clauses import Clause
+
+_ASPECTS = {  # by option: all values of the aspect, and one of them
+    "-i": ("on every interface", "on {}"),
+    "-o": ("towards every interface", "towards {}"),
+    "-s": ("from every source", "from {}"),
+    "-d": ("to every destination", "to {}"),
+    "-p": ("over every protocol", "over {}"),
+    **dict.fromkeys(("--dport", "--dports", "--ports"), ("on every port", "on port {}")),
+    **dict.fromkeys(("--sport", "--sports"), ("from every port", "from port {}")),
+    **dict.fromkeys(("--ctstate", "--state"), ("in every state of its connection", "in state {}")),
+    "--ctstatus": ("whatever became of its connection", "with status {}"),
+    "--dst-type": ("to every kind of address", "to {} addresses"),
+    "--src-type": ("from every kind of address", "from {} addresses"),
+    "--src-range": ("from every source", "from {}"),
+    "--dst-range": ("to every destination", "to {}"),
+    "--match-set": ("whether it is in a set or not", "in set {}"),
+    "--mark": ("with every mark", "with mark {}"),
+    **dict.fromkeys(("--icmp-type", "--icmpv6-type"), ("with every ICMP type", "with ICMP type {}")),
+    "--tcp-flags": ("with every combination of TCP flags", "with TCP flags {}"),
+    "--syn": ("with every combination of TCP flags", "at a connection's beginning"),
+    "-f": ("whether it is a fragment or not", "as a later fragment"),
+}
+
+
+def limits(clause: Clause) -> bool:
+    """Whether it is known what a clause limits."""
+    return clause.option in _ASPECTS
+
+
+def one(clause: Clause, *values: str) -> str:
+    """The aspect at the clause's values, or at others: `on docker0`."""
+    return _ASPECTS[clause.option][1].format(" ".join(values or clause.values))
+
+
+def dropped(clause: Clause) -> str:
+    """`on every interface, not only on docker0`; `on docker0 too`."""
+    if not limits(clause):
+        return f"without asking for `{clause.text}`"
+    return f"{one(clause)} too" if clause.negated else f"{_every(clause)}, not only {one(clause)}"
+
+
+def negated(clause: Clause) -> str:
+    """`on every interface except on docker0`; `on docker0 only`."""
+    if not limits(clause):
+        return f"with `{clause.text}` the other way round"
+    return f"{one(clause)} only" if clause.negated else f"{_every(clause)} except {one(clause)}"
+
+
+def other(clause: Clause, *values: str) -> str:
+    """`on ens33 instead of on docker0`."""
+    if not limits(clause):
+        return f"with `{' '.join((clause.option, *values))}` instead of `{clause.text}`"
+    exception = f"{_every(clause)} except " if clause.negated else ""
+    return f"{exception}{one(clause, *values)} instead of {one(clause)}"
+
+
+def _every(clause: Clause) -> str:
+    return _ASPECTS[clause.option][0]

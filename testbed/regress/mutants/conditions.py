@@ -1,0 +1,179 @@
+"""Mistakes in what a rule asks of a packet: a clause lost, turned round, or with another value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from testbed.regress.mutants import aspects, surgery
+from testbed.regress.mutants.accepted import needs_protocol
+from testbed.regress.mutants.edits import Rewritten
+from testbed.regress.mutants.site import Site
+from testbed.regress.mutants.speaking import about
+from testbed.rules.clauses import Clause
+
+Made = tuple[str, Rewritten, str]  # operator, edit, sentence
+_NEGATABLE = {
+    *("-s", "-d", "-i", "-o", "-p", "-f", "--sport", "--dport", "--sports", "--dports", "--ports", "--tcp-flags"),
+    *(
+        "--syn",
+        "--ctstate",
+        "--state",
+        "--ctstatus",
+        "--dst-type",
+        "--src-type",
+        "--mark",
+        "--match-set",
+        "--icmp-type",
+    ),
+    *(
+        "--icmpv6-type",
+        "--src-range",
+        "--dst-range",
+        "--mac-source",
+        "--uid-owner",
+        "--gid-owner",
+        "--ctdir",
+        "--length",
+    ),
+}
+_LAST_PORT = 65535
+_STATES = ("--ctstate", "--state")
+
+
+def made(site: Site) -> Iterator[Made]:
+    """Every mistake in a clause that is made by default."""
+    for clause in site.clauses:
+        yield from _dropped(site, clause)
+        yield from _negated(site, clause)
+        for operator, values in _other_values(site, clause):
+            spec = surgery.with_values(site.spec, clause, *values)
+            yield operator, Rewritten(site.chain, (spec,)), about(site, clause, aspects.other(clause, *values))
+    yield from _protocols(site)
+    yield from _swapped_interfaces(site)
+
+
+def _dropped(site: Site, clause: Clause) -> Iterator[Made]:
+    gone = [clause]
+    if clause.option == "-p":
+        gone += needs_protocol(site.clauses)
+    if clause.option in ("--src-type", "--dst-type"):
+        others = [other for other in site.clauses if other.module == "addrtype" and other is not clause]
+        gone += others if all(other.option.startswith("--limit") for other in others) else []
+    spec = surgery.without(site.spec, *gone)
+    operator = "protocol" if clause.option == "-p" else "drop-clause"
+    yield operator, Rewritten(site.chain, (spec,)), about(site, clause, aspects.dropped(clause))
+
+
+def _negated(site: Site, clause: Clause) -> Iterator[Made]:
+    if clause.option in _NEGATABLE and not any(
+        "," in value for value in clause.values[:1] if clause.option in ("-s", "-d")
+    ):
+        spec = surgery.opposite(site.spec, clause)
+        yield "negate", Rewritten(site.chain, (spec,)), about(site, clause, aspects.negated(clause))
+
+
+def _other_values(site: Site, clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Operators with other values of a clause."""
+    value = clause.values[0] if clause.values else ""
+    if clause.option in ("-i", "-o"):
+        yield from (("interface", (name,)) for name in _interfaces(site) if name != value)
+    elif clause.option in ("--sport", "--dport"):
+        yield from _ports(value)
+    elif clause.option in ("--sports", "--dports", "--ports"):
+        yield from _several_ports(value)
+    elif clause.option in ("-s", "-d"):
+        yield from (("prefix", (network,)) for network in _networks(value))
+    elif clause.option in _STATES:
+        yield from (("state", (states,)) for states in _states(value))
+
+
+def _interfaces(site: Site) -> list[str]:
+    return list(dict.fromkeys([*site.others("-i"), *site.others("-o")]))
+
+
+def _ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    low, several, high = value.partition(":")
+    if not several:
+        yield from (("port", (str(port),)) for port in _beside(low))
+        return
+    for first in _beside(low or "0"):
+        if first <= int(high or _LAST_PORT):
+            yield "range", (f"{first}:{high}",)
+    for last in _beside(high or str(_LAST_PORT)):
+        if last >= int(low or 0):
+            yield "range", (f"{low}:{last}",)
+
+
+def _beside(port: str) -> list[int]:
+    """The ports before and behind one; none for the name of a service."""
+    return [near for near in (int(port) - 1, int(port) + 1) if 0 <= near <= _LAST_PORT] if port.isdigit() else []
+
+
+def _several_ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """A list with one element less, or with an element changed as if it stood alone."""
+    listed = value.split(",")
+    for place, element in enumerate(listed):
+        before, behind = listed[:place], listed[place + 1 :]
+        if before or behind:
+            yield "port", (",".join([*before, *behind]),)
+        for operator, (changed,) in _ports(element):
+            yield operator, (",".join([*before, changed, *behind]),)
+
+
+def _networks(value: str) -> Iterator[str]:
+    """A prefix one longer, one shorter, and the network beside it; none for what is no prefix."""
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        return
+    if network.prefixlen == 0:
+        return
+    yield str(network.supernet())
+    if network.prefixlen < network.max_prefixlen:
+        yield str(next(network.subnets()))
+    beside = int(network.network_address) ^ (1 << network.max_prefixlen - network.prefixlen)
+    address = ip_address(beside) if network.version == 4 or beside > 0xFFFFFFFF else None
+    if address is not None:
+        yield f"{address}/{network.prefixlen}"
+
+
+def _states(value: str) -> Iterator[str]:
+    """One state less; NEW too, INVALID too; another one instead of a single one."""
+    states = value.split(",")
+    if len(states) > 1:
+        yield from (",".join(state for state in states if state != gone) for gone in states)
+    yield from (",".join([*states, more]) for more in ("NEW", "INVALID") if more not in states)
+    if len(states) == 1:
+        yield from (other for other in ("NEW", "ESTABLISHED", "INVALID") if other not in states)
+
+
+def _protocols(site: Site) -> Iterator[Made]:
+    """TCP for UDP and the other way round, where everything else a rule asks is there in both."""
+    clause = site.clause("-p")
+    other = {"tcp": "udp", "udp": "tcp"}.get(clause.values[0]) if clause is not None and clause.values else None
+    dependent = needs_protocol(site.clauses)
+    if (
+        clause is None
+        or other is None
+        or any(c.option not in ("", "--sport", "--dport", "--sports", "--dports", "--ports") for c in dependent)
+    ):
+        return
+    spec = surgery.renamed(site.spec, clause, other)
+    yield "protocol", Rewritten(site.chain, (spec,)), about(site, clause, aspects.other(clause, other))
+
+
+def _swapped_interfaces(site: Site) -> Iterator[Made]:
+    """The way in for the way out."""
+    entering, leaving = site.clause("-i"), site.clause("-o")
+    if entering is None and leaving is None:
+        return
+    spec = surgery.crossed(site.spec, entering, leaving)
+    clause = entering or leaving
+    assert clause is not None
+    turned = " and ".join(f"`{c.text}`" for c in (entering, leaving) if c is not None)
+    yield (
+        "interface",
+        Rewritten(site.chain, (spec,)),
+        about(site, clause, f"with the way in and the way out of {turned} exchanged"),
+    )

@@ -1,0 +1,264 @@
+"""Docker's own rules, recognised, and what each is for in words of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from testbed.regress.mutants.site import Site
+from testbed.rules.clauses import clauses, target_of
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What a rule is about, what it does with it, and the sentence of its loss ('': as of any other)."""
+
+    subject: str
+    done: str
+    lost: str = ""
+
+
+def speech(site: Site) -> Speech | None:
+    """What one of Docker's own rules is for; None for any other rule."""
+    found = (known(site, _Asked.of(site)) for known in _KNOWN.get(site.table, ()))
+    return next((said for said in found if said is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A rule as far as Docker's rules consist of it: values by option, with `!` before them where negated."""
+
+    chain: str
+    target: str
+    by: dict[str, str]
+
+    @classmethod
+    def of(cls, site: Site) -> _Asked:
+        target = site.target
+        by = {c.option: ("!" if c.negated else "") + " ".join(c.values) for c in site.clauses if c.option}
+        return cls(site.chain, target.name if target is not None else "", by)
+
+    def only(self, *options: str) -> bool:
+        """Whether it asks for just these."""
+        return set(self.by) == set(options)
+
+    def get(self, option: str) -> str:
+        return self.by.get(option, "")
+
+    @property
+    def leaving(self) -> str:
+        """The bridge of `-i BRIDGE ! -o BRIDGE`; '' for anything else."""
+        bridge = self.get("-i")
+        return bridge if self.get("-o") == f"!{bridge}" else ""
+
+    @property
+    def entering(self) -> str:
+        """The bridge of `! -i BRIDGE -o BRIDGE`; '' for anything else."""
+        bridge = self.get("-o")
+        return bridge if self.get("-i") == f"!{bridge}" else ""
+
+
+_Known = Callable[[Site, _Asked], Speech | None]
+_FORWARDING = ("FORWARD", "DOCKER-FORWARD")
+_STAGES = {
+    "DOCKER-USER": ("what is forwarded", "DOCKER-USER is no longer asked"),
+    "DOCKER-FORWARD": ("what is forwarded", "Docker's rules for what is forwarded are no longer asked"),
+    "DOCKER-CT": ("what is forwarded", "answers to what containers asked are no longer let through by their state"),
+    "DOCKER-ISOLATION-STAGE-1": ("what is forwarded", "Docker's networks are no longer isolated from each other"),
+    "DOCKER-BRIDGE": ("what is forwarded", "published ports are no longer let through"),
+    "DOCKER-INTERNAL": ("what is forwarded", "internal networks are no longer shut off"),
+}
+
+
+def _stage(_: Site, asked: _Asked) -> Speech | None:
+    if asked.chain not in _FORWARDING or asked.target not in _STAGES or asked.by:
+        return None
+    subject, lost = _STAGES[asked.target]
+    return Speech(subject, f"is held against {asked.target}", lost)
+
+
+def _answers(_: Site, asked: _Asked) -> Speech | None:
+    if asked.target != "ACCEPT" or not asked.only("-o", "--ctstate") or "ESTABLISHED" not in asked.get("--ctstate"):
+        return None
+    bridge = asked.get("-o")
+    return Speech(
+        f"an answer to containers on {bridge}",
+        "is let through",
+        f"answers to what containers on {bridge} asked are no longer let through",
+    )
+
+
+def _to_docker(_: Site, asked: _Asked) -> Speech | None:
+    if asked.target != "DOCKER" or not asked.only("-o"):
+        return None
+    bridge = asked.get("-o")
+    return Speech(
+        "what is forwarded",
+        "is held against published ports",
+        f"published ports of containers on {bridge} are no longer let through",
+    )
+
+
+def _way_out(_: Site, asked: _Asked) -> Speech | None:
+    if asked.target != "ACCEPT" or asked.chain not in _FORWARDING:
+        return None
+    bridge = asked.leaving or (asked.get("-i") if asked.only("-i") else "")
+    if not bridge or not set(asked.by) <= {"-i", "-o"}:
+        return None
+    return Speech(f"the way out of containers on {bridge}", "is open", f"containers on {bridge} have no way out")
+
+
+def _neighbours(_: Site, asked: _Asked) -> Speech | None:
+    """Containers of one network among each other; closed with `icc=false`."""
+    bridge = asked.get("-i")
+    if not asked.only("-i", "-o") or bridge != asked.get("-o") or asked.target not in ("ACCEPT", "DROP"):
+        return None
+    subject = f"traffic among containers on {bridge}"
+    if asked.target == "ACCEPT":
+        return Speech(subject, "is let through", f"traffic among containers on {bridge} is no longer let through")
+    return Speech(subject, "is dropped", f"containers on {bridge} are no longer shut off from each other")
+
+
+def _published(site: Site, asked: _Asked) -> Speech | None:
+    if asked.chain != "DOCKER" or asked.target != "ACCEPT" or not asked.get("--dport") or not asked.get("-d"):
+        return None
+    address, port, protocol = asked.get("-d").partition("/")[0], asked.get("--dport"), asked.get("-p")
+    subject = _port(_published_as(site, address, port, protocol) or port, protocol)
+    return Speech(subject, "is let through", f"{subject} is no longer let through to {_joined(address, port)}")
+
+
+def _unpublished(_: Site, asked: _Asked) -> Speech | None:
+    if asked.chain != "DOCKER" or asked.target != "DROP" or not asked.entering or not asked.only("-i", "-o"):
+        return None
+    bridge = asked.entering
+    return Speech(
+        f"an unpublished port of containers on {bridge}",
+        "is closed",
+        f"unpublished ports of containers on {bridge} are no longer closed",
+    )
+
+
+def _isolation(_: Site, asked: _Asked) -> Speech | None:
+    bridge = asked.leaving or asked.get("-o")
+    if asked.chain == "DOCKER-ISOLATION-STAGE-1" and asked.target == "DOCKER-ISOLATION-STAGE-2" and asked.leaving:
+        return Speech(
+            f"what containers on {bridge} send out",
+            "is kept from other networks",
+            f"{bridge} is no longer kept from Docker's other networks",
+        )
+    if asked.chain == "DOCKER-ISOLATION-STAGE-2" and asked.target == "DROP" and asked.only("-o"):
+        return Speech(
+            f"what Docker's other networks send to {bridge}",
+            "is dropped",
+            f"{bridge} is open to Docker's other networks",
+        )
+    return None
+
+
+def _end(_: Site, asked: _Asked) -> Speech | None:
+    """The RETURN that Docker leaves at the end of a chain."""
+    if asked.target != "RETURN" or asked.by or not asked.chain.startswith("DOCKER"):
+        return None
+    return Speech(f"what nothing in {asked.chain} decides", "is left to the rules that follow")
+
+
+def _local(_: Site, asked: _Asked) -> Speech | None:
+    if asked.target != "DOCKER" or asked.get("--dst-type") != "LOCAL":
+        return None
+    if asked.chain == "PREROUTING":
+        return Speech(
+            "what comes to the host's own addresses",
+            "is held against published ports",
+            "published ports are no longer translated for anybody outside the host",
+        )
+    return Speech(
+        "what the host itself sends to its own addresses",
+        "is held against published ports",
+        "published ports are no longer translated for the host itself",
+    )
+
+
+def _masquerade(site: Site, asked: _Asked) -> Speech | None:
+    if asked.chain != "POSTROUTING" or asked.target != "MASQUERADE" or not asked.get("-s"):
+        return None
+    if asked.only("-s", "-o") and asked.get("-o").startswith("!"):
+        source = asked.get("-s")
+        return Speech(
+            f"what containers of {source} send out",
+            "is hidden behind the host's address",
+            f"containers of {source} go out under their own addresses",
+        )
+    if asked.get("-s") != asked.get("-d") or not asked.get("--dport"):
+        return None
+    address, port = asked.get("-s").partition("/")[0], asked.get("--dport")
+    known = _port(_published_as(site, address, port, asked.get("-p")) or port, asked.get("-p"))
+    return Speech(
+        f"the call that container {address} makes of its own {known}",
+        "is hidden behind the host's address",
+        f"container {address} no longer reaches itself by {known}",
+    )
+
+
+def _untranslated(_: Site, asked: _Asked) -> Speech | None:
+    if asked.chain != "DOCKER" or asked.target != "RETURN" or not asked.only("-i"):
+        return None
+    bridge = asked.get("-i")
+    return Speech(
+        f"a published port, called by containers on {bridge},",
+        "is not translated",
+        f"published ports are translated for containers on {bridge} too, where a rule does so",
+    )
+
+
+def _translated(_: Site, asked: _Asked) -> Speech | None:
+    if asked.chain != "DOCKER" or not asked.target.startswith("DNAT") or not asked.get("--dport"):
+        return None
+    subject = _port(asked.get("--dport"), asked.get("-p"), asked.get("-d").partition("/")[0])
+    return Speech(subject, "is translated to its container", f"{subject} is no longer translated to its container")
+
+
+def _own_address(_: Site, asked: _Asked) -> Speech | None:
+    if (
+        asked.chain != "PREROUTING"
+        or asked.target != "DROP"
+        or not asked.only("-d", "-i")
+        or "!" not in asked.get("-i")
+    ):
+        return None
+    address, bridge = asked.get("-d").partition("/")[0], asked.get("-i").removeprefix("!")
+    if address.startswith("127."):
+        return None
+    return Speech(
+        f"the own address {address} of a container",
+        f"is shut to all but {bridge}",
+        f"{address}, a container's own address, is open past its published ports",
+    )
+
+
+def _published_as(site: Site, address: str, port: str, protocol: str) -> str:
+    """The host's port that is translated to a container's; '' where none is."""
+    for table, rule in site.rules.rules:
+        target = target_of(rule.spec)
+        if target is None or target.name != "DNAT" or table.of_ipv6 != site.of_ipv6:
+            continue
+        asked = {clause.option: clause.values[0] for clause in clauses(rule.spec) if clause.values}
+        if target.text.endswith(f" {_joined(address, port)}") and asked.get("-p") == protocol:
+            return asked.get("--dport", "")
+    return ""
+
+
+def _joined(address: str, port: str) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _port(port: str, protocol: str, address: str = "") -> str:
+    """`published port 80`; of another protocol than TCP with its name."""
+    name = f"{port}/{protocol}" if protocol != "tcp" else port
+    return f"published port {name}" + (f" of {address}" if address else "")
+
+
+_KNOWN: dict[str, tuple[_Known, ...]] = {
+    "filter": (_stage, _answers, _to_docker, _way_out, _neighbours, _published, _unpublished, _isolation, _end),
+    "nat": (_local, _masquerade, _untranslated, _translated),
+    "raw": (_own_address,),
+}
