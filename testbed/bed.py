@@ -53,7 +53,7 @@ class Testbed:
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
-            with self.backend.loading(self._host, self._loaded):
+            with exchange.loading(ruleset, self._loaded), self.backend.loading(self._host, self._loaded):
                 devices.build(topology, namespaces)
         except BaseException:
             self.close()
@@ -144,7 +144,8 @@ class Testbed:
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         loaded = exchange.to_load(ruleset)
-        self.backend.load(self._host, loaded)
+        with exchange.loading(ruleset, loaded):
+            self.backend.load(self._host, loaded)
         self._given, self._loaded = ruleset, loaded
         self._counters = None
 

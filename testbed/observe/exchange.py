@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from testbed.errors import RulesError
 from testbed.observe.journey import Asked, ChainPass, Journey
 from testbed.rules import AnyRuleset
 from testbed.rules.counters import ZERO, Counters
@@ -27,13 +28,18 @@ class Seen:
     journeys: list[Journey] = field(default_factory=list)
 
 
+def _unchanged(_: AnyRuleset) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class _Switches:
     """Of this process: what beds load, what is noted, and what a case is told in place of what there is."""
 
-    change: Change = lambda _: None
+    change: Change = _unchanged
     noted: Seen | None = None
     told: tuple[Iterator[CounterReading], Iterator[Journey]] | None = None
+    refusal: str = ""
 
 
 _switches = _Switches()
@@ -42,11 +48,11 @@ _switches = _Switches()
 @contextmanager
 def changed(change: Change) -> Iterator[None]:
     """While the block runs every bed loads what `change` makes of the rules that it is given."""
-    before, _switches.change = _switches.change, change
+    _switches.change, _switches.refusal = change, ""
     try:
         yield
     finally:
-        _switches.change = before
+        _switches.change = _unchanged
 
 
 @contextmanager
@@ -76,6 +82,22 @@ def to_load(given: AnyRuleset) -> AnyRuleset:
     """The rules to load for those that a bed is given."""
     changed_to = _switches.change(given)
     return given if changed_to is None else changed_to
+
+
+@contextmanager
+def loading(given: AnyRuleset, loaded: AnyRuleset) -> Iterator[None]:
+    """Notes it when rules are refused that were loaded in place of others."""
+    try:
+        yield
+    except RulesError as error:
+        if loaded is not given:
+            _switches.refusal = error.what
+        raise
+
+
+def refusal() -> str:
+    """Why changed rules were refused since the last change of what is loaded; empty when they were not."""
+    return _switches.refusal
 
 
 def reading_told(reading: CounterReading) -> CounterReading:

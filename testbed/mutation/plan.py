@@ -1,0 +1,132 @@
+"""What a campaign has to do: which mutants there are, and which cases can notice each, the likeliest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from testbed.regress.coverage import Coverage, RuleSetRecord
+from testbed.regress.mutants import Mutant
+from testbed.rules import save
+from testbed.rules.ruleset import Ruleset
+
+Place = tuple[str, str, int]  # table, chain, number of the rule from 1; 0: the chain's policy
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A mutant, the rule set that it is made from (its number in the plan), and the cases that reach the mistake."""
+
+    mutant: str
+    rules: int
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the workers of a campaign are told. `source` is set where only rule sets that came from there are mutated."""
+
+    rule_sets: tuple[Ruleset, ...]
+    strong: bool
+    source: str
+    tasks: tuple[Task, ...]
+
+    def text(self) -> str:
+        """As JSON."""
+        value = {
+            "rule_sets": [[save.render(rules), rules.source, rules.sets] for rules in self.rule_sets],
+            "strong": self.strong,
+            "source": self.source,
+            "tasks": [[task.mutant, task.rules, task.cases] for task in self.tasks],
+        }
+        return json.dumps(value)
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """What `text` was made of."""
+        value = json.loads(text)
+        return cls(
+            tuple(_rules(written, source, sets) for written, source, sets in value["rule_sets"]),
+            value["strong"],
+            value["source"],
+            tuple(Task(mutant, rules, tuple(cases)) for mutant, rules, cases in value["tasks"]),
+        )
+
+
+def _rules(written: str, source: str, sets: str) -> Ruleset:
+    read = save.parse(written, source)
+    return Ruleset(read.entries, source, sets)
+
+
+class Reach:
+    """Which cases reach what a mutant changes, by the coverage of the cases."""
+
+    def __init__(self, coverage: Coverage, source: str, seconds: Mapping[str, float]) -> None:
+        self._sets = [_Reached(one) for one in coverage.rule_sets if source in one.source]
+        self._seconds = seconds
+
+    def cases(self, mutant: Mutant) -> tuple[str, ...]:
+        """The cases of which a packet reaches the first place at which a chain is another, the likeliest first.
+
+        A packet that does not get there fares as without the mutant: its way up to there is the same.
+        """
+        found: dict[str, int] = {}
+        for reached in self._sets:
+            changed = mutant.apply(reached.rules)
+            if changed is not None:
+                for case, likely in reached.by(first_differences(reached.rules, changed, mutant)):
+                    found[case] = max(found.get(case, 0), likely)
+        return tuple(sorted(found, key=lambda case: (-found[case], self._seconds.get(case, 0.0), case)))
+
+
+class _Reached:
+    """A rule set that cases load, and which of them reach what in it."""
+
+    def __init__(self, record: RuleSetRecord) -> None:
+        self.rules = save.parse("\n".join((*record.listing, "")), record.source)
+        self._records = {(rule.table, rule.chain, rule.number): rule for rule in record.rules}
+        self._tests = {test for rule in record.rules for test in rule.reached_by}
+        self._breadth: dict[str, int] = {}
+        for rule in record.rules:
+            for test in rule.matched_by:
+                self._breadth[test] = self._breadth.get(test, 0) + 1
+
+    def by(self, places: Iterable[Place]) -> Iterator[tuple[str, int]]:
+        """Each case that gets to one of these places, with how likely it is to notice a change there.
+
+        Of those that match the rule, the case that matches the fewest others is the most specific.
+        """
+        for table, chain, number in places:
+            record = self._records.get((table, chain, number))
+            if record is None:  # behind the last rule of a chain of somebody's own
+                record = self._records.get((table, chain, number - 1))
+            reached = record.reached_by if record is not None else sorted(self._tests)
+            for test in reached:
+                matches = record is not None and test in record.matched_by
+                yield test, (1000 if matches else 1) - min(self._breadth.get(test, 0), 99)
+
+
+def first_differences(rules: Ruleset, changed: Ruleset, mutant: Mutant) -> list[Place]:
+    """Of each chain that is another, the place of the first rule (or the policy: 0) at which it is."""
+    places: list[Place] = []
+    for table in rules.tables:
+        now = changed.table(table.name)
+        for chain in table.chains:
+            old, new = ([rule.text for rule in of.rules_of(chain.name)] for of in (table, now))
+            if (at := _parting(old, new)) is not None:
+                places.append((table.name, chain.name, at + 1 if at < len(old) or chain.policy is None else 0))
+            elif chain not in now.chains:
+                places.append((table.name, chain.name, 0))
+    if rules.sets != changed.sets and mutant.rule is not None:
+        texts = [rule.text for rule in rules.table(mutant.table).rules_of(mutant.chain)]
+        places.append((mutant.table, mutant.chain, texts.index(mutant.rule.text) + 1))
+    return places
+
+
+def _parting(old: Sequence[str], new: Sequence[str]) -> int | None:
+    """Where two lists part, counted from 0; None: nowhere."""
+    for at, (one, other) in enumerate(zip(old, new, strict=False)):
+        if one != other:
+            return at
+    return None if len(old) == len(new) else min(len(old), len(new))
