@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from testbed import companion
 from testbed.docker import DockerHost, article
@@ -22,7 +22,7 @@ from testbed.kernel.xtables import LEGACY
 from testbed.observe import exchange
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
-from testbed.observe.tracing import Traced, Tracing
+from testbed.observe.tracing import Traced, Tracing, Watcher
 from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
@@ -34,6 +34,19 @@ from testbed.traffic.sockets import Attempt, KernelEndpoint
 from testbed.traffic.tcp import WINDOWS, Stack, TcpConversation
 
 FIRST_PORT = 40000
+
+
+class Observer(Protocol):
+    """Is told what is done with the beds that this process makes: `Testbed.observer`."""
+
+    def loaded(self, bed: Testbed) -> None:
+        """A rule set was loaded into it; no packet has been sent since."""
+
+    def leaving(self, bed: Testbed) -> None:
+        """Its rules are about to be replaced, or it is about to be closed."""
+
+    def watcher(self, bed: Testbed) -> Watcher | None:
+        """Who is to be told when it is traced."""
 
 
 class Testbed:
@@ -48,6 +61,7 @@ class Testbed:
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
+    observer: ClassVar[Observer | None] = None
 
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
@@ -55,6 +69,7 @@ class Testbed:
         try:
             with exchange.loading(ruleset, self._loaded), self.backend.loading(self._host, self._loaded):
                 devices.build(topology, namespaces)
+            self._observed(loaded=True)
         except BaseException:
             self.close()
             raise
@@ -100,6 +115,7 @@ class Testbed:
 
     def close(self) -> None:
         """Let go of the namespaces; those that have no other holder are gone."""
+        self._observed(loaded=False)
         while self._sockets:
             self._sockets.pop().close()
         self._connections.close()
@@ -144,10 +160,19 @@ class Testbed:
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         loaded = exchange.to_load(ruleset)
-        with exchange.loading(ruleset, loaded):
-            self.backend.load(self._host, loaded)
-        self._given, self._loaded = ruleset, loaded
-        self._counters = None
+        self._observed(loaded=False)
+        try:
+            with exchange.loading(ruleset, loaded):
+                self.backend.load(self._host, loaded)
+            self._given, self._loaded = ruleset, loaded
+            self._counters = None
+        finally:
+            self._observed(loaded=True)
+
+    @property
+    def loaded(self) -> AnyRuleset:
+        """The rule set that was loaded last, in the words it was given in."""
+        return self._loaded
 
     def ruleset(self) -> AnyRuleset:
         """The host's rules as the kernel holds them now, in iptables' words (Ruleset) or nftables' (NftRuleset)."""
@@ -199,6 +224,7 @@ class Testbed:
                 self._connections,
                 lambda: self._counts().identity,
                 self._told,
+                self.observer.watcher(self) if self.observer is not None else None,
             )
         )
 
@@ -307,6 +333,10 @@ class Testbed:
         """Every packet that arrived at a node since its endpoint was first asked for."""
         self.settle()
         return self.endpoint(name).arrivals()
+
+    def _observed(self, loaded: bool) -> None:
+        if self.observer is not None:
+            (self.observer.loaded if loaded else self.observer.leaving)(self)
 
     def _ends(self) -> list[Any]:
         """Who speaks, not who routes or switches."""

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from testbed import pytest_coverage
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
 from testbed.errors import TestbedError
@@ -49,7 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave tests that use a bed in the machine's own network instead of an empty namespace",
     )
+    pytest_coverage.add_option(group)
     parser.addini("testbed_backend", "default of --testbed-backend", default="nft")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (path := config.getoption(pytest_coverage.OPTION)) is not None:
+        config.pluginmanager.register(pytest_coverage.RuleCoverage(path), "testbed-rule-coverage")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -10,13 +10,13 @@ from testbed.kernel.conntrack import Connection
 from testbed.kernel.routes import AddressTypes
 from testbed.kernel.trace_events import TraceEvent
 from testbed.observe.header import Header
-from testbed.observe.journey import HookPass, NodePass
+from testbed.observe.journey import Asked, HookPass, NodePass
 from testbed.observe.passage import Hook, Passage
 from testbed.observe.walk import Walk
 from testbed.rules.book import BookChain, RuleBook
 from testbed.rules.clauses import Clause
 from testbed.rules.facts import Facts
-from testbed.rules.matching import culprit, first_failing
+from testbed.rules.matching import culprit, first_failing, only_reason
 from testbed.rules.ruleset import Rule
 
 _CONNECTION_TRACKING = -200  # the priority at which it is asked: NF_IP_PRI_CONNTRACK
@@ -105,11 +105,13 @@ class PacketJudge:
     facts: Facts
     clauses: Clauses
 
-    def missed(self, rule: Rule) -> Clause | None:
+    def missed(self, number: int, rule: Rule) -> Asked:
         own = self.clauses(rule.spec)
         if first_failing(own, self.facts).matches:
             raise self._disagreement(rule, "every clause of it holds, but the kernel did not match it")
-        return culprit(own, self.facts)
+        alone, unknown = only_reason(own, self.facts)
+        failed = culprit(own, self.facts)
+        return Asked(number, rule, matched=False, failed=failed, alone=alone, unknown=unknown)
 
     def matched(self, rule: Rule) -> None:
         found = first_failing(self.clauses(rule.spec), self.facts)

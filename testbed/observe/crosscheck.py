@@ -62,7 +62,7 @@ def _conserved(journeys: Iterable[Journey]) -> None:
     left: Counter[tuple[str, str]] = Counter()
     for journey in journeys:
         for _, hook in journey.hooks:
-            for chain in _chains(hook):
+            for chain in chain_passes(hook):
                 entered[chain.table, chain.chain] += 1
                 left[chain.table, chain.chain] += _ways_out(chain)
     wrong = [key for key, number in entered.items() if left[key] != number]
@@ -71,7 +71,8 @@ def _conserved(journeys: Iterable[Journey]) -> None:
         raise Disagreement(f"{entered[wrong[0]]} packets entered {table} {name}, and {left[wrong[0]]} left it.")
 
 
-def _chains(hook: HookPass) -> Iterator[ChainPass]:
+def chain_passes(hook: HookPass) -> Iterator[ChainPass]:
+    """Every pass through a chain at a hook: those that it begins with, and those that jumps led to."""
     for base in hook.chains:
         yield base
         yield from (asked.into for _, asked in base.every if asked.into is not None)

@@ -22,8 +22,9 @@ class Asked:
     """A rule that a packet was held against; `number` is its place in the chain, from 1.
 
     `verdict` is what a matching rule decided, in the trace's words (accept, drop, continue, return, jump CHAIN, goto
-    CHAIN); `failed` the first clause of another one that did not hold, None where that cannot be told. `into` is the
-    chain that a jump led to.
+    CHAIN); `failed` the first clause of another one that did not hold, None where that cannot be told. `alone` is the
+    clause without which it would have matched, if there is one; `unknown` what leaves open whether. `into` is the chain
+    that a jump led to.
     """
 
     number: int
@@ -32,6 +33,8 @@ class Asked:
     verdict: str = ""
     failed: Clause | None = None
     into: ChainPass | None = None
+    alone: Clause | None = None
+    unknown: tuple[Clause, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         failed = self.failed

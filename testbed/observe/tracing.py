@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Protocol
 
 from testbed.errors import Disagreement, KernelRefused, TestbedError
 from testbed.kernel.conntrack import Connection, ConnectionTable, Tuple
@@ -29,12 +30,23 @@ _ATTEMPTS = 1000
 _NO_RULES = RuleBook(())
 
 
+class Watcher(Protocol):
+    """Is told when a bed begins to be traced, and when it is traced no longer."""
+
+    def begins(self, tracing: Tracing) -> None:
+        """It begins now; nobody else may trace the bed meanwhile."""
+
+    def ended(self, tracing: Tracing) -> None:
+        """It has ended; its journeys can still be asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Traced:
     """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
 
     `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules. `legacy` says that
-    iptables-legacy loaded them, `native` that they are nftables' own. `told` is what who asks is told for a journey.
+    iptables-legacy loaded them, `native` that they are nftables' own. `told` is what who asks is told for a journey;
+    `watcher` is told of the tracing.
     """
 
     topology: Topology
@@ -49,6 +61,7 @@ class Traced:
     connections: ConnectionTable
     identity: Callable[[], Hashable]
     told: Callable[[Journey], Journey]
+    watcher: Watcher | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +90,14 @@ class Tracing:
         self._identity = traced.identity()
         self._before: CounterReading | None = None
 
+    @property
+    def book(self) -> RuleBook:
+        """The host's rules as the kernel holds them."""
+        return self._bed.book
+
     def __enter__(self) -> Tracing:
+        if self._bed.watcher is not None:
+            self._bed.watcher.begins(self)
         try:
             self._captured.begin()
             for node in self._routers():
@@ -149,6 +169,8 @@ class Tracing:
         while self._tracers:
             self._tracers.pop().close()
         self._sorters.clear()
+        if self._bed.watcher is not None:
+            self._bed.watcher.ended(self)
 
     def _counted(self) -> CounterReading:
         """The counters at a moment at which all that they counted has been traced: when nothing came in meanwhile."""

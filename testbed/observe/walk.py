@@ -15,7 +15,7 @@ from testbed.errors import KernelRefused
 from testbed.kernel.trace_events import POLICY, TraceEvent
 from testbed.observe.journey import Asked, ChainPass
 from testbed.rules.book import BookChain, RuleBook
-from testbed.rules.clauses import Clause, target_of
+from testbed.rules.clauses import target_of
 from testbed.rules.ruleset import Rule
 
 _ENDS = ("accept", "drop", "queue")
@@ -26,8 +26,8 @@ RETURN, END_OF_CHAIN = "return", "end of chain"
 class Judge(Protocol):
     """Knows the packet as a base chain saw it, and holds rules against it."""
 
-    def missed(self, rule: Rule) -> Clause | None:
-        """The clause for which a rule that the kernel did not match failed; None where that cannot be told."""
+    def missed(self, number: int, rule: Rule) -> Asked:
+        """Why a rule that the kernel did not match was not matched, as far as that can be told."""
 
     def matched(self, rule: Rule) -> None:
         """Agree that a rule matches, as the kernel says; both raise Disagreement where that cannot be."""
@@ -67,7 +67,7 @@ class Walk:
         def missed(until: int) -> None:
             start = asked[-1].number if asked else 0
             rules = enumerate(chain.rules[start:until], start + 1)
-            asked.extend(Asked(number, rule, matched=False, failed=judge.missed(rule)) for number, rule in rules)
+            asked.extend(judge.missed(number, rule) for number, rule in rules)
 
         while True:
             event = self._next(chain)

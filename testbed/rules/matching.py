@@ -27,11 +27,15 @@ _ANY = {"any", "255"}  # xt_tcpudp.c: type 0xFF is any
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a rule matches, and why not: the first clause that certainly fails, or those that are unknown."""
+    """Whether a rule matches, and why not: the first clause that certainly fails, or those that are unknown.
+
+    `failing` are all clauses that certainly fail.
+    """
 
     matches: Answer
     clause: Clause | None = None
     unknown: tuple[Clause, ...] = ()
+    failing: tuple[Clause, ...] = ()
 
 
 def holds(clause: Clause, facts: Facts) -> Answer:
@@ -48,9 +52,9 @@ def holds(clause: Clause, facts: Facts) -> Answer:
 def first_failing(clauses: Sequence[Clause], facts: Facts) -> Verdict:
     """Whether a packet meets all clauses of a rule, and the first that it certainly does not meet."""
     answers = _answers(clauses, facts)
-    failing = next((clause for clause, answer in answers if answer is False), None)
+    failing = tuple(clause for clause, answer in answers if answer is False)
     unknown = tuple(clause for clause, answer in answers if answer is None)
-    return Verdict(False if failing else None if unknown else True, failing, unknown)
+    return Verdict(False if failing else None if unknown else True, failing[0] if failing else None, unknown, failing)
 
 
 def culprit(clauses: Sequence[Clause], facts: Facts) -> Clause | None:
@@ -61,6 +65,24 @@ def culprit(clauses: Sequence[Clause], facts: Facts) -> Clause | None:
     """
     verdict = first_failing(clauses, facts)
     return verdict.clause or _together(verdict.unknown)
+
+
+def only_reason(clauses: Sequence[Clause], facts: Facts) -> tuple[Clause | None, tuple[Clause, ...]]:
+    """The clause that alone kept a packet from a rule that the kernel did not match, and what leaves that open.
+
+    Of a rule that asks for a protocol, what it asks of this protocol's header (ports) is held against another
+    protocol's packet as if it were of the first: without the protocol it could not be asked.
+    """
+    verdict = first_failing(clauses, facts)
+    protocol = next((clause for clause in verdict.failing if clause.option == "-p" and not clause.negated), None)
+    if protocol is not None and len(verdict.failing) > 1 and facts.destination_port is not None:
+        others = [clause for clause in clauses if clause is not protocol]
+        verdict = first_failing(others, replace(facts, protocol=protocol.values[0]))
+        verdict = replace(verdict, failing=(protocol, *verdict.failing))
+    blamed = verdict.failing + verdict.unknown
+    if len(blamed) == 1:
+        return blamed[0], ()
+    return None, verdict.unknown if len(verdict.failing) < 2 else ()
 
 
 def _answers(clauses: Sequence[Clause], facts: Facts) -> list[tuple[Clause, Answer]]:

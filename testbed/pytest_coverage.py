@@ -1,0 +1,83 @@
+"""The pytest option --rule-coverage: which rules the packets of the tests reached, matched and missed.
+
+Under pytest-xdist every worker records its own tests; the process that started them puts all together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.regress import coverage
+from testbed.regress.coverage import Coverage
+from testbed.regress.recording import Recorder
+
+OPTION = "--rule-coverage"
+FILE = "rule-coverage.json"
+_SENT = "testbed_rule_coverage"
+
+
+def add_option(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        OPTION,
+        nargs="?",
+        const=FILE,
+        metavar="FILE",
+        help=f"record which rules the packets of the tests reached, matched and missed (default file: {FILE})",
+    )
+
+
+class RuleCoverage:
+    """The plugin, once for each process of a run."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._recorder = Recorder()
+        self._ends = ExitStack()
+        self._of_workers = Coverage()
+        self.coverage = Coverage()
+
+    def pytest_sessionstart(self) -> None:
+        self._ends.enter_context(self._recorder.installed())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._recorder.test = item.nodeid
+        try:
+            return (yield)
+        finally:
+            self._recorder.ends(item.nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker has ended: in the process that started it."""
+        sent = getattr(node, "workeroutput", {}).get(_SENT)
+        lost = Coverage(troubles=(f"{node.gateway.id}: the worker ended before its coverage was there ({error}).",))
+        self._of_workers += coverage.parse(sent) if sent is not None else lost
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._ends.close()
+        self.coverage = self._of_workers + self._recorder.coverage
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[_SENT] = coverage.text(self.coverage)
+            return
+        try:
+            coverage.write(self.coverage, self._path)
+        except TestbedError as error:
+            self.coverage += Coverage(troubles=(error.what,))
+        if self.coverage.troubles and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        found = self.coverage
+        if found.troubles:
+            first, more = found.troubles[0], len(found.troubles) - 1
+            others = f" ({more} more)" if more else ""
+            terminalreporter.line(f"rule coverage: the trace is not whole: {first}{others}", red=True)
+            return
+        loaded, tests = len(found.rule_sets), len(found.tests)
+        terminalreporter.line(f"rule coverage: {loaded} rule sets loaded, {tests} tests reached a rule: {self._path}")

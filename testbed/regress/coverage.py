@@ -1,0 +1,231 @@
+"""Rule coverage: which rules of which rule sets packets reached, matched and missed, and which tests sent them.
+
+Pure data. It is written by recording.py from traces, kept as JSON, and merged over processes and runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import TestbedError
+from testbed.rules import files
+
+FORMAT = 1
+_REMEDY = "Give the file that `pytest --rule-coverage=FILE` wrote."
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseRecord:
+    """A clause of a rule: `alone` packets would have matched the rule without it; of `unknown` that cannot be told."""
+
+    text: str
+    alone: int = 0
+    unknown: int = 0
+
+    def __add__(self, other: ClauseRecord) -> ClauseRecord:
+        return replace(self, alone=self.alone + other.alone, unknown=self.unknown + other.unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRecord:
+    """A rule of a chain, or a chain's policy (`number` 0), and the packets that were held against it.
+
+    `text` is what the rule set says, `words` what the kernel says of it, both `-A CHAIN ...` or `:CHAIN POLICY`;
+    `number` is its place in the chain, from 1, `line` its line in the rule set's text, 0 where that is not known.
+    `reached` and `matched` count packets, `reached_by` and `matched_by` name the tests that sent them, sorted. Whoever
+    reaches a policy has it decide.
+    """
+
+    table: str
+    chain: str
+    number: int
+    text: str
+    words: str
+    line: int
+    clauses: tuple[ClauseRecord, ...] = ()
+    reached: int = 0
+    matched: int = 0
+    reached_by: tuple[str, ...] = ()
+    matched_by: tuple[str, ...] = ()
+
+    @property
+    def is_policy(self) -> bool:
+        return self.number == 0
+
+    @property
+    def missed(self) -> int:
+        """How many packets reached it and did not match."""
+        return self.reached - self.matched
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What is the same for the same rule of different rule sets."""
+        return self.table, self.chain, self.text
+
+    def __add__(self, other: RuleRecord) -> RuleRecord:
+        """The same rule with the packets of both."""
+        more = {clause.text: clause for clause in other.clauses}
+        return replace(
+            self,
+            clauses=tuple(own + more.get(own.text, ClauseRecord(own.text)) for own in self.clauses),
+            reached=self.reached + other.reached,
+            matched=self.matched + other.matched,
+            reached_by=_united(self.reached_by, other.reached_by),
+            matched_by=_united(self.matched_by, other.matched_by),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRecord:
+    """A chain: `policy` is empty for a user-defined one, `entered` counts packets, `line` is as a rule's."""
+
+    table: str
+    name: str
+    policy: str
+    line: int = 0
+    entered: int = 0
+
+    def __add__(self, other: ChainRecord) -> ChainRecord:
+        return replace(self, entered=self.entered + other.entered)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSetRecord:
+    """A rule set that was loaded: where it came from, its listing, its chains and rules, policies among these.
+
+    Rules stand in the order of the chains and, in a chain, of their numbers; the policy is the last.
+    """
+
+    source: str
+    listing: tuple[str, ...]
+    chains: tuple[ChainRecord, ...]
+    rules: tuple[RuleRecord, ...]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is the same wherever and however often it was loaded."""
+        return self.source, self.listing, tuple(rule.words for rule in self.rules)
+
+    def __add__(self, other: RuleSetRecord) -> RuleSetRecord:
+        return replace(
+            self,
+            chains=tuple(one + more for one, more in zip(self.chains, other.chains, strict=True)),
+            rules=tuple(one + more for one, more in zip(self.rules, other.rules, strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What was recorded, a rule set at a time; `troubles` say, in sentences, why it is not whole."""
+
+    rule_sets: tuple[RuleSetRecord, ...] = ()
+    troubles: tuple[str, ...] = field(default=())
+
+    def __add__(self, other: Coverage) -> Coverage:
+        """Both together; a rule set that is in both is there once."""
+        merged: dict[tuple[object, ...], RuleSetRecord] = {}
+        for one in (*self.rule_sets, *other.rule_sets):
+            merged[one.key] = merged[one.key] + one if one.key in merged else one
+        return Coverage(tuple(merged.values()), (*self.troubles, *other.troubles))
+
+    def tests_reaching(self, table: str, chain: str, rule_text: str) -> tuple[str, ...]:
+        """The tests of which a packet reached a rule, in whatever rule set; `rule_text` as it was written or listed.
+
+        Of a policy (`:FORWARD DROP`) those of which it decided on a packet.
+        """
+        found = self._found(table, chain, rule_text)
+        return _united(*(rule.reached_by for rule in found))
+
+    def tests_matching(self, table: str, chain: str, rule_text: str) -> tuple[str, ...]:
+        """The tests of which a packet matched a rule, in whatever rule set."""
+        return _united(*(rule.matched_by for rule in self._found(table, chain, rule_text)))
+
+    def _found(self, table: str, chain: str, text: str) -> Iterator[RuleRecord]:
+        for rule_set in self.rule_sets:
+            for rule in rule_set.rules:
+                if (rule.table, rule.chain) == (table, chain) and text in (rule.text, rule.words):
+                    yield rule
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Every test of which a packet reached a rule."""
+        return _united(*(rule.reached_by for one in self.rule_sets for rule in one.rules))
+
+
+def text(coverage: Coverage) -> str:
+    """As JSON; tests are named once and then by number."""
+    tests = coverage.tests
+    number = {test: place for place, test in enumerate(tests)}
+    value = {
+        "format": FORMAT,
+        "tests": tests,
+        "troubles": coverage.troubles,
+        "rule_sets": [_rule_set_as_dict(one, number) for one in coverage.rule_sets],
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def parse(written: str, source: str = "the rule coverage") -> Coverage:
+    """What such a text says; TestbedError when it is none."""
+    try:
+        value = json.loads(written)
+        if value["format"] != FORMAT:
+            raise TestbedError(f"{source} is of format {value['format']}, and this reads {FORMAT}.", _REMEDY)
+        tests = value["tests"]
+        return Coverage(tuple(_rule_set(one, tests) for one in value["rule_sets"]), tuple(value["troubles"]))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise TestbedError(f"{source} is no rule coverage.", _REMEDY) from error
+
+
+def read(path: Path | str) -> Coverage:
+    """The coverage in a file; TestbedError when it cannot be read."""
+    return parse(files.text_of(path, _REMEDY), str(path))
+
+
+def write(coverage: Coverage, path: Path | str) -> None:
+    """Write it into a file; TestbedError when that cannot be."""
+    try:
+        Path(path).write_text(text(coverage), encoding="utf-8")
+    except OSError as error:
+        raise TestbedError(f"{path} cannot be written: {error.strerror}.", "Say where with another name.") from error
+
+
+def _united(*tests: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set().union(*tests)))
+
+
+def _rule_set_as_dict(one: RuleSetRecord, number: dict[str, int]) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "listing": one.listing,
+        "chains": [[chain.table, chain.name, chain.policy, chain.line, chain.entered] for chain in one.chains],
+        "rules": [
+            {
+                "table": rule.table,
+                "chain": rule.chain,
+                "number": rule.number,
+                "text": rule.text,
+                "words": rule.words,
+                "line": rule.line,
+                "clauses": [[clause.text, clause.alone, clause.unknown] for clause in rule.clauses],
+                "reached": rule.reached,
+                "matched": rule.matched,
+                "reached_by": [number[test] for test in rule.reached_by],
+                "matched_by": [number[test] for test in rule.matched_by],
+            }
+            for rule in one.rules
+        ],
+    }
+
+
+def _rule_set(value: dict[str, Any], tests: list[str]) -> RuleSetRecord:
+    def rule(of: dict[str, Any]) -> RuleRecord:
+        named = {name: tuple(tests[place] for place in of[name]) for name in ("reached_by", "matched_by")}
+        return RuleRecord(**{**of, **named, "clauses": tuple(ClauseRecord(*clause) for clause in of["clauses"])})
+
+    chains = tuple(ChainRecord(*chain) for chain in value["chains"])
+    return RuleSetRecord(value["source"], tuple(value["listing"]), chains, tuple(map(rule, value["rules"])))

@@ -1,0 +1,253 @@
+"""Records rule coverage: every bed of this process is traced from the moment its rules are loaded until they go."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from testbed.bed import Testbed
+from testbed.errors import TestbedError
+from testbed.observe.crosscheck import chain_passes, verify
+from testbed.observe.journey import Asked, Journey
+from testbed.observe.tracing import Tracing, Watcher
+from testbed.regress.coverage import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
+from testbed.rules import AnyRuleset, NftRuleset, clauses, nft_clauses, rulefile
+from testbed.rules.book import BookChain, RuleBook
+from testbed.rules.clauses import Clause
+from testbed.rules.ruleset import Rule
+
+Place = tuple[str, str, int]  # table, chain, number of the rule; 0: its policy
+_POLICY = "policy "
+
+
+class Recorder:
+    """Traces every bed that is made while it is installed; what is found is in `coverage`.
+
+    `test` is who sends the packets now. A case may trace its bed itself: the recorder steps aside meanwhile, and takes
+    the journeys that the case's own tracing has found.
+    """
+
+    def __init__(self) -> None:
+        self.test = ""
+        self._beds: dict[int, _Watched] = {}
+        self._tallies: dict[tuple[object, ...], _RuleSetTally] = {}
+        self._troubles: list[str] = []
+
+    @property
+    def coverage(self) -> Coverage:
+        return Coverage(tuple(tally.record for tally in self._tallies.values()), tuple(self._troubles))
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Traces the beds of this process while the block runs."""
+        before, Testbed.observer = Testbed.observer, self
+        try:
+            yield
+        finally:
+            Testbed.observer = before
+
+    def ends(self, test: str) -> None:
+        """Take what a test has sent through beds that outlive it."""
+        self.test = test
+        for watched in self._beds.values():
+            watched.harvest()
+        self.test = ""
+
+    def loaded(self, bed: Testbed) -> None:
+        self._beds[id(bed)] = _Watched(bed, self)
+        self._beds[id(bed)].start()
+
+    def leaving(self, bed: Testbed) -> None:
+        if (watched := self._beds.get(id(bed))) is not None:
+            watched.finish()
+            del self._beds[id(bed)]
+
+    def watcher(self, bed: Testbed) -> Watcher | None:
+        return self._beds.get(id(bed))
+
+    def tally(self, loaded: AnyRuleset, book: RuleBook) -> _RuleSetTally:
+        """Where the packets that pass a rule set are counted."""
+        record = rule_set_of(loaded, book)
+        return self._tallies.setdefault(record.key, _RuleSetTally(record))
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """What goes wrong with the trace is noted: it is no fault of the case, but the coverage is not whole."""
+        try:
+            yield
+        except TestbedError as error:
+            self._troubles.append(f"{self.test or 'outside of a test'}: {error.what}")
+
+
+class _Watched:
+    """A bed with one rule set loaded."""
+
+    def __init__(self, bed: Testbed, recorder: Recorder) -> None:
+        self._bed = bed
+        self._recorder = recorder
+        self._own: Tracing | None = None
+        self._others = 0
+        self._taken = 0
+        self._journeys: list[Journey] = []
+
+    def start(self) -> None:
+        with self._recorder.noting():
+            self._before = self._bed.counters()
+            self._trace()
+
+    def harvest(self) -> None:
+        """Take what was traced since the last time."""
+        with self._recorder.noting():
+            if self._own is not None:
+                journeys = self._own.journeys()
+                self._take(journeys[self._taken :])
+                self._taken = len(journeys)
+
+    def finish(self) -> None:
+        """End it, and hold all that was traced against all that was counted."""
+        self._pause()
+        with self._recorder.noting():
+            counted = self._bed.counters() - self._before
+            verify(self._journeys, counted, isinstance(self._bed.loaded, NftRuleset))
+
+    def begins(self, tracing: Tracing) -> None:
+        """Somebody else traces: step aside."""
+        if tracing is not self._own:
+            self._pause()
+            self._others += 1
+
+    def ended(self, tracing: Tracing) -> None:
+        if tracing is not self._own:
+            with self._recorder.noting():
+                self._take(tracing.journeys())
+            self._others -= 1
+            if not self._others:
+                with self._recorder.noting():
+                    self._trace()
+
+    def _trace(self) -> None:
+        self._own = self._bed.tracing()
+        self._taken = 0
+        self._tally = self._recorder.tally(self._bed.loaded, self._own.book)
+        self._own.__enter__()
+
+    def _pause(self) -> None:
+        if self._own is not None:
+            self.harvest()
+            with self._recorder.noting():
+                self._own.__exit__(None, None, None)
+            self._own = None
+
+    def _take(self, journeys: Iterable[Journey]) -> None:
+        for journey in journeys:
+            self._journeys.append(journey)
+            self._tally.take(journey, self._recorder.test)
+
+
+@dataclass(slots=True)
+class _RuleTally:
+    reached: int = 0
+    matched: int = 0
+    alone: Counter[Clause] = field(default_factory=Counter)
+    unknown: Counter[Clause] = field(default_factory=Counter)
+    reached_by: set[str] = field(default_factory=set)
+    matched_by: set[str] = field(default_factory=set)
+
+    def add(self, test: str, matched: bool) -> None:
+        self.reached += 1
+        self.reached_by.add(test)
+        if matched:
+            self.matched += 1
+            self.matched_by.add(test)
+
+    def blame(self, asked: Asked) -> None:
+        if asked.alone is not None:
+            self.alone[asked.alone] += 1
+        self.unknown.update(asked.unknown)
+
+
+@dataclass(slots=True)
+class _RuleSetTally:
+    """Counts the packets that pass a rule set."""
+
+    empty: RuleSetRecord
+    entered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rules: defaultdict[Place, _RuleTally] = field(default_factory=lambda: defaultdict(_RuleTally))
+
+    def take(self, journey: Journey, test: str) -> None:
+        for _, hook in journey.hooks:
+            for chain in chain_passes(hook):
+                self.entered[chain.table, chain.chain] += 1
+                for asked in chain.asked:
+                    tally = self.rules[chain.table, chain.chain, asked.number]
+                    tally.add(test, asked.matched)
+                    tally.blame(asked)
+            for base in hook.chains:
+                if base.end.startswith(_POLICY):
+                    self.rules[base.table, base.chain, 0].add(test, matched=True)
+
+    @property
+    def record(self) -> RuleSetRecord:
+        return replace(
+            self.empty,
+            chains=tuple(replace(one, entered=self.entered[one.table, one.name]) for one in self.empty.chains),
+            rules=tuple(self._counted(rule) for rule in self.empty.rules),
+        )
+
+    def _counted(self, rule: RuleRecord) -> RuleRecord:
+        tally = self.rules[rule.table, rule.chain, rule.number]
+        return replace(
+            rule,
+            clauses=tuple(
+                ClauseRecord(one.text, _of(tally.alone, one.text), _of(tally.unknown, one.text)) for one in rule.clauses
+            ),
+            reached=tally.reached,
+            matched=tally.matched,
+            reached_by=tuple(sorted(tally.reached_by)),
+            matched_by=tuple(sorted(tally.matched_by)),
+        )
+
+
+def _of(counted: Counter[Clause], text: str) -> int:
+    return sum(number for clause, number in counted.items() if clause.text == text)
+
+
+def rule_set_of(loaded: AnyRuleset, book: RuleBook) -> RuleSetRecord:
+    """A rule set without any packets; texts and lines are those of what was loaded, the words are the kernel's."""
+    known = {(chain.table, chain.name): chain for chain in book}
+    if isinstance(loaded, NftRuleset):
+        shown = [_Shown(chain.table, chain.name, chain.base.policy if chain.base else "") for chain in book]
+    else:
+        shown = [
+            _Shown(table.name, chain.name, chain.policy or "", chain.line, table.rules_of(chain.name))
+            for table in loaded.tables
+            for chain in table.chains
+        ]
+    read = nft_clauses.clauses if isinstance(loaded, NftRuleset) else clauses.clauses
+    rules = (rule for chain in shown for rule in chain.rules(known.get((chain.table, chain.name)), read))
+    chains = tuple(ChainRecord(chain.table, chain.name, chain.policy, chain.line) for chain in shown)
+    return RuleSetRecord(loaded.source, tuple(rulefile.lines_of(loaded)), chains, tuple(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A chain as the rule set's text has it."""
+
+    table: str
+    name: str
+    policy: str
+    line: int = 0
+    written: tuple[Rule, ...] = ()
+
+    def rules(self, held: BookChain | None, read: Callable[[str], tuple[Clause, ...]]) -> Iterator[RuleRecord]:
+        """Its rules and its policy; the kernel may hold more than were written (`-s` with several addresses)."""
+        words = held.rules if held is not None else ()
+        written = self.written if len(self.written) == len(words) else words
+        for number, (own, rule) in enumerate(zip(written, words, strict=True), start=1):
+            asked = tuple(ClauseRecord(clause.text) for clause in read(rule.spec))
+            yield RuleRecord(self.table, self.name, number, own.text, rule.text, own.line, asked)
+        if self.policy:
+            policy = f":{self.name} {self.policy}"
+            yield RuleRecord(self.table, self.name, 0, policy, policy, self.line)
