@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
-from testbed.regress.mutants import conditions, places, targets
+from testbed.regress.mutants import conditions, places, sets, targets
 from testbed.regress.mutants.accepted import accepted
-from testbed.regress.mutants.edits import Edit, Policy, Rewritten
+from testbed.regress.mutants.edits import Edit, Policy, Rewritten, RuleEdit
 from testbed.regress.mutants.mutant import Mutant
+from testbed.regress.mutants.proof import Proof, proof
 from testbed.regress.mutants.site import Site, sites
 from testbed.rules.ruleset import IPV6, Ruleset
 
-__all__ = ["Mutant", "equivalent", "mutants"]
+__all__ = ["Mutant", "Proof", "equivalent", "mutants", "proof"]
 
 
-def mutants(rules: Ruleset, strong: bool = True) -> tuple[Mutant, ...]:  # noqa: ARG001
-    """Every mutant of a rule set that the kernel would load, rule by rule, then the policies; always the same order."""
-    found = [*(mutant for site in sites(rules) for mutant in _of(site)), *_policies(rules)]
+Maker = Callable[[Site], Iterator[tuple[str, RuleEdit, str]]]
+_DEFAULT: tuple[Maker, ...] = (places.made, targets.made, conditions.made)
+_STRONG: tuple[Maker, ...] = (places.made_strong, targets.made_strong, conditions.made_strong, sets.made_strong)
+
+
+def mutants(rules: Ruleset, strong: bool = True) -> tuple[Mutant, ...]:
+    """Every mutant of a rule set that the kernel would load, rule by rule, then the policies; always the same order.
+
+    Not `strong`: without jumps, early returns, other hooks, TCP flags, ICMP types, marks, sets and limits.
+    """
+    makers = (*_DEFAULT, *_STRONG) if strong else _DEFAULT
+    found = [*(mutant for site in sites(rules) for mutant in _of(site, makers)), *_policies(rules)]
     return tuple({mutant.id: mutant for mutant in found}.values())
 
 
 def equivalent(rules: Ruleset, mutant: Mutant) -> str:
-    """Why a mutant cannot behave differently, in a sentence; '' where that is not proved."""
+    """Why nobody has to notice a mutant, in a sentence; '' where that is not proved.
+
+    Either it cannot behave differently: `by counters too`, when no other rule counts otherwise, or `by behaviour only`.
+    Or it makes the same rule set as another mutant of these rules, which is named.
+    """
+    proved = proof(rules, mutant)
+    if proved is not None:
+        return str(proved)
     changed = mutant.apply(rules)
-    return "it is the same rule set" if changed is not None and changed.listing == rules.listing else ""
+    first = _makers(rules).get(_key(changed)) if changed is not None else None
+    return f"it makes the same rules as {first.id}: {first.sentence}" if first and first.id != mutant.id else ""
 
 
-def _of(site: Site) -> Iterator[Mutant]:
-    for makers in (places.made, targets.made, conditions.made):
-        for operator, edit, sentence in makers(site):
+@lru_cache(maxsize=8)
+def _makers(rules: Ruleset) -> dict[tuple[object, ...], Mutant]:
+    """The first mutant that makes each rule set; those that are made by default come first."""
+    first: dict[tuple[object, ...], Mutant] = {}
+    for mutant in (*mutants(rules, strong=False), *mutants(rules)):
+        changed = mutant.apply(rules)
+        if changed is not None:
+            first.setdefault(_key(changed), mutant)
+    return first
+
+
+def _key(rules: Ruleset) -> tuple[object, ...]:
+    return (*rules.listing, rules.sets)
+
+
+def _of(site: Site, makers: Sequence[Maker]) -> Iterator[Mutant]:
+    for made in makers:
+        for operator, edit, sentence in made(site):
             if _loads(site, edit):
                 yield Mutant.of_rule(operator, site.place, edit, sentence)
 

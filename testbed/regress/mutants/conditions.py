@@ -11,6 +11,7 @@ from testbed.regress.mutants.edits import Rewritten
 from testbed.regress.mutants.site import Site
 from testbed.regress.mutants.speaking import about
 from testbed.rules.clauses import Clause
+from testbed.rules.values import TCP_FLAGS, number
 
 Made = tuple[str, Rewritten, str]  # operator, edit, sentence
 _NEGATABLE = {
@@ -39,6 +40,7 @@ _NEGATABLE = {
 }
 _LAST_PORT = 65535
 _STATES = ("--ctstate", "--state")
+_ECHO = {"--icmp-type": (("8", "echo-request", "ping"), "0"), "--icmpv6-type": (("128", "echo-request"), "129")}
 
 
 def made(site: Site) -> Iterator[Made]:
@@ -77,19 +79,93 @@ def _other_values(site: Site, clause: Clause) -> Iterator[tuple[str, tuple[str, 
     """Operators with other values of a clause."""
     value = clause.values[0] if clause.values else ""
     if clause.option in ("-i", "-o"):
-        yield from (("interface", (name,)) for name in _interfaces(site) if name != value)
+        yield from (("interface", (name,)) for name in _interfaces(site, value))
     elif clause.option in ("--sport", "--dport"):
         yield from _ports(value)
     elif clause.option in ("--sports", "--dports", "--ports"):
         yield from _several_ports(value)
     elif clause.option in ("-s", "-d"):
         yield from (("prefix", (network,)) for network in _networks(value))
+    elif clause.option in ("--src-range", "--dst-range"):
+        yield from (("range", (addresses,)) for addresses in _address_ranges(value))
     elif clause.option in _STATES:
         yield from (("state", (states,)) for states in _states(value))
 
 
-def _interfaces(site: Site) -> list[str]:
-    return list(dict.fromkeys([*site.others("-i"), *site.others("-o")]))
+def made_strong(site: Site) -> Iterator[Made]:
+    """Those in clauses that are rarer: TCP flags, ICMP types, marks, sets, limits."""
+    for clause in site.clauses:
+        for operator, values in _rarer_values(clause):
+            spec = surgery.with_values(site.spec, clause, *values)
+            yield operator, Rewritten(site.chain, (spec,)), about(site, clause, aspects.other(clause, *values))
+        if clause.option == "--syn":
+            spec = surgery.with_clause(site.spec, clause, f"{'! ' * clause.negated}--tcp-flags FIN,SYN,RST,ACK SYN,ACK")
+            sentence = about(site, clause, "at the answer to a connection's beginning instead")
+            yield "flags", Rewritten(site.chain, (spec,)), sentence
+
+
+def _rarer_values(clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
+    values, value = clause.values, clause.values[0] if clause.values else ""
+    if clause.option == "--tcp-flags" and len(values) == 2:
+        yield from (("flags", (value, flags)) for flags in _flags(*values))
+    elif clause.option in ("--icmp-type", "--icmpv6-type"):
+        yield "icmp", (_other_type(clause, value),)
+    elif clause.option == "--mark":
+        yield from (("mark", (mark,)) for mark in _marks(value))
+    elif clause.option == "--match-set" and len(values) == 2:
+        turned = ",".join({"src": "dst", "dst": "src"}.get(way, way) for way in values[1].split(","))
+        yield "set", (value, turned)
+    elif clause.option == "--limit":
+        rate, _, unit = value.partition("/")
+        if rate.isdigit():
+            yield "limit", (f"{int(rate) * 10}/{unit}",)
+    elif clause.option == "--limit-burst" and value.isdigit():
+        yield from (("limit", (str(burst),)) for burst in (int(value) - 1, int(value) + 1) if burst > 0)
+
+
+def _flags(mask: str, flags: str) -> Iterator[str]:
+    """Each flag of the mask set where it was not, or not where it was."""
+    asked, wanted = _listed_flags(mask), _listed_flags(flags)
+    for flag in asked:
+        yield ",".join(each for each in asked if (each in wanted) != (each == flag)) or "NONE"
+
+
+def _listed_flags(names: str) -> list[str]:
+    return {"ALL": list(TCP_FLAGS)[:6], "NONE": []}.get(names, names.split(","))
+
+
+def _other_type(clause: Clause, value: str) -> str:
+    """An answer for a request, a request for anything else."""
+    requests, answer = _ECHO[clause.option]
+    return answer if value in requests else requests[0]
+
+
+def _marks(value: str) -> Iterator[str]:
+    """The next mark, and the same through half of the mask."""
+    mark, several, mask = value.partition("/")
+    known, bits = number(mark), number(mask or "0xffffffff")
+    if known is None or bits is None:
+        return
+    yield f"{known ^ 1:#x}{several}{mask}"
+    yield f"{known & bits & 0xFFFF:#x}/{bits & 0xFFFF if bits != 0xFFFF else 0xFF:#x}"
+
+
+def _address_ranges(value: str) -> Iterator[str]:
+    """The first address and the last, each moved by one."""
+    first, _, last = value.partition("-")
+    try:
+        low, high = ip_address(first), ip_address(last or first)
+        ends = [(low - 1, high), (low + 1, high), (low, high - 1), (low, high + 1)]
+    except ValueError:
+        return
+    yield from (f"{start}-{end}" for start, end in ends if int(start) <= int(end))
+
+
+def _interfaces(site: Site, name: str) -> list[str]:
+    """The one that the rules name behind this one; none where they name no other."""
+    named = list(dict.fromkeys([*site.others("-i"), *site.others("-o")]))
+    after = named.index(name) + 1
+    return [other for other in named[after:] + named[:after] if other != name][:1]
 
 
 def _ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.regress.mutants.edits import Behind, Outermost, Rewritten, RuleEdit
+from testbed.regress.mutants.edits import Behind, Outermost, Preceded, Rewritten, RuleEdit
 from testbed.regress.mutants.site import Site
 from testbed.regress.mutants.speaking import deleted
 
-Made = tuple[str, RuleEdit, str]
+Made = tuple[str, RuleEdit, str]  # operator, edit, sentence
+_OTHER_HOOKS = {"INPUT": "FORWARD", "FORWARD": "INPUT", "PREROUTING": "OUTPUT", "OUTPUT": "PREROUTING"}
 
 
 def made(site: Site) -> Iterator[Made]:
@@ -20,3 +21,13 @@ def made(site: Site) -> Iterator[Made]:
         yield "move", Outermost(site.rule, last=True), f"`{site.rule.text}` is asked last in {site.chain}"
     if not site.first:
         yield "move", Outermost(site.rule, last=False), f"`{site.rule.text}` is asked first in {site.chain}"
+
+
+def made_strong(site: Site) -> Iterator[Made]:
+    """The chain left before its first rule; the rule in another hook's chain."""
+    if site.first:
+        yield "return", Preceded("-j RETURN", site.rule), f"no rule of {site.chain} is asked any more"
+    other = _OTHER_HOOKS.get(site.chain, "")
+    if other in site.wiring.chains:
+        sentence = f"`{site.rule.text}` stands in {other} instead of in {site.chain}"
+        yield "hook", Rewritten(other, (site.spec,)), sentence

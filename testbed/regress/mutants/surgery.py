@@ -8,6 +8,8 @@ from testbed.rules.clauses import Clause, Target, clauses
 
 _QUOTED_OR_MATCH = re.compile(r'"(?:\\.|[^"\\])*"|(?<!\S)(?:-m|--match) (?P<name>[^\s"]+)')
 
+_VERB = re.compile(r"(?:-j|-g|--jump|--goto) +$")
+
 
 def with_clause(spec: str, clause: Clause, text: str) -> str:
     """The rule with other words in a clause's place."""
@@ -21,8 +23,18 @@ def with_values(spec: str, clause: Clause, *values: str) -> str:
 
 
 def with_target(spec: str, target: Target, text: str) -> str:
-    """The rule with another target, or with none."""
-    return _tidy(spec[: target.start] + text + spec[target.end :])
+    """The rule with another target."""
+    return spec[: target.start] + text + spec[target.end :]
+
+
+def without_target(spec: str, target: Target) -> str:
+    """The rule that only counts."""
+    return _tidy(_VERB.sub("", spec[: target.start]) + spec[target.end :])
+
+
+def with_verb(spec: str, target: Target, verb: str) -> str:
+    """The rule with -g for -j, or the other way round."""
+    return _VERB.sub(f"{verb} ", spec[: target.start]) + spec[target.start :]
 
 
 def opposite(spec: str, clause: Clause) -> str:

@@ -1,0 +1,164 @@
+"""Which packets a clause means, as a set: whether one clause implies another, or rules it out.
+
+Only what is certain is said. A clause of which nothing can be said (a limit, a mark that rules change) implies nothing
+and rules nothing out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from testbed.rules.clauses import Clause
+from testbed.rules.values import interface_named, protocol_number
+
+_STATES = frozenset({"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"})
+_PORTS = {"--sport": "sport", "--dport": "dport", "--sports": "sport", "--dports": "dport"}
+_ALL_PORTS = frozenset(range(65536))
+# Options that say of one packet always the same while it is in one chain; a mark, a TTL may be changed there.
+_STEADY = {
+    *("--icmp-type", "--icmpv6-type", "--tcp-flags", "--syn", "--tcp-option", "--src-range", "--dst-range", "--length"),
+    *("--ctstatus", "--ctdir", "--ctproto", "--ctorigsrc", "--ctorigdst", "--ctorigsrcport", "--ctorigdstport", "-f"),
+    *("--ports", "--mac-source", "--uid-owner", "--gid-owner", "--src-type", "--dst-type", "--ctstate", "--state", ""),
+}
+
+Network = IPv4Network | IPv6Network
+Meant = str | Network | int | frozenset[int] | frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A set of packets by one of their aspects, or its complement; `meant` is '' and `aspect` '' for the unknown."""
+
+    aspect: str
+    meant: Meant
+    negated: bool = False
+
+    @property
+    def complement(self) -> Literal | None:
+        """All other packets; None where there are packets that have no such aspect."""
+        if self.aspect in ("sport", "dport", "") or self.aspect.startswith("as written"):
+            return None
+        if self.aspect == "state":
+            return Literal("state", _STATES - self.meant) if isinstance(self.meant, frozenset) else None
+        return Literal(self.aspect, self.meant, not self.negated)
+
+    def implies(self, other: Literal) -> bool:
+        """Whether every packet of this set is in the other, for certain."""
+        if self.aspect != other.aspect or not self.aspect:
+            return False
+        if not self.negated:
+            return _apart(self.meant, other.meant) if other.negated else _contains(other.meant, self.meant)
+        return other.negated and _contains(self.meant, other.meant)
+
+    def excludes(self, other: Literal) -> bool:
+        """Whether no packet is in both, for certain."""
+        if self.aspect != other.aspect or not self.aspect:
+            return False
+        if self.negated and other.negated:
+            return False
+        if self.negated or other.negated:
+            whole, part = (self, other) if self.negated else (other, self)
+            return _contains(whole.meant, part.meant)
+        return _apart(self.meant, other.meant)
+
+
+UNKNOWN = Literal("", "")
+
+
+def literal(clause: Clause, steady: bool = True) -> Literal:
+    """What a clause means; UNKNOWN for what is not certain. `steady`: connections are what they are (not in raw)."""
+    value = clause.values[0] if clause.values else ""
+    if clause.option in ("-i", "-o") and value:
+        return Literal(clause.option, value, clause.negated)
+    if clause.option in ("-s", "-d"):
+        network = _network(value)
+        return Literal(clause.option, network, clause.negated) if network is not None else UNKNOWN
+    if clause.option == "-p":
+        number = protocol_number(value)
+        return Literal("-p", number, clause.negated) if number else UNKNOWN
+    if clause.option in _PORTS:
+        ports = _ports(value)
+        meant = _ALL_PORTS - ports if clause.negated and ports is not None else ports
+        return Literal(_PORTS[clause.option], meant) if meant is not None else UNKNOWN
+    if clause.option in ("--ctstate", "--state"):
+        return _state(clause, value) if steady else UNKNOWN
+    if clause.option not in _STEADY or (not steady and clause.module in ("conntrack", "state")):
+        return UNKNOWN
+    return Literal(f"as written {clause.module} {clause.option} {clause.values}", "", clause.negated)
+
+
+def together(clauses: Sequence[Clause], steady: bool) -> tuple[Literal, ...]:
+    """What the clauses of a rule mean; those that change the meaning of each other are unknown."""
+    limited = any(clause.option.startswith("--limit-iface") for clause in clauses)
+    return tuple(UNKNOWN if limited and c.module == "addrtype" else literal(c, steady) for c in clauses)
+
+
+def empty(box: Iterable[Literal]) -> bool:
+    """Whether no packet meets all of these, for certain."""
+    known = list(box)
+    return any(
+        (isinstance(one.meant, frozenset) and not one.meant) or any(one.excludes(other) for other in known[place:])
+        for place, one in enumerate(known)
+    )
+
+
+def implied(box: Iterable[Literal], wanted: Literal) -> bool:
+    """Whether every packet that meets all of these meets another one too, for certain."""
+    return any(one.implies(wanted) for one in box)
+
+
+def _state(clause: Clause, value: str) -> Literal:
+    states = frozenset(value.split(","))
+    if not states <= _STATES:
+        return UNKNOWN
+    return Literal("state", _STATES - states if clause.negated else states)
+
+
+def _network(value: str) -> Network | None:
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        return None
+
+
+def _ports(value: str) -> frozenset[int] | None:
+    """All ports of a list; None where one is the name of a service."""
+    found: set[int] = set()
+    for part in value.split(","):
+        low, several, high = part.partition(":")
+        bounds = (low or "0", (high or "65535") if several else low)
+        if not all(bound.isdigit() for bound in bounds):
+            return None
+        found.update(range(int(bounds[0]), int(bounds[1]) + 1))
+    return frozenset(found)
+
+
+def _contains(whole: Meant, part: Meant) -> bool:
+    if isinstance(whole, frozenset) and isinstance(part, frozenset):
+        return part <= whole
+    if isinstance(whole, str) and isinstance(part, str):
+        return _names_all(whole, part)
+    if isinstance(whole, IPv4Network) and isinstance(part, IPv4Network):
+        return part.subnet_of(whole)
+    if isinstance(whole, IPv6Network) and isinstance(part, IPv6Network):
+        return part.subnet_of(whole)
+    return whole == part
+
+
+def _apart(one: Meant, other: Meant) -> bool:
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return not one & other
+    if isinstance(one, str) and isinstance(other, str):
+        return not _names_all(one, other) and not _names_all(other, one)
+    if isinstance(one, IPv4Network | IPv6Network) and isinstance(other, IPv4Network | IPv6Network):
+        return one.version != other.version or not one.overlaps(other)
+    return one != other
+
+
+def _names_all(whole: str, part: str) -> bool:
+    """Whether an interface's name or pattern covers another."""
+    if part.endswith("+"):
+        return whole.endswith("+") and part.removesuffix("+").startswith(whole.removesuffix("+"))
+    return interface_named(part, whole)

@@ -1,0 +1,181 @@
+"""Why a mutant cannot behave differently: proved on what the clauses mean, or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from testbed.regress.mutants.edits import Behind, OfSet, Outermost, Policy, Preceded, Rewritten
+from testbed.regress.mutants.literals import empty, implied
+from testbed.regress.mutants.mutant import Mutant
+from testbed.regress.mutants.walk import ENDING, Box, Outcome, Reached, Rulebook, Walk
+from testbed.rules import clauses
+from testbed.rules.ruleset import Rule, Ruleset
+
+_MUTATED = "the rule that is changed"
+_ENDS = {"ACCEPT": "accepted", "DROP": "dropped", "REJECT": "rejected"}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Why a mutant is equivalent; `counters`: no other rule counts anything else either."""
+
+    sentence: str
+    counters: bool
+
+    def __str__(self) -> str:
+        return f"{self.sentence} ({'by counters too' if self.counters else 'by behaviour only'})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Packets that a mutant may treat otherwise, where they come to the first rule that is another."""
+
+    chain: str
+    place: int
+    box: Box
+
+
+def proof(rules: Ruleset, mutant: Mutant) -> Proof | None:
+    """The proof that a mutant of these rules is equivalent; None where there is none, or the rule is not there."""
+    changed = mutant.apply(rules)
+    if changed is None:
+        return None
+    if changed.listing == rules.listing and changed.sets == rules.sets:
+        return Proof("it is the same rule set", counters=True)
+    old, new = (Rulebook.of(side.table(mutant.table)) for side in (rules, changed))
+    if isinstance(mutant.edit, Policy):
+        return _of_policy(old, mutant.chain)
+    return None if isinstance(mutant.edit, OfSet) else _of_rule(old, new, mutant)
+
+
+def _of_policy(book: Rulebook, chain: str) -> Proof | None:
+    """A policy is never asked where a rule before it decides everything."""
+    for rule in book.chains.get(chain, ()):
+        target = clauses.target_of(rule.spec)
+        if target is None:
+            continue
+        if target.verb == "goto" or target.name == "RETURN":
+            return None
+        if target.name in ENDING and not clauses.clauses(rule.spec):
+            return Proof(f"`{rule.text}` decides every packet before", counters=True)
+    return None
+
+
+def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
+    known = _known(old, new)
+    before, now = Walk(old, known), Walk(new, known)
+    gone = isinstance(mutant.edit, Preceded) or not mutant.replaced
+    shadows, ends, counters, reached = [], [], True, False
+    for case in _cases(old, new, mutant):
+        ways = old.ways(case.chain, case.place)
+        if ways is None:
+            return None
+        for way in ways:
+            reached = True
+            box = (*way.box, *case.box)
+            if empty(box):
+                continue
+            if (shadow := _shadow(old, way, box)) is not None:
+                shadows.append(shadow)
+                continue
+            was, is_now = before.outcome(way.stack, box), now.outcome(way.stack, box)
+            if was is None or is_now is None or was.done != is_now.done:
+                return None
+            ends.append(was.done)
+            counters = counters and _counted(was, gone) == _counted(is_now, gone) is not None
+    return Proof(_sentence(old, mutant, shadows, ends, reached), counters)
+
+
+def _cases(old: Rulebook, new: Rulebook, mutant: Mutant) -> Iterator[_Case]:
+    """Where the rules are others, and for which packets that may matter."""
+    assert mutant.rule is not None
+    chain = mutant.chain
+    was, is_now = old.chains[chain], new.chains.get(chain, ())
+    if isinstance(mutant.edit, Preceded):
+        yield _Case(chain, _place(mutant, was), ())
+    elif isinstance(mutant.edit, Behind | Outermost):
+        place, moved = _place(mutant, was), _moved_to(was, is_now, _place(mutant, was))
+        passed = was[place + 1 : moved + 1] if moved > place else was[moved:place]
+        yield from (_Case(chain, min(place, moved), (*old.box(mutant.rule), *old.box(other))) for other in passed)
+    elif isinstance(mutant.edit, Rewritten):
+        place, other = _place(mutant, was), mutant.edit.chain
+        if other == chain and mutant.edit.specs:
+            yield from (_Case(chain, place, box) for box in _told_apart(old, was[place], is_now[place]))
+            return
+        yield _Case(chain, place, old.box(mutant.rule))
+        if other != chain:
+            place = next(n for n, rule in enumerate(new.chains[other]) if all(rule is not o for o in old.chains[other]))
+            yield _Case(other, place, old.box(mutant.rule))
+
+
+def _told_apart(book: Rulebook, old: Rule, new: Rule) -> Iterator[Box]:
+    """Packets that only one of two rules matches; all, where they do something else with them."""
+    one, other = book.box(old), book.box(new)
+    targets = [target.text if (target := clauses.target_of(rule.spec)) else "" for rule in (old, new)]
+    verbs = [target.verb if (target := clauses.target_of(rule.spec)) else "" for rule in (old, new)]
+    if targets[0] != targets[1] or verbs[0] != verbs[1]:
+        yield from (one, other)
+        return
+    for box, beside in ((one, other), (other, one)):
+        open_ = [wanted for wanted in beside if not implied(box, wanted)]
+        if not open_:
+            continue
+        complement = open_[0].complement if len(open_) == 1 else None
+        yield (*box, complement) if complement is not None else box
+
+
+def _place(mutant: Mutant, rules: tuple[Rule, ...]) -> int:
+    assert mutant.rule is not None
+    return [n for n, rule in enumerate(rules) if rule.text == mutant.rule.text][mutant.nth]
+
+
+def _moved_to(was: tuple[Rule, ...], is_now: tuple[Rule, ...], place: int) -> int:
+    """Where a rule is now, of which the order alone is another."""
+    different = [n for n, (one, other) in enumerate(zip(was, is_now, strict=True)) if one is not other]
+    return different[-1] if different and different[0] == place else different[0] if different else place
+
+
+def _known(old: Rulebook, new: Rulebook) -> dict[int, object]:
+    """A name for the rules that are only on one side: each is the changed one."""
+    sides = [{id(rule) for rules in book.chains.values() for rule in rules} for book in (old, new)]
+    return dict.fromkeys(sides[0] ^ sides[1], _MUTATED)
+
+
+def _counted(outcome: Outcome, gone: bool) -> Counter[object] | None:
+    """Who counts these packets; where the changed rule is on one side only, without it."""
+    if outcome.matched is None:
+        return None
+    return Counter(counting for counting in outcome.matched if not (gone and counting == _MUTATED))
+
+
+def _shadow(book: Rulebook, way: Reached, box: Box) -> Rule | None:
+    """A rule on the way that has taken all these packets elsewhere."""
+    return next((rule for rule in way.missed if all(implied(box, wanted) for wanted in book.box(rule))), None)
+
+
+def _sentence(book: Rulebook, mutant: Mutant, shadows: list[Rule], ends: list[tuple[str, ...]], reached: bool) -> str:
+    assert mutant.rule is not None
+    if not reached:
+        return f"no packet comes to {mutant.chain}, because nothing leads there"
+    if (
+        ends
+        and book.chains[mutant.chain][-1].text == mutant.rule.text
+        and not mutant.replaced
+        and _returns(mutant.rule)
+    ):
+        return f"{mutant.chain} ends there anyway"
+    if ends:
+        said = {_ENDS.get(done[-1], "") for done in ends if len(done) == 1}
+        alike = f"{said.pop()} either way" if len(said) == 1 and all(said) and len({*ends}) == 1 else "decided alike"
+        return f"the packets that this is about are {alike}"
+    if shadows:
+        return f"`{shadows[0].text}` has decided all such packets before"
+    if isinstance(mutant.edit, Behind | Outermost):
+        return "no packet meets both rules"
+    return "no packet that comes there tells the two apart"
+
+
+def _returns(rule: Rule) -> bool:
+    return rule.target == "RETURN"
