@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.regress.coverage import Coverage, RuleSetRecord
 from testbed.regress.mutants import Mutant
 from testbed.rules import save
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
+_LISTED = re.compile(
+    r"(?P<table>(?:ip6 )?\S+) (?::(?P<chain>\S+) (?P<policy>\S+)|-A (?P<of>\S+)(?: (?P<spec>.*))?)"
+)
 Place = tuple[str, str, int]  # table, chain, number of the rule from 1; 0: the chain's policy
 
 
@@ -63,7 +67,8 @@ class Reach:
     """Which cases reach what a mutant changes, by the coverage of the cases."""
 
     def __init__(self, coverage: Coverage, source: str, seconds: Mapping[str, float]) -> None:
-        self._sets = [_Reached(one) for one in coverage.rule_sets if source in one.source]
+        iptables = (one for one in coverage.rule_sets if source in one.source and all(map(_LISTED.fullmatch, one.listing)))
+        self._sets = [_Reached(one) for one in iptables]
         self._seconds = seconds
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
@@ -80,11 +85,25 @@ class Reach:
         return tuple(sorted(found, key=lambda case: (-found[case], self._seconds.get(case, 0.0), case)))
 
 
+def listed(listing: Iterable[str], source: str) -> Ruleset:
+    """The rule set that has this listing (Ruleset.listing): tables by name, without counters."""
+    tables: dict[str, list[Chain | Rule]] = {}
+    for line in listing:
+        if (found := _LISTED.fullmatch(line)) is not None:
+            entry: Chain | Rule
+            if found["policy"]:
+                entry = Chain(found["chain"], None if found["policy"] == "-" else found["policy"])
+            else:
+                entry = Rule(found["of"], found["spec"] or "")
+            tables.setdefault(found["table"], []).append(entry)
+    return Ruleset(tuple(Table(name, tuple(entries)) for name, entries in tables.items()), source)
+
+
 class _Reached:
     """A rule set that cases load, and which of them reach what in it."""
 
     def __init__(self, record: RuleSetRecord) -> None:
-        self.rules = save.parse("\n".join((*record.listing, "")), record.source)
+        self.rules = listed(record.listing, record.source)
         self._records = {(rule.table, rule.chain, rule.number): rule for rule in record.rules}
         self._tests = {test for rule in record.rules for test in rule.reached_by}
         self._breadth: dict[str, int] = {}
