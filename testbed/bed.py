@@ -153,7 +153,17 @@ class Testbed:
             self._endpoints[name] = Endpoint(self.topology, name, ends, self._cpu, self._identities)
         return self._endpoints[name]
 
+    @property
+    def processor(self) -> int:
+        """The processor on which everything is sent, so that it is known when a packet is through (endpoint.py)."""
+        return self._cpu
+
     # rules and counters
+
+    @property
+    def loaded(self) -> AnyRuleset:
+        """The rule set that was loaded last."""
+        return self._loaded
 
     def load(self, ruleset: AnyRuleset) -> None:
         """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""

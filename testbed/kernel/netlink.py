@@ -20,6 +20,15 @@ def messages(data: bytes) -> Iterator[tuple[int, int, memoryview]]:
         view = view[(length + 3) & ~3 :]
 
 
+def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of each message, as bytes of their own: where there are many small ones that is quicker."""
+    start = 0
+    while len(data) - start >= HEADER.size:
+        length, kind, *_ = HEADER.unpack_from(data, start)
+        yield kind, data[start + HEADER.size : start + length]
+        start += (length + 3) & ~3
+
+
 def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """(type, value) of each attribute in a row; nested ones are read by calling it on a value."""
     while len(data) >= _ATTRIBUTE.size:

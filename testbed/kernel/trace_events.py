@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.kernel import netlink
 from testbed.kernel.nfnetlink import FAMILIES
@@ -21,14 +21,15 @@ _TYPES = {1: POLICY, 2: RETURN, 3: RULE}
 _CODES = {0: "drop", 1: "accept", 3: "queue", -1: "continue", -2: "break", -3: "jump", -4: "goto", -5: "return"}
 _CODE, _TARGET = 1, 2
 _GENMSG = 4  # bytes of struct nfgenmsg
+# Where kernels put the packet's number: behind family and type (nft_trace_notify); as sizes and types of attributes.
+_ID_AT, _ID_HEADER, _ID_BEHIND = slice(20, 24), b"\x08\x00\x06\x00", 28
 # include/uapi/linux/netfilter/nfnetlink_log.h: enum nfulnl_attr_type
 _LOG_HEADER, _LOG_MARK, _LOG_IN, _LOG_OUT, _LOG_PAYLOAD, _LOG_PREFIX = 1, 2, 4, 5, 9, 10
 _LEGACY = re.compile(r"TRACE: (?P<table>[^:]+):(?P<chain>[^:]+):(?:rule|return|policy):(?P<number>\d+)")
 _LEGACY_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEvent:
+class TraceEvent(NamedTuple):
     """One message. `table` is `FAMILY NAME`; `rule` the handle of a rule (nf_tables) or its number (legacy), 0: none.
 
     `verdict` is nf_tables' (`accept`, `drop`, `jump CHAIN`, ...), empty where legacy leaves it to the rule's target.
@@ -51,8 +52,32 @@ class TraceEvent:
     hook: str = ""
 
 
-def of_nftables(body: memoryview) -> TraceEvent:
-    """From the body of a message of the trace group."""
+class Reader:
+    """Reads messages of the trace group.
+
+    Of all messages that are equal but for the packet's number only one is taken apart: a chain's rules say the same of
+    every packet.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, TraceEvent] = {}
+
+    def read(self, body: bytes) -> TraceEvent:
+        """From the body of a message."""
+        if body[_ID_AT] != _ID_HEADER:
+            return _of_nftables(memoryview(body))
+        rest = body[: _ID_AT.start] + body[_ID_BEHIND:]
+        known = self._known.get(rest)
+        packet = int.from_bytes(body[_ID_AT.stop : _ID_BEHIND], "big")
+        if known is not None:
+            return known._replace(packet=packet) if known.packet != packet else known
+        event = _of_nftables(memoryview(body))
+        if not event.network:
+            self._known[rest] = event
+        return event
+
+
+def _of_nftables(body: memoryview) -> TraceEvent:
     found = dict(netlink.attributes(body[_GENMSG:]))
 
     def number(attribute: int) -> int:

@@ -12,13 +12,13 @@ from pathlib import Path
 from testbed.errors import KernelRefused
 from testbed.kernel import checkpoints, netlink, nfnetlink
 from testbed.kernel.namespace import Namespace
-from testbed.kernel.trace_events import TraceEvent, of_legacy, of_nftables
+from testbed.kernel.trace_events import Reader, TraceEvent, of_legacy
 
 _SO_RCVBUFFORCE = 33
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _TRACE_GROUP = 9  # NFNLGRP_NFTRACE, include/uapi/linux/netfilter/nfnetlink.h
 _TRACE_MESSAGE = 10 << 8 | 17  # NFT_MSG_TRACE of nf_tables
-_RECEIVE = 1 << 20
+_RECEIVE = 1 << 16
 BUFFER = 256 << 20  # bytes that may wait to be read: some 10,000 packets; memory is taken only for what waits
 # include/uapi/linux/netfilter/nfnetlink_log.h
 _LOG_SUBSYSTEM = 4 << 8
@@ -56,19 +56,20 @@ class Tracer:
         self._namespace = namespace
         self.legacy = legacy
         self._loggers: dict[str, str] = {}
+        self._reader = Reader()
         self._sockets = namespace.run(self._open, legacy, tracking, buffer)
         self.meanings = self._sockets.meanings
 
     def events(self) -> list[TraceEvent]:
         """What nf_tables has traced since the last call, checkpoints among it, in order."""
-        bodies = self._received(self._sockets.events, _TRACE_MESSAGE)
-        return [of_nftables(body) for body in bodies]
+        return [self._reader.read(body) for body in self._received(self._sockets.events, _TRACE_MESSAGE)]
 
     def legacy_events(self) -> list[TraceEvent]:
         """What iptables-legacy has traced since the last call, in order."""
         if self._sockets.legacy is None:
             return []
-        return [event for body in self._received(self._sockets.legacy, _LOG_PACKET) for event in of_legacy(body)]
+        bodies = self._received(self._sockets.legacy, _LOG_PACKET)
+        return [event for body in bodies for event in of_legacy(memoryview(body))]
 
     def close(self) -> None:
         """Take the checkpoints away, and put the namespace's loggers back."""
@@ -105,7 +106,7 @@ class Tracer:
             if opened is not None:
                 opened.close()
 
-    def _received(self, opened: socket.socket, wanted: int) -> Iterator[memoryview]:
+    def _received(self, opened: socket.socket, wanted: int) -> Iterator[bytes]:
         while True:
             try:
                 data = opened.recv(_RECEIVE)
@@ -118,7 +119,9 @@ class Tracer:
                         "Ask for the journeys more often: after each thousand packets.",
                     ) from error
                 raise
-            yield from (body for kind, _, body in netlink.messages(data) if kind == wanted)
+            for kind, body in netlink.bodies(data):
+                if kind == wanted:
+                    yield body
 
 
 def _listening(buffer: int) -> socket.socket:

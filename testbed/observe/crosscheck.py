@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from testbed.errors import Disagreement
 from testbed.observe.journey import ChainPass, HookPass, Journey
@@ -17,9 +17,14 @@ def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_t
     `counts_before_the_end`: rules may count although a statement behind the counter does not hold (nftables).
     """
     passed = list(journeys)
-    expectations = _by_line(passed)
+    agree(_by_line(passed), counted, counts_before_the_end)
+    _conserved(passed)
+
+
+def agree(traced: Mapping[Line, Counters], counted: CounterReading, counts_before_the_end: bool = False) -> None:
+    """Raise Disagreement where a line did not count what was traced: nothing, where it is not named."""
     for line, seen in counted:
-        expected = expectations.get(line, ZERO)
+        expected = traced.get(line, ZERO)
         if line.is_policy and seen == ZERO:
             continue  # iptables-nft does not count for a policy that was never set
         if seen != expected and not (counts_before_the_end and seen > expected):
@@ -27,7 +32,6 @@ def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_t
                 f"{line.table} {line.text} counted {seen}, but {expected} was traced.",
                 "Was there other traffic meanwhile?",
             )
-    _conserved(passed)
 
 
 def traced(journeys: Iterable[Journey], reading: CounterReading) -> CounterReading:
@@ -42,12 +46,13 @@ def _by_line(journeys: Iterable[Journey]) -> dict[Line, Counters]:
     for journey in journeys:
         for _, hook in journey.hooks:
             for chain in hook.chains:
-                for line in _lines(chain):
+                for line in lines(chain):
                     found[line] = found.get(line, ZERO) + Counters(1, hook.header.length)
     return found
 
 
-def _lines(base: ChainPass) -> Iterator[Line]:
+def lines(base: ChainPass) -> Iterator[Line]:
+    """The rules and the policy that counted a packet in a base chain and those it led to."""
     for chain, asked in base.every:
         if asked.matched:
             before = sum(other.rule.text == asked.rule.text for other in chain.asked if other.number < asked.number)

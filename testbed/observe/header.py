@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from testbed.traffic.packet import ICMP_ERRORS, place
+from testbed.traffic.packet import ICMP_ERRORS, kind, place
 
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
@@ -16,16 +15,17 @@ _PORTS = struct.Struct("!HH")
 _FLAGS = "FSRPAUEC"
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _WITH_PORTS = {6, 17, 132}
-_QUOTED = slice(12, 14)  # where the quoted header has its identification
+# Where the quoted header of an ICMP error has its identification, or flow label, and which bits of it.
+_QUOTED = {1: (slice(12, 14), 0xFFFF), 58: (slice(8, 12), 0xFFFFF)}
+_ERROR = 8  # bytes of an ICMP error before what it quotes
 _ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
 
     `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
-    none; `echo` is the identifier of an ICMP echo, `quoted` the identification of the IPv4 packet that an ICMP error is
+    none; `echo` is the identifier of an ICMP echo, `quoted` the identification of the packet that an ICMP error is
     about; `fragment` says whether it is not the first piece of a packet, which alone has ports.
     """
 
@@ -65,6 +65,26 @@ class Header:
             **({} if later else _behind(protocol, transport)),
         )
 
+    @classmethod
+    def of(cls, packet: bytes) -> Header:
+        """From the bytes of an IP packet."""
+        return cls.read(packet, packet[_behind_ip(packet) :])
+
+    @classmethod
+    def quoted_in(cls, error: bytes) -> Header:
+        """From the bytes of an ICMP error: the header that it quotes."""
+        return cls.of(error[_behind_ip(error) + _ERROR :])
+
+    @property
+    def kind(self) -> str:
+        """What it is called: SYN, RST/ACK, udp, icmp 8/0."""
+        return kind(self.protocol, self.flags, self.icmp)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is an ICMP error, which is about another packet."""
+        return self.icmp is not None and self.icmp[0] in ICMP_ERRORS.get(self.protocol, ())
+
     @property
     def from_(self) -> str:
         """Address and port it comes from."""
@@ -90,6 +110,10 @@ class Header:
         return {"from": self.from_, "to": self.to, "protocol": self.protocol, "ttl": self.ttl, "bytes": self.length}
 
 
+def _behind_ip(packet: bytes) -> int:
+    return 40 if packet[0] >> 4 == 6 else (packet[0] & 0xF) * 4
+
+
 def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
     """What is read off the header behind IP's, as far as it was copied."""
     if protocol == socket.IPPROTO_TCP and len(transport) >= _TCP_START.size:
@@ -101,9 +125,8 @@ def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
         return {"source_port": source, "destination_port": destination}
     if protocol in _ECHOES and len(transport) >= 6:
         echo = int.from_bytes(transport[4:6], "big") if transport[0] in _ECHOES[protocol] else None
-        about = (
-            protocol == socket.IPPROTO_ICMP and transport[0] in ICMP_ERRORS["icmp"] and len(transport) >= _QUOTED.stop
-        )
-        quoted = int.from_bytes(transport[_QUOTED], "big") if about else None
+        name, (place_of_it, bits) = _PROTOCOLS[protocol], _QUOTED[protocol]
+        about = transport[0] in ICMP_ERRORS[name] and len(transport) >= place_of_it.stop
+        quoted = int.from_bytes(transport[place_of_it], "big") & bits if about else None
         return {"icmp": (transport[0], transport[1]), "echo": echo, "quoted": quoted}
     return {}

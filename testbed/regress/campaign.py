@@ -11,7 +11,8 @@ from testbed.docker import DockerHost, article
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.regress.behaviour import Behaviour, behaviours
+from testbed.regress.asking import behaviours
+from testbed.regress.behaviour import Behaviour
 from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probes, probes
 from testbed.rules import AnyRuleset, NftRuleset

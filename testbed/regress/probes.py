@@ -15,7 +15,7 @@ from testbed.regress.mentioned import Mentioned
 from testbed.topology import Topology
 
 TCP, UDP, ICMP = "tcp", "udp", "icmp"
-NEW, INVALID = "new", "invalid"
+NEW, INVALID, STRAY, RELATED = "new", "invalid", "stray", "related"
 UNMENTIONED = 9  # a port that hardly anybody's rules name: discard (RFC 863)
 _LAST_PORT = 65535
 _SEVERAL = 2  # containers of a network that differ in nothing but their address: so many of them ask

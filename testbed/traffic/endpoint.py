@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from functools import cached_property
+from ipaddress import IPv4Address, ip_address
 from itertools import count
 from typing import Any
 
@@ -17,9 +18,10 @@ from testbed.traffic.packet import Packet
 
 # A question and its answer cross two to four receive queues; the longest way through a bed has six.
 _ROUND_TRIPS = 4
+_ETHERNET = 14  # bytes of a frame's header
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class End:
     """One interface of a node, and the packet socket that speaks for it."""
 
@@ -35,7 +37,7 @@ class End:
         """Whether a next hop is on its segment, by its addresses."""
         return any(hop in address.network for address in self.addresses)
 
-    @property
+    @cached_property
     def mac(self) -> bytes:
         return bytes.fromhex(self.interface.endpoint_mac.replace(":", ""))
 
@@ -64,6 +66,8 @@ class Endpoint:
         self.sent: list[Packet] = []
         self.left: list[Packet] = []
         self.settled = True
+        self._ways: dict[tuple[str, str | None], tuple[End, bytes]] = {}
+        self._kernels: dict[Port, IPv4Address] = {}
 
     @property
     def address(self) -> str:
@@ -93,18 +97,33 @@ class Endpoint:
         Its identification (IPv6: its flow label) is set where the packet has none, so that it can be told from all
         others of the bed.
         """
-        packet = internet.marked(packet, next(self._identities))
+        packet = internet.marked(packet, self.identification())
         data = bytes(packet)
-        destination = ip_address(packet.dst)
-        hop = ip_address(via) if via else self._topology.next_hop(self.node, destination)
-        end = next((end for end in self._ends if end.reaches(hop)), self._ends[0])
-        to = self._topology.mac_of(end.port, hop)
-        header = Ether(src=end.interface.endpoint_mac, dst=to, type=internet.ethernet_type(packet))
-        self.settled = False
-        with on_cpu(self._cpu):
-            end.socket.send(bytes(header) + data)
+        self.put(data, packet.dst, via)
         self.sent.append(Packet.dissect(data))
         return self.sent[-1]
+
+    def identification(self) -> int:
+        """One for a packet, by which it can be told from all others of the bed."""
+        return next(self._identities)
+
+    def put(self, data: bytes, destination: str, via: str | None = None) -> None:
+        """Send the bytes of an IP packet as they are; nobody keeps them in mind."""
+        end, header = self._way(destination, via)
+        self.settled = False
+        with on_cpu(self._cpu):
+            end.socket.send(header + data)
+
+    def _way(self, destination: str, via: str | None) -> tuple[End, bytes]:
+        """By which interface a packet leaves, and the header of its frame; asked of the topology once."""
+        if (destination, via) not in self._ways:
+            to = ip_address(destination)
+            hop = ip_address(via) if via else self._topology.next_hop(self.node, to)
+            end = next((end for end in self._ends if end.reaches(hop)), self._ends[0])
+            mac = self._topology.mac_of(end.port, hop)
+            header = Ether(src=end.interface.endpoint_mac, dst=mac, type=internet.ETHERNET_TYPES[to.version])
+            self._ways[destination, via] = end, bytes(header)
+        return self._ways[destination, via]
 
     def find(self, wanted: Callable[[Packet], bool], settle: Callable[[], None]) -> Packet | None:
         """The first packet of that kind that arrived here; None once `settle` made sure that none is on its way."""
@@ -121,7 +140,9 @@ class Endpoint:
             return
         with on_cpu(self._cpu):
             for end in self._ends:
-                kernel = self._topology.nearest_kernel(end.port)
+                if end.port not in self._kernels:
+                    self._kernels[end.port] = self._topology.nearest_kernel(end.port)
+                kernel = self._kernels[end.port]
                 for _ in range(_ROUND_TRIPS):
                     end.socket.arp_round_trip(end.interface.endpoint_mac, kernel)
         self.settled = True
@@ -146,14 +167,19 @@ class Endpoint:
                 raise TestbedError(f"{what} did not arrive at {self.node} within {seconds:.0f} s.")
         return found
 
-    def _collect(self) -> None:
+    def taken(self) -> Iterator[tuple[bytes, bool]]:
+        """The bytes of IP packets that passed since anybody looked last, and whether the node's own kernel sent each.
+
+        Whoever takes them has them: they are not in `seen`.
+        """
         for end in self._ends:
-            own = end.mac
             for frame in end.socket.received():
-                if frame.outgoing:
-                    self.left.append(Packet.dissect(frame.data[14:]))
-                elif frame.destination == own:  # a switch floods what it does not know; a network card passes it over
-                    self.seen.append(Packet.dissect(frame.data[14:]))
+                if frame.outgoing or frame.destination == end.mac:  # a switch floods; a network card passes that over
+                    yield frame.data[_ETHERNET:], frame.outgoing
+
+    def _collect(self) -> None:
+        for data, outgoing in self.taken():
+            (self.left if outgoing else self.seen).append(Packet.dissect(data))
 
 
 def identities() -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import Any
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, checksum
 
 ICMP_PROTOCOL, ICMPV6_PROTOCOL = 1, 58
-_ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}
+ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}  # what a frame says of the packet in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,6 @@ def marked(packet: Any, identification: int) -> Any:
     packet = packet.copy()
     setattr(packet, field, identification)
     return packet
-
-
-def ethernet_type(packet: Any) -> int:
-    """What a frame says of the packet in it."""
-    return _ETHERNET_TYPES[packet.version]
 
 
 def _version_4(data: bytes) -> Header:

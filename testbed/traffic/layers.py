@@ -10,7 +10,7 @@ conf.route_autoload = False
 conf.route6_autoload = False
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  # noqa: E402
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 from scapy.utils import checksum  # noqa: E402
@@ -21,6 +21,8 @@ __all__ = [
     "TCP",
     "UDP",
     "Ether",
+    "ICMPv6DestUnreach",
+    "ICMPv6EchoReply",
     "ICMPv6EchoRequest",
     "IPerror",
     "IPv6",

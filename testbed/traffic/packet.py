@@ -89,17 +89,16 @@ class Packet:
     @property
     def kind(self) -> str:
         """What it is called: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol."""
-        if self.protocol == "tcp":
-            names = [_FLAG_NAMES[flag] for flag in "SFRPUA" if flag in self.flags]
-            return "/".join(names) or "no flags"
-        return f"{self.protocol} {self.icmp[0]}/{self.icmp[1]}" if self.icmp else self.protocol
+        return kind(self.protocol, self.flags, self.icmp)
 
     @property
     def quoted(self) -> int | None:
-        """The identification of the IPv4 packet that an ICMP error is about; None of what is no such error."""
-        if self.protocol != "icmp" or self.icmp is None or self.icmp[0] not in ICMP_ERRORS["icmp"]:
+        """The identification (IPv6: flow label) of the packet that an ICMP error is about; None of what is none."""
+        if self.icmp is None or self.icmp[0] not in ICMP_ERRORS.get(self.protocol, ()) or len(self.payload) < 20:
             return None
-        return int.from_bytes(self.payload[4:6], "big") if len(self.payload) >= 20 else None
+        if self.protocol == "icmpv6":
+            return int.from_bytes(self.payload[:4], "big") & 0xFFFFF
+        return int.from_bytes(self.payload[4:6], "big")
 
     def same_as(self, other: Packet) -> bool:
         """Whether both are one packet, seen at two places: NAT and routers change neither of these fields.
@@ -124,6 +123,13 @@ def _payload(header: internet.Header) -> bytes:
     if header.protocol in _ICMP and not header.later:
         return header.contents[_ICMP_HEADER:]
     return header.contents if isinstance(header.layer, Raw) else bytes(header.layer.payload)
+
+
+def kind(protocol: str, flags: str, icmp: tuple[int, int] | None) -> str:
+    """What a packet is called: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol, of ICMP with type and code."""
+    if protocol == "tcp":
+        return "/".join(_FLAG_NAMES[flag] for flag in "SFRPUA" if flag in flags) or "no flags"
+    return f"{protocol} {icmp[0]}/{icmp[1]}" if icmp else protocol
 
 
 def place(address: str, port: int) -> str:

@@ -1,0 +1,86 @@
+"""What became of a packet in a hook, in brief: which rules decided, which of them or which policy dropped it.
+
+What a trace says of a packet is said again of each that goes the same way, so the walk through the rules is made once
+for each way; what rules hold it against the packet is left out (assembly.py tells that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from testbed.kernel.trace_events import TraceEvent
+from testbed.observe.crosscheck import lines
+from testbed.observe.ends import dropper
+from testbed.observe.journey import ChainPass
+from testbed.observe.passage import Hook
+from testbed.observe.walk import Walk
+from testbed.rules.book import BookChain, RuleBook
+from testbed.rules.clauses import Clause
+from testbed.rules.reading import Line
+from testbed.rules.ruleset import Rule
+
+_FINAL = ("accept", "drop")
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """`deciding` are rules and policies with which chains ended, `dropped_by` the one that dropped it, empty: none.
+
+    `counted` are the lines that counted the packet.
+    """
+
+    deciding: tuple[str, ...]
+    dropped_by: str
+    counted: tuple[Line, ...]
+
+
+class Reader:
+    """Reads the hooks of one node's packets, whose rules are in `book`."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self._book = book
+        self._known: dict[tuple[object, ...], tuple[Brief, int]] = {}
+
+    def read(self, hook: Hook) -> Brief:
+        """A hook in brief; its events are taken."""
+        events, came_out = hook.events, hook.after is not None
+        key = (came_out, *((event.table, event.chain, event.kind, event.rule, event.verdict) for event in events))
+        if key not in self._known:
+            left = events.copy()
+            chains = Walk(self._book, left, came_out, _unjudged).chains()
+            self._known[key] = _brief(chains), len(events) - len(left)
+        brief, taken = self._known[key]
+        for _ in islice(range(len(events)), taken):
+            events.popleft()
+        return brief
+
+
+def deciding(chains: tuple[ChainPass, ...]) -> Iterator[str]:
+    """The rules with which chains ended, and the policies that dropped: by them a packet got where it did."""
+    for chain in chains:
+        if chain.dropped_by_policy:
+            yield f"{chain.table} :{chain.chain} DROP"
+        elif chain.end in _FINAL:
+            last, asked = list(chain.every)[-1]
+            yield f"{last.table} {asked.rule.text}"
+
+
+def _brief(chains: tuple[ChainPass, ...]) -> Brief:
+    dropping = next(filter(None, map(dropper, chains)), "")
+    return Brief(tuple(deciding(chains)), dropping, tuple(line for chain in chains for line in lines(chain)))
+
+
+class _Unjudged:
+    """Asks no rule for its reasons."""
+
+    def missed(self, _: Rule) -> Clause | None:
+        return None
+
+    def matched(self, _: Rule) -> None:
+        return None
+
+
+def _unjudged(_: TraceEvent, __: BookChain) -> _Unjudged:
+    return _Unjudged()

@@ -1,0 +1,122 @@
+"""From what was traced of a flow, and what arrived, to its outcome in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from testbed.bed import Testbed
+from testbed.kernel import routes
+from testbed.observe.header import Header
+from testbed.regress.behaviour import Behaviour, spoken
+from testbed.regress.flows import Flow, Passed
+from testbed.regress.probes import RELATED
+from testbed.topology import Port
+
+_ECHO_REPLIES = ((0, 0), (129, 0))
+
+
+class Outcomes:
+    """Puts the flows of one bed into words."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self._topology = bed.topology
+        self._host = bed.topology.host
+        self._devices = {index: name for name, index in bed.topology.node(self._host).indexes.items()} | {1: "lo"}
+        self._refusal = lru_cache(maxsize=None)(lambda arrival: routes.refusal(bed.host, arrival))
+        self._alone = lru_cache(maxsize=None)(self._without_a_router)
+
+    def of(self, flow: Flow) -> Behaviour | None:
+        """The behaviour; None where more has to be known than was looked at."""
+        if flow.doubtful:
+            return None
+        if flow.asked is None:
+            return Behaviour(flow.probe, "is not sent: the kernel has no way there", ()) if flow.refused else None
+        ways = flow.ways_of(flow.asked)
+        outcome = self._outcome(flow, flow.asked, ways)
+        if outcome is None:
+            return None
+        by = tuple(decided for way in ways for brief in way.briefs for decided in brief.deciding)
+        answer = _dropped_by(flow.ways_of(flow.answered)) if flow.answered is not None else ""
+        return Behaviour(flow.probe, outcome, (*by, f"answer: {answer}") if answer else by)
+
+    def _outcome(self, flow: Flow, asked: Header, ways: list[Passed]) -> str | None:
+        dropped, arrival = _dropped_by(ways), flow.arrival_of(asked)
+        if arrival is not None and not dropped:
+            hidden = "" if arrival.header.source == asked.source else f" from {arrival.header.source}"
+            return f"reaches {arrival.node} at {arrival.header.to}{hidden}{self._reply(flow)}"
+        came_back = list(self._came_back(flow, asked, ways))
+        said = spoken(came_back)
+        if dropped:
+            return f"is rejected with {said}" if said else "is dropped"
+        if ways and ways[-1].ends_in == "INPUT":
+            return f"reaches {self._host} itself, {f'answered by {said}' if said else 'not answered'}"
+        why = self._lost(ways[-1]) if ways else ""
+        answers = " and ".join(f"{packet.kind} from {packet.from_}" for packet in came_back)
+        return f"is lost: {why}{f' and answered by {answers}' if answers else ''}" if why else None
+
+    def _reply(self, flow: Flow) -> str:
+        if flow.answered is None:
+            return ""
+        what = "error" if flow.probe.state == RELATED else "answer"
+        arrival, ways = flow.arrival_of(flow.answered), flow.ways_of(flow.answered)
+        taken_in = bool(ways) and ways[-1].ends_in == "INPUT"
+        if arrival is not None and arrival.node == flow.probe.origin:
+            return _heard(what, arrival.header)
+        if arrival is None and taken_in and flow.probe.origin == self._host:
+            last = ways[-1].passage.hooks[-1]
+            return _heard(what, last.after or last.header)
+        if _dropped_by(ways):
+            return f", its {what} is dropped"
+        where = f"delivered to {arrival.node}" if arrival is not None else "taken in" if taken_in else "lost"
+        return f", its {what} is {where}"
+
+    def _came_back(self, flow: Flow, asked: Header, ways: list[Passed]) -> Iterator[Header]:
+        """What the asker was told."""
+        if flow.probe.origin != self._host:
+            for arrival in flow.arrivals:
+                if arrival.node == flow.probe.origin and _answers(arrival.header, arrival.quoted, [asked], flow):
+                    yield arrival.header
+            return
+        seen = [asked, *(hook.after for way in ways for hook in way.passage.hooks if hook.after is not None)]
+        for passed in flow.passed:
+            header = passed.passage.hooks[0].header
+            if passed not in ways and passed.ends_in == "INPUT" and _answers(header, None, seen, flow):
+                yield header
+
+    def _lost(self, last: Passed) -> str:
+        hook = last.passage.hooks[-1]
+        device = self._devices.get(hook.left or hook.entered, "")
+        if hook.after is None:
+            return ""
+        if hook.name == "POSTROUTING" and self._alone(device):
+            return f"it left by {device}, and nobody there has {hook.after.destination}"
+        if hook.name == "PREROUTING":
+            source, destination = hook.after.source, hook.after.destination
+            return self._refusal(routes.Arrival(source, destination, hook.entered, device, hook.mark))
+        return ""
+
+    def _without_a_router(self, device: str) -> bool:
+        """Whether the host is the only router on the segment of a device: what leaves there ends there."""
+        beside = self._topology.segment(Port(self._host, device)) if device != "lo" else ()
+        return not any(node.passes_on and node.name != self._host for node, _ in beside)
+
+
+def _heard(what: str, header: Header) -> str:
+    return f", answered from {header.from_}" if what == "answer" else f", its error comes from {header.source}"
+
+
+def _dropped_by(ways: Iterable[Passed]) -> str:
+    return next((brief.dropped_by for way in ways for brief in way.briefs if brief.dropped_by), "")
+
+
+def _answers(header: Header, quoted: Header | None, asked: Iterable[Header], flow: Flow) -> bool:
+    """Whether a packet answers a question: it goes the other way as a first answer does, or is about it."""
+    if header.is_error:
+        about = quoted.identification if quoted is not None else header.quoted
+        return any(about == sent.identification for sent in asked)
+    if (header.from_, header.to) not in [(sent.to, sent.from_) for sent in asked]:
+        return False
+    if header.icmp is not None:
+        return header.icmp in _ECHO_REPLIES and header.echo == flow.number
+    return header.protocol != "tcp" or "R" in header.flags or header.flags == "SA"
