@@ -160,11 +160,6 @@ class Testbed:
 
     # rules and counters
 
-    @property
-    def loaded(self) -> AnyRuleset:
-        """The rule set that was loaded last."""
-        return self._loaded
-
     def load(self, ruleset: AnyRuleset) -> None:
         """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""
         if type(ruleset) is not type(self._loaded):

@@ -134,4 +134,6 @@ def _failures(reports: list[pytest.TestReport]) -> Iterator[str]:
     for report in reports:
         if report.failed:
             lines = report.longreprtext.strip().splitlines()
-            yield next((line for line in lines if line.startswith("E ")), lines[-1] if lines else "it failed")[:_LONGEST]
+            yield next((line for line in lines if line.startswith("E ")), lines[-1] if lines else "it failed")[
+                :_LONGEST
+            ]

@@ -38,7 +38,11 @@ def _about_the_packet(mutant: Mutant, before: Behaviour, now: Behaviour, host: D
     reached, reaches_now = _REACHES.fullmatch(before.outcome), _REACHES.fullmatch(now.outcome)
     if reached is not None:
         to = reached["end"]
-        lines = [*_asking(probe, to), "assert asked.arrived is not None", f'assert asked.arrived.to == "{reached["to"]}"']
+        lines = [
+            *_asking(probe, to),
+            "assert asked.arrived is not None",
+            f'assert asked.arrived.to == "{reached["to"]}"',
+        ]
         if reached["source"]:
             lines.append(f'assert asked.arrived.source == "{reached["source"]}"')
         answered = _ANSWERED.fullmatch(reached["answer"] or "")
@@ -58,14 +62,20 @@ def _about_counters(mutant: Mutant, probe: Probe, host: DockerHost, rules: Rules
     counted = indent(str(counting.result.moved), _INDENT)
     expected = ["assert (", f"{_INDENT}counting.result", f'{_INDENT}== """', indent(counted, _INDENT)]
     sent = [line.removeprefix("asked = ") for line in asking]
-    lines = ["with bed.counting() as counting:", *(f"{_INDENT}{line}" for line in sent), *expected, f'{_INDENT}"""', ")"]
+    lines = [
+        "with bed.counting() as counting:",
+        *(f"{_INDENT}{line}" for line in sent),
+        *expected,
+        f'{_INDENT}"""',
+        ")",
+    ]
     return _case(mutant, lines, host, _layers(probe))
 
 
 def _about_the_behaviour(mutant: Mutant, before: Behaviour, host: DockerHost) -> str:
     """The probe itself, for what is hard to say in few words."""
     lines = [f"(found,) = behaviours(bed, [{before.probe!r}])", f'assert found.outcome == "{before.outcome}"']
-    return _case(mutant, lines, host, (), "from testbed.regress.behaviour import behaviours", _PROBE_IMPORT)
+    return _case(mutant, lines, host, (), "from testbed.regress.asking import behaviours", _PROBE_IMPORT)
 
 
 _PROBE_IMPORT = "from testbed.regress.probes import Probe"
@@ -96,7 +106,9 @@ def _answering(probe: Probe, end: str, source: str) -> list[str]:
     if probe.protocol == ICMP:
         contents = f"ICMP(type=0, id={_PORT}, seq=1)"
     elif probe.protocol == TCP:
-        contents = "TCP(sport=asked.arrived.destination_port, dport=asked.arrived.source_port, flags='SA', seq=2000, ack=1001)"
+        contents = (
+            "TCP(sport=asked.arrived.destination_port, dport=asked.arrived.source_port, flags='SA', seq=2000, ack=1001)"
+        )
     else:
         contents = "UDP(sport=asked.arrived.destination_port, dport=asked.arrived.source_port)"
     packet = f"IP(src=asked.arrived.destination, dst=asked.arrived.source) / {contents}"

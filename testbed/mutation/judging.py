@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from testbed.docker import DockerHost
+from testbed.errors import TestbedError
 from testbed.mutation.outcome import (
     BEHAVIOUR,
     COUNTERS,
@@ -69,23 +70,26 @@ class Judge:
     def outcome(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
         """What becomes of a mutant."""
         began = time.perf_counter()
+        try:
+            found = self._judged(mutant, rules, task)
+        except TestbedError as error:
+            found = Outcome(mutant.id, ERROR, said=error.what)
+        return replace(found, cases=len(task.cases), seconds=time.perf_counter() - began)
+
+    def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
         exchanges = Exchanges(mutant, self._source)
         hosts: list[DockerHost] = []
-        found: Outcome | None = None
         for case in task.cases:
             with exchange.changed(exchanges):
                 ran = self._run(case)
             hosts.extend(ran.hosts)
             if ran.failure:
-                found = self._killed(exchanges, case, ran)
-                break
-        if found is None:
-            changed = mutant.apply(rules)
-            sides = [(self._host, rules, changed)] if changed is not None else []
-            sides += [(host, given, now) for host in hosts for given, now in exchanges.pairs.items()]
-            status = SURVIVED if task.cases else NO_COVERAGE
-            found = Outcome(mutant.id, status, witness=witness(mutant, sides, self._backend))
-        return replace(found, cases=len(task.cases), seconds=time.perf_counter() - began)
+                return self._killed(exchanges, case, ran)
+        changed = mutant.apply(rules)
+        sides = [(self._host, rules, changed)] if changed is not None else []
+        sides += [(host, given, now) for host in hosts for given, now in exchanges.pairs.items()]
+        status = SURVIVED if task.cases else NO_COVERAGE
+        return Outcome(mutant.id, status, witness=witness(mutant, sides, self._backend))
 
     def _killed(self, exchanges: Exchanges, case: str, ran: Ran) -> Outcome:
         mutant = exchanges.mutant.id

@@ -12,9 +12,7 @@ from testbed.regress.mutants import Mutant
 from testbed.rules import save
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
-_LISTED = re.compile(
-    r"(?P<table>(?:ip6 )?\S+) (?::(?P<chain>\S+) (?P<policy>\S+)|-A (?P<of>\S+)(?: (?P<spec>.*))?)"
-)
+_LISTED = re.compile(r"(?P<table>(?:ip6 )?\S+) (?::(?P<chain>\S+) (?P<policy>\S+)|-A (?P<of>\S+)(?: (?P<spec>.*))?)")
 Place = tuple[str, str, int]  # table, chain, number of the rule from 1; 0: the chain's policy
 
 
@@ -67,7 +65,9 @@ class Reach:
     """Which cases reach what a mutant changes, by the coverage of the cases."""
 
     def __init__(self, coverage: Coverage, source: str, seconds: Mapping[str, float]) -> None:
-        iptables = (one for one in coverage.rule_sets if source in one.source and all(map(_LISTED.fullmatch, one.listing)))
+        iptables = (
+            one for one in coverage.rule_sets if source in one.source and all(map(_LISTED.fullmatch, one.listing))
+        )
         self._sets = [_Reached(one) for one in iptables]
         self._seconds = seconds
 

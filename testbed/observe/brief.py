@@ -13,11 +13,10 @@ from itertools import islice
 from testbed.kernel.trace_events import TraceEvent
 from testbed.observe.crosscheck import lines
 from testbed.observe.ends import dropper
-from testbed.observe.journey import ChainPass
+from testbed.observe.journey import Asked, ChainPass
 from testbed.observe.passage import Hook
 from testbed.observe.walk import Walk
 from testbed.rules.book import BookChain, RuleBook
-from testbed.rules.clauses import Clause
 from testbed.rules.reading import Line
 from testbed.rules.ruleset import Rule
 
@@ -75,8 +74,8 @@ def _brief(chains: tuple[ChainPass, ...]) -> Brief:
 class _Unjudged:
     """Asks no rule for its reasons."""
 
-    def missed(self, _: Rule) -> Clause | None:
-        return None
+    def missed(self, number: int, rule: Rule) -> Asked:
+        return Asked(number, rule, matched=False)
 
     def matched(self, _: Rule) -> None:
         return None

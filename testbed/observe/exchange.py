@@ -198,4 +198,3 @@ def _lines(rules: Ruleset) -> tuple[Line, ...]:
         )
     )
     return tuple(line for line, _ in CounterReading.of(texts))
-
