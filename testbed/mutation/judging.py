@@ -38,7 +38,7 @@ class Ran:
 
 @dataclass(slots=True)
 class Exchanges:
-    """Puts a mutant into every rule set that holds the rule; `pairs` are the rule sets it got into, and what they became."""
+    """Puts a mutant into every rule set that holds the rule; `pairs` are those rule sets and what they became."""
 
     mutant: Mutant
     source: str
@@ -89,7 +89,7 @@ class Judge:
         sides = [(self._host, rules, changed)] if changed is not None else []
         sides += [(host, given, now) for host in hosts for given, now in exchanges.pairs.items()]
         status = SURVIVED if task.cases else NO_COVERAGE
-        return Outcome(mutant.id, status, witness=witness(mutant, sides, self._backend))
+        return Outcome(mutant.id, status, witness=witness(mutant, sides, rules, self._backend))
 
     def _killed(self, exchanges: Exchanges, case: str, ran: Ran) -> Outcome:
         mutant = exchanges.mutant.id

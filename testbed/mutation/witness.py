@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.mutation import casewriting
+from testbed.mutation.casewriting import Setting
 from testbed.mutation.outcome import Witness
 from testbed.mutation.trying import notices
 from testbed.regress import table
@@ -44,12 +45,13 @@ def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backen
     return any(told.change.kind != MOVED for told in told_apart(host, rules, changed, backend))
 
 
-def witness(mutant: Mutant, sides: Iterable[Sides], backend: str) -> Witness | None:
+def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset, backend: str) -> Witness | None:
     """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
     moved: Witness | None = None
     for host, rules, changed in dict.fromkeys(sides):
+        made = casewriting.setting(host, rules, under_test)
         for told in told_apart(host, rules, changed, backend)[:_TRIED]:
-            source = _tried_case(mutant, told, (host, rules, changed), backend)
+            source = _tried_case(mutant, told, made, changed, backend) if made is not None else ""
             change = told.change
             found = Witness(change.probe, change.kind, _words(told.before), _words(told.now), source)
             if change.kind != MOVED and source:
@@ -66,12 +68,11 @@ def _words(behaviour: Behaviour) -> str:
     return f"{behaviour.outcome}{by}"
 
 
-def _tried_case(mutant: Mutant, told: Told, sides: Sides, backend: str) -> str:
+def _tried_case(mutant: Mutant, told: Told, made: Setting, changed: Ruleset, backend: str) -> str:
     """The source of a case that passes on the rules and fails on the mutant; empty where none is found."""
-    host, rules, changed = sides
-    for source in casewriting.cases(mutant, told.before, told.now, host, rules, backend):
+    for source in casewriting.cases(mutant, told.before, told.now, made, backend):
         try:
-            if notices(source, host, rules, changed, backend):
+            if notices(source, made, changed, backend):
                 return source
         except TestbedError:
             continue
