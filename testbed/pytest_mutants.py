@@ -1,7 +1,7 @@
 """A pytest session whose items are mutants: each runs the cases that can notice it, until one does.
 
-So pytest-xdist spreads mutants over processes and machines, and starts a process anew that a mutant has taken along. What
-is to be done is told to every process by the one that was started (`--testbed-mutants FILE`).
+So pytest-xdist spreads mutants over processes and machines, and starts a process anew that a mutant has taken along.
+What is to be done is told to every process by the one that was started (`--testbed-mutants FILE`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from testbed.docker import article, hostfile
+from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import Engine
 from testbed.mutation.judging import Judge, Ran
 from testbed.mutation.plan import Plan, Task
@@ -122,7 +122,8 @@ class _Campaign:
     def _run(self, case: str) -> Ran:
         """Run a case as pytest runs it, with its fixtures; nothing is reported."""
         item = self._cases[case]
-        item.stash[HOSTS] = []
+        hosts: list[DockerHost] = []
+        item.stash[HOSTS] = hosts
         item._report_sections.clear()
         with exchange.noting() as seen:
             reports = runtestprotocol(item, log=False, nextitem=None)
@@ -133,7 +134,5 @@ class _Campaign:
 def _failures(reports: list[pytest.TestReport]) -> Iterator[str]:
     for report in reports:
         if report.failed:
-            lines = report.longreprtext.strip().splitlines()
-            yield next((line for line in lines if line.startswith("E ")), lines[-1] if lines else "it failed")[
-                :_LONGEST
-            ]
+            lines = ["it failed", *report.longreprtext.strip().splitlines()]
+            yield next((line for line in lines if line.startswith("E ")), lines[-1])[:_LONGEST]

@@ -54,19 +54,19 @@ def setting(host: DockerHost, rules: Ruleset, under_test: Ruleset) -> Setting | 
         return Setting(host, rules, "make_bed, rules_under_test", lines, imports)
     for engine in ENGINES:
         if engine.name in rules.source.split() and _rules_of(engine, host) == rules:
-            lines = (f"host = {written}", f'bed = make_bed(host, rules=engine("{engine.name}").rules(host))')
-            return Setting(host, rules, "make_bed", lines, (*imports, "from testbed.docker.engines import engine"))
+            by_engine = (f"host = {written}", f'bed = make_bed(host, rules=engine("{engine.name}").rules(host))')
+            return Setting(host, rules, "make_bed", by_engine, (*imports, "from testbed.docker.engines import engine"))
     return None
 
 
-def _rules_of(engine: Engine[Ruleset], made: Setting) -> Ruleset | None:
+def _rules_of(engine: Engine[Ruleset], host: DockerHost) -> Ruleset | None:
     try:
         return engine.rules(host)
     except TopologyError:
         return None
 
 
-def _written(made: Setting) -> tuple[str, tuple[str, ...]]:
+def _written(host: DockerHost) -> tuple[str, tuple[str, ...]]:
     """A host as an expression, and the imports that it needs."""
     for name in ("HOST", "HOST_WITHOUT_PROXY", "HOST_WITH_TWO_NETWORKS"):
         if host == getattr(article, name):

@@ -27,7 +27,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the workers of a campaign are told. Where `source` is set, only rule sets that came from there are mutated."""
+    """What the workers of a campaign are told. Where `source` is set, only rule sets from there are mutated."""
 
     rule_sets: tuple[Ruleset, ...]
     strong: bool
