@@ -77,7 +77,13 @@ def _possible(target: Target, asked: Iterable[Clause], table: str, hooks: set[st
         return protocol in _WITH_PORTS  # Need TCP, UDP, SCTP or DCCP with port specification
     if "tcp-reset" in words:
         return protocol == "tcp"
-    return target.name != "TCPMSS" or any(c.option in ("--syn", "--tcp-flags") and not c.negated for c in asked)
+    return target.name != "TCPMSS" or any(_asks_for_syn(clause) for clause in asked)
+
+
+def _asks_for_syn(clause: Clause) -> bool:
+    """`Only works on TCP SYN packets`."""
+    flags = clause.values[1].split(",") if clause.option == "--tcp-flags" and len(clause.values) > 1 else []
+    return not clause.negated and (clause.option == "--syn" or "SYN" in flags)
 
 
 def _names_port(words: list[str]) -> bool:

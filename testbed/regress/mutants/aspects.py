@@ -5,7 +5,7 @@ from __future__ import annotations
 from testbed.rules.clauses import Clause
 
 _ASPECTS = {  # by option: all values of the aspect, and one of them
-    "-i": ("on every interface", "on {}"),
+    "-i": ("from every interface", "from {}"),
     "-o": ("towards every interface", "towards {}"),
     "-s": ("from every source", "from {}"),
     "-d": ("to every destination", "to {}"),
@@ -22,7 +22,7 @@ _ASPECTS = {  # by option: all values of the aspect, and one of them
     "--mark": ("with every mark", "with mark {}"),
     **dict.fromkeys(("--icmp-type", "--icmpv6-type"), ("with every ICMP type", "with ICMP type {}")),
     "--tcp-flags": ("with every combination of TCP flags", "with TCP flags {}"),
-    "--syn": ("with every combination of TCP flags", "at a connection's beginning"),
+    "--syn": ("with every combination of TCP flags", "with TCP flags {}"),
     "-f": ("whether it is a fragment or not", "as a later fragment"),
 }
 
@@ -33,26 +33,26 @@ def limits(clause: Clause) -> bool:
 
 
 def one(clause: Clause, *values: str) -> str:
-    """The aspect at the clause's values, or at others: `on docker0`."""
-    return _ASPECTS[clause.option][1].format(" ".join(values or clause.values))
+    """The aspect at the clause's values, or at others: `from docker0`."""
+    return _ASPECTS[clause.option][1].format(" ".join(values or clause.values or ("SYN",)))
 
 
 def dropped(clause: Clause) -> str:
-    """`on every interface, not only on docker0`; `on docker0 too`."""
+    """`from every interface, not only from docker0`; `from docker0 too`."""
     if not limits(clause):
         return f"without asking for `{clause.text}`"
     return f"{one(clause)} too" if clause.negated else f"{_every(clause)}, not only {one(clause)}"
 
 
 def negated(clause: Clause) -> str:
-    """`on every interface except on docker0`; `on docker0 only`."""
+    """`from every interface except from docker0`; `from docker0 only`."""
     if not limits(clause):
         return f"with `{clause.text}` the other way round"
     return f"{one(clause)} only" if clause.negated else f"{_every(clause)} except {one(clause)}"
 
 
 def other(clause: Clause, *values: str) -> str:
-    """`on ens33 instead of on docker0`."""
+    """`from ens33 instead of from docker0`."""
     if not limits(clause):
         return f"with `{' '.join((clause.option, *values))}` instead of `{clause.text}`"
     exception = f"{_every(clause)} except " if clause.negated else ""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
-from testbed.regress.mutants import aspects, surgery
+from testbed.regress.mutants import speaking, surgery
 from testbed.regress.mutants.accepted import needs_protocol
 from testbed.regress.mutants.edits import Rewritten
 from testbed.regress.mutants.site import Site
-from testbed.regress.mutants.speaking import about
 from testbed.rules.clauses import Clause
 from testbed.rules.values import TCP_FLAGS, number
 
@@ -50,7 +49,7 @@ def made(site: Site) -> Iterator[Made]:
         yield from _negated(site, clause)
         for operator, values in _other_values(site, clause):
             spec = surgery.with_values(site.spec, clause, *values)
-            yield operator, Rewritten(site.chain, (spec,)), about(site, clause, aspects.other(clause, *values))
+            yield operator, Rewritten(site.chain, (spec,)), speaking.other(site, clause, *values)
     yield from _protocols(site)
     yield from _swapped_interfaces(site)
 
@@ -64,7 +63,7 @@ def _dropped(site: Site, clause: Clause) -> Iterator[Made]:
         gone += others if all(other.option.startswith("--limit") for other in others) else []
     spec = surgery.without(site.spec, *gone)
     operator = "protocol" if clause.option == "-p" else "drop-clause"
-    yield operator, Rewritten(site.chain, (spec,)), about(site, clause, aspects.dropped(clause))
+    yield operator, Rewritten(site.chain, (spec,)), speaking.dropped(site, clause)
 
 
 def _negated(site: Site, clause: Clause) -> Iterator[Made]:
@@ -72,7 +71,7 @@ def _negated(site: Site, clause: Clause) -> Iterator[Made]:
         "," in value for value in clause.values[:1] if clause.option in ("-s", "-d")
     ):
         spec = surgery.opposite(site.spec, clause)
-        yield "negate", Rewritten(site.chain, (spec,)), about(site, clause, aspects.negated(clause))
+        yield "negate", Rewritten(site.chain, (spec,)), speaking.negated(site, clause)
 
 
 def _other_values(site: Site, clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -97,10 +96,10 @@ def made_strong(site: Site) -> Iterator[Made]:
     for clause in site.clauses:
         for operator, values in _rarer_values(clause):
             spec = surgery.with_values(site.spec, clause, *values)
-            yield operator, Rewritten(site.chain, (spec,)), about(site, clause, aspects.other(clause, *values))
+            yield operator, Rewritten(site.chain, (spec,)), speaking.other(site, clause, *values)
         if clause.option == "--syn":
             spec = surgery.with_clause(site.spec, clause, f"{'! ' * clause.negated}--tcp-flags FIN,SYN,RST,ACK SYN,ACK")
-            sentence = about(site, clause, "at the answer to a connection's beginning instead")
+            sentence = speaking.other(site, clause, "SYN,ACK")
             yield "flags", Rewritten(site.chain, (spec,)), sentence
 
 
@@ -236,7 +235,7 @@ def _protocols(site: Site) -> Iterator[Made]:
     ):
         return
     spec = surgery.renamed(site.spec, clause, other)
-    yield "protocol", Rewritten(site.chain, (spec,)), about(site, clause, aspects.other(clause, other))
+    yield "protocol", Rewritten(site.chain, (spec,)), speaking.other(site, clause, other)
 
 
 def _swapped_interfaces(site: Site) -> Iterator[Made]:
@@ -245,11 +244,4 @@ def _swapped_interfaces(site: Site) -> Iterator[Made]:
     if entering is None and leaving is None:
         return
     spec = surgery.crossed(site.spec, entering, leaving)
-    clause = entering or leaving
-    assert clause is not None
-    turned = " and ".join(f"`{c.text}`" for c in (entering, leaving) if c is not None)
-    yield (
-        "interface",
-        Rewritten(site.chain, (spec,)),
-        about(site, clause, f"with the way in and the way out of {turned} exchanged"),
-    )
+    yield "interface", Rewritten(site.chain, (spec,)), speaking.crossed(site, entering, leaving)

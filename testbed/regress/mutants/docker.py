@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from testbed.regress.mutants.site import Site
 from testbed.rules.clauses import clauses, target_of
@@ -11,11 +11,17 @@ from testbed.rules.clauses import clauses, target_of
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What a rule is about, what it does with it, and the sentence of its loss ('': as of any other)."""
+    """What a rule is about, what it `is` done to that, and the sentence of its loss ('': as of any other).
+
+    `rule` says what the rule does where subject and `done` do not say where it applies. `cases` are sentences of their
+    own for changes of a clause: by `dropped`, `negated` or `other` and the option; `{}` is the new value.
+    """
 
     subject: str
     done: str
     lost: str = ""
+    rule: str = ""
+    cases: Mapping[str, str] = field(default_factory=dict)
 
 
 def speech(site: Site) -> Speech | None:
@@ -85,6 +91,11 @@ def _answers(_: Site, asked: _Asked) -> Speech | None:
         f"an answer to containers on {bridge}",
         "is let through",
         f"answers to what containers on {bridge} asked are no longer let through",
+        cases={
+            "dropped --ctstate": f"everything is let through to containers on {bridge}, not only answers",
+            "negated --ctstate": f"everything but answers is let through to containers on {bridge}",
+            "state": f"to containers on {bridge}",
+        },
     )
 
 
@@ -96,6 +107,7 @@ def _to_docker(_: Site, asked: _Asked) -> Speech | None:
         "what is forwarded",
         "is held against published ports",
         f"published ports of containers on {bridge} are no longer let through",
+        f"holds what goes to {bridge} against published ports",
     )
 
 
@@ -105,7 +117,13 @@ def _way_out(_: Site, asked: _Asked) -> Speech | None:
     bridge = asked.leaving or (asked.get("-i") if asked.only("-i") else "")
     if not bridge or not set(asked.by) <= {"-i", "-o"}:
         return None
-    return Speech(f"the way out of containers on {bridge}", "is open", f"containers on {bridge} have no way out")
+    rest = f"everything but what goes to {bridge}" if asked.leaving else "everything"
+    return Speech(
+        f"what containers on {bridge} send out",
+        "is let through",
+        f"containers on {bridge} have no way out",
+        cases={"dropped -i": f"{rest} is let through, not only what comes from {bridge}"},
+    )
 
 
 def _neighbours(_: Site, asked: _Asked) -> Speech | None:
@@ -124,7 +142,19 @@ def _published(site: Site, asked: _Asked) -> Speech | None:
         return None
     address, port, protocol = asked.get("-d").partition("/")[0], asked.get("--dport"), asked.get("-p")
     subject = _port(_published_as(site, address, port, protocol) or port, protocol)
-    return Speech(subject, "is let through", f"{subject} is no longer let through to {_joined(address, port)}")
+    return Speech(
+        subject,
+        "is let through",
+        f"{subject} is no longer let through to {_joined(address, port)}",
+        cases={
+            "dropped -d": f"port {port} of every container is let through, not only {subject}",
+            "dropped -p": f"every port and protocol of container {address} is let through, not only {subject}",
+            "dropped --dport": f"every {protocol} port of container {address} is let through, not only {subject}",
+            "negated --dport": f"every {protocol} port of container {address} is let through except {subject}",
+            "other --dport": f"port {{}} of container {address} is let through instead of {subject}",
+            "other -p": f"port {port}/{{}} of container {address} is let through instead of {subject}",
+        },
+    )
 
 
 def _unpublished(_: Site, asked: _Asked) -> Speech | None:
@@ -135,6 +165,7 @@ def _unpublished(_: Site, asked: _Asked) -> Speech | None:
         f"an unpublished port of containers on {bridge}",
         "is closed",
         f"unpublished ports of containers on {bridge} are no longer closed",
+        f"closes unpublished ports of containers on {bridge}",
     )
 
 
@@ -145,12 +176,14 @@ def _isolation(_: Site, asked: _Asked) -> Speech | None:
             f"what containers on {bridge} send out",
             "is kept from other networks",
             f"{bridge} is no longer kept from Docker's other networks",
+            f"keeps containers on {bridge} from Docker's other networks",
         )
     if asked.chain == "DOCKER-ISOLATION-STAGE-2" and asked.target == "DROP" and asked.only("-o"):
         return Speech(
             f"what Docker's other networks send to {bridge}",
             "is dropped",
             f"{bridge} is open to Docker's other networks",
+            f"closes {bridge} to Docker's other networks",
         )
     return None
 
@@ -159,7 +192,8 @@ def _end(_: Site, asked: _Asked) -> Speech | None:
     """The RETURN that Docker leaves at the end of a chain."""
     if asked.target != "RETURN" or asked.by or not asked.chain.startswith("DOCKER"):
         return None
-    return Speech(f"what nothing in {asked.chain} decides", "is left to the rules that follow")
+    subject = f"what nothing in {asked.chain} decides"
+    return Speech(subject, "is left to the rules that follow", f"{asked.chain} has no RETURN at its end")
 
 
 def _local(_: Site, asked: _Asked) -> Speech | None:
@@ -170,11 +204,22 @@ def _local(_: Site, asked: _Asked) -> Speech | None:
             "what comes to the host's own addresses",
             "is held against published ports",
             "published ports are no longer translated for anybody outside the host",
+            "holds what comes to the host's own addresses against published ports",
+            {
+                "dropped --dst-type": "published ports catch what is meant for other hosts too",
+                "negated --dst-type": "published ports catch what is meant for other hosts, not what is for this one",
+            },
         )
     return Speech(
         "what the host itself sends to its own addresses",
         "is held against published ports",
         "published ports are no longer translated for the host itself",
+        "holds what the host itself asks of its own addresses against published ports",
+        {
+            "dropped --dst-type": "published ports catch what the host itself asks of other hosts too",
+            "dropped -d": "published ports are translated where the host itself asks its loopback, too",
+            "negated -d": "published ports are translated where the host itself asks its loopback, and nowhere else",
+        },
     )
 
 
@@ -187,6 +232,8 @@ def _masquerade(site: Site, asked: _Asked) -> Speech | None:
             f"what containers of {source} send out",
             "is hidden behind the host's address",
             f"containers of {source} go out under their own addresses",
+            f"hides containers of {source} behind the host's address",
+            {"dropped -s": f"whoever sends is hidden behind the host's address, not only containers of {source}"},
         )
     if asked.get("-s") != asked.get("-d") or not asked.get("--dport"):
         return None
@@ -196,6 +243,7 @@ def _masquerade(site: Site, asked: _Asked) -> Speech | None:
         f"the call that container {address} makes of its own {known}",
         "is hidden behind the host's address",
         f"container {address} no longer reaches itself by {known}",
+        f"hides container {address} from itself when it calls its own {known}",
     )
 
 
@@ -206,7 +254,8 @@ def _untranslated(_: Site, asked: _Asked) -> Speech | None:
     return Speech(
         f"a published port, called by containers on {bridge},",
         "is not translated",
-        f"published ports are translated for containers on {bridge} too, where a rule does so",
+        f"nothing keeps published ports from being translated for containers on {bridge} too",
+        f"leaves published ports untranslated for containers on {bridge}",
     )
 
 
@@ -214,7 +263,20 @@ def _translated(_: Site, asked: _Asked) -> Speech | None:
     if asked.chain != "DOCKER" or not asked.target.startswith("DNAT") or not asked.get("--dport"):
         return None
     subject = _port(asked.get("--dport"), asked.get("-p"), asked.get("-d").partition("/")[0])
-    return Speech(subject, "is translated to its container", f"{subject} is no longer translated to its container")
+    bridge, port, protocol = asked.get("-i").removeprefix("!"), asked.get("--dport"), asked.get("-p")
+    return Speech(
+        subject,
+        "is translated to its container",
+        f"{subject} is no longer translated to its container",
+        cases={
+            "dropped -i": f"{subject} is translated for containers on {bridge} too",
+            "negated -i": f"{subject} is translated for containers on {bridge} only",
+            "dropped --dport": f"every {protocol} port of the host leads to the container of {subject}",
+            "negated --dport": f"every {protocol} port of the host but {port} leads to the container of {subject}",
+            "other --dport": f"port {{}} leads to the container instead of {subject}",
+            "other -p": f"port {port}/{{}} leads to the container instead of {subject}",
+        },
+    )
 
 
 def _own_address(_: Site, asked: _Asked) -> Speech | None:
@@ -229,9 +291,14 @@ def _own_address(_: Site, asked: _Asked) -> Speech | None:
     if address.startswith("127."):
         return None
     return Speech(
-        f"the own address {address} of a container",
-        f"is shut to all but {bridge}",
-        f"{address}, a container's own address, is open past its published ports",
+        f"what is sent to container {address} past its published ports",
+        "is dropped",
+        f"container {address} is open past its published ports",
+        f"shuts the own address of container {address}",
+        {
+            "dropped -i": f"container {address} is shut to its own bridge {bridge} too",
+            "dropped -d": f"whatever does not come from {bridge} is dropped, wherever it goes",
+        },
     )
 
 

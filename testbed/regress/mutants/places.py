@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from testbed.regress.mutants.edits import Behind, Outermost, Preceded, Rewritten, RuleEdit
 from testbed.regress.mutants.site import Site
-from testbed.regress.mutants.speaking import deleted
+from testbed.regress.mutants.speaking import deleted, named
 
 Made = tuple[str, RuleEdit, str]  # operator, edit, sentence
 _OTHER_HOOKS = {"INPUT": "FORWARD", "FORWARD": "INPUT", "PREROUTING": "OUTPUT", "OUTPUT": "PREROUTING"}
@@ -16,11 +16,11 @@ def made(site: Site) -> Iterator[Made]:
     """The rule gone, or in another order."""
     yield "delete", Rewritten(site.chain), deleted(site)
     if site.following is not None:
-        sentence = f"`{site.following.text}` is asked before `{site.rule.text}`"
+        sentence = f"in {site.chain} {named(site.following)} is asked before {named(site.rule)}"
         yield "reorder", Behind(site.following, site.rule), sentence
-        yield "move", Outermost(site.rule, last=True), f"`{site.rule.text}` is asked last in {site.chain}"
+        yield "move", Outermost(site.rule, last=True), f"{named(site.rule)} is asked last in {site.chain}"
     if not site.first:
-        yield "move", Outermost(site.rule, last=False), f"`{site.rule.text}` is asked first in {site.chain}"
+        yield "move", Outermost(site.rule, last=False), f"{named(site.rule)} is asked first in {site.chain}"
 
 
 def made_strong(site: Site) -> Iterator[Made]:
@@ -29,5 +29,5 @@ def made_strong(site: Site) -> Iterator[Made]:
         yield "return", Preceded("-j RETURN", site.rule), f"no rule of {site.chain} is asked any more"
     other = _OTHER_HOOKS.get(site.chain, "")
     if other in site.wiring.chains:
-        sentence = f"`{site.rule.text}` stands in {other} instead of in {site.chain}"
+        sentence = f"`{site.spec}` stands in {other} instead of in {site.chain}"
         yield "hook", Rewritten(other, (site.spec,)), sentence

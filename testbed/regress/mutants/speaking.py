@@ -5,19 +5,26 @@ from __future__ import annotations
 from testbed.regress.mutants import aspects, docker
 from testbed.regress.mutants.docker import Speech
 from testbed.regress.mutants.site import Site
-from testbed.rules.clauses import Clause, Target
+from testbed.rules.clauses import Clause, Target, clauses, target_of
+from testbed.rules.ruleset import BUILT_IN_CHAINS, Rule
 
 _DONE = {
     "ACCEPT": "is accepted",
     "DROP": "is dropped",
     "REJECT": "is rejected",
-    "RETURN": "leaves {chain} undecided",
     "LOG": "is logged",
     "NFLOG": "is logged",
     "MASQUERADE": "is hidden behind the host's address",
     "NOTRACK": "is not tracked",
 }
+_STATES = {
+    "NEW": "new connections",
+    "ESTABLISHED": "answers",
+    "RELATED": "errors about what was sent",
+    "INVALID": "packets of no connection",
+}
 _ANSWERS = {"ESTABLISHED", "RELATED"}
+_STATE_OPTIONS = ("--ctstate", "--state")
 
 
 def speech(site: Site, changed: Clause | None = None) -> Speech:
@@ -25,28 +32,81 @@ def speech(site: Site, changed: Clause | None = None) -> Speech:
     return docker.speech(site) or _in_general(site, changed)
 
 
-def about(site: Site, clause: Clause, how: str) -> str:
-    """The sentence of a change of one clause."""
-    said = speech(site, clause)
-    return f"{said.subject} {said.done} {how}"
+def dropped(site: Site, clause: Clause) -> str:
+    """The sentence of a clause that is gone."""
+    return _case(site, clause, "dropped") or _applies(site, clause, aspects.dropped(clause))
+
+
+def negated(site: Site, clause: Clause) -> str:
+    """The sentence of a clause that is turned round."""
+    return _case(site, clause, "negated") or _applies(site, clause, aspects.negated(clause))
+
+
+def other(site: Site, clause: Clause, *values: str) -> str:
+    """The sentence of a clause with other values."""
+    if clause.option in _STATE_OPTIONS and (said := _other_states(site, clause, values[0])):
+        return said
+    case = _case(site, clause, "other").format(*values)
+    return case or _applies(site, clause, aspects.other(clause, *values))
+
+
+def crossed(site: Site, entering: Clause | None, leaving: Clause | None) -> str:
+    """The sentence of the way in taken for the way out."""
+    clause = entering or leaving
+    assert clause is not None
+    name = "every interface but " * clause.negated + " ".join(clause.values)
+    if entering is None or leaving is None:
+        ways = ("towards", "from") if leaving is None else ("from", "towards")
+        return _applies(site, clause, f"{ways[0]} {name} instead of {ways[1]} it")
+    return _applies(site, None, "with the way in and the way out exchanged")
 
 
 def deleted(site: Site) -> str:
     """The sentence of a rule that is gone."""
     said = speech(site)
-    return said.lost or f"{said.subject} no longer {said.done}"
+    return said.lost or f"{said.subject} is no longer {said.done.removeprefix('is ')}"
 
 
 def decided(site: Site, verdict: str) -> str:
     """The sentence of another verdict."""
     said = speech(site)
-    return f"{said.subject} {done(verdict, site.chain)} where it {said.done}"
+    return f"{said.subject} {done(verdict, site.chain)}, no longer {said.done.removeprefix('is ')}"
+
+
+def named(rule: Rule) -> str:
+    """A rule in short: the chain that it jumps to whatever comes, or its words."""
+    target = target_of(rule.spec)
+    unconditional = target is not None and target.text == target.name and not clauses(rule.spec)
+    return target.name if unconditional and target is not None and target.name not in _DONE else f"`{rule.spec}`"
+
+
+def _case(site: Site, clause: Clause, change: str) -> str:
+    return speech(site, clause).cases.get(f"{change} {clause.option}", "")
+
+
+def _applies(site: Site, clause: Clause | None, how: str) -> str:
+    said = speech(site, clause)
+    return f"the rule that {said.rule} applies {how}" if said.rule else f"{said.subject} {said.done} {how}"
+
+
+def _other_states(site: Site, clause: Clause, now: str) -> str:
+    """Of one state more or one state less in a list; '' for anything else."""
+    old, new = (set(states.split(",")) for states in (clause.values[0], now))
+    said = speech(site, clause)
+    where, does = said.cases.get("state", f"in {site.chain}"), said.done.replace("is ", "are ", 1)
+    changed = old ^ new
+    if clause.negated or len(changed) != 1 or not changed <= set(_STATES) or not does.startswith("are "):
+        return ""
+    what = f"{_STATES[changed.pop()]} {where}"
+    return f"{what} {does} too" if new > old else f"{what} are no longer {does.removeprefix('are ')}"
 
 
 def done(name: str, chain: str, target: Target | None = None) -> str:
     """What a target does to a packet."""
+    if name == "RETURN":
+        return f"is left to {chain}'s policy" if chain in BUILT_IN_CHAINS else f"is left to what follows {chain}"
     if name in _DONE:
-        return _DONE[name].format(chain=chain)
+        return _DONE[name]
     words = target.text.split() if target is not None else []
     if name in ("DNAT", "SNAT") and len(words) > 2:
         return f"is translated to {words[2]}"
