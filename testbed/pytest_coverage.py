@@ -5,6 +5,7 @@ Under pytest-xdist every worker records its own tests; the process that started 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,7 @@ from testbed.regress.recording import Recorder
 
 OPTION = "--rule-coverage"
 FILE = "rule-coverage.json"
+NAME = "testbed-rule-coverage"  # the plugin's, for who asks it afterwards
 _SENT = "testbed_rule_coverage"
 
 
@@ -80,4 +82,5 @@ class RuleCoverage:
             terminalreporter.line(f"rule coverage: the trace is not whole: {first}{others}", red=True)
             return
         loaded, tests = len(found.rule_sets), len(found.tests)
-        terminalreporter.line(f"rule coverage: {loaded} rule sets loaded, {tests} tests reached a rule: {self._path}")
+        where = f": {self._path}" if self._path != os.devnull else ""
+        terminalreporter.line(f"rule coverage: {loaded} rule sets loaded, {tests} tests reached a rule{where}")

@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if (path := config.getoption(pytest_coverage.OPTION)) is not None:
-        config.pluginmanager.register(pytest_coverage.RuleCoverage(path), "testbed-rule-coverage")
+        config.pluginmanager.register(pytest_coverage.RuleCoverage(path), pytest_coverage.NAME)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

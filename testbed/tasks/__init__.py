@@ -7,6 +7,7 @@ from testbed.tasks.behaviours import behaviours
 from testbed.tasks.bench import bench
 from testbed.tasks.claims import claims
 from testbed.tasks.conformance import conformance
+from testbed.tasks.coverage import coverage
 from testbed.tasks.diff import diff
 from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
@@ -15,7 +16,7 @@ from testbed.tasks.test import test
 from testbed.tasks.trace import trace
 
 namespace = Collection(
-    doctor, up, status, down, handshake, trace, test, behaviours, diff, claims, report, conformance, bench
+    doctor, up, status, down, handshake, trace, test, behaviours, diff, coverage, claims, report, conformance, bench
 )
 
 __all__ = ["namespace"]

@@ -12,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from testbed.claims import Claim
+from testbed.regress.covered import Report
+from testbed.report.coverage import mark
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
@@ -21,12 +23,16 @@ _OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is on the page. The claims are about the packets of the first story; results are of a run of the cases."""
+    """What is on the page. The claims are about the packets of the first story; results are of a run of the cases.
+
+    `coverage` is of a rule set, by a run of the cases.
+    """
 
     title: str
     stories: tuple[Story, ...]
     claims: Sequence[Claim] = ()
     results: Results | None = None
+    coverage: Report | None = None
 
 
 def html(page: Page) -> str:
@@ -47,6 +53,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["inlined"] = _inlined
+    environment.filters["mark"] = mark
     environment.filters["unbroken"] = _unbroken
     return environment
 

@@ -1,0 +1,146 @@
+"""What no packet can do in a rule set, proved from the rules alone: reach a rule, match it, miss it.
+
+A packet that reaches a rule has matched the jumps that led there and none of the rules before that would have led it
+away. Where these contradict each other no packet can. Nothing is said where nothing is proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from testbed.rules.clauses import Clause, clauses, target_of
+from testbed.rules.implied import contradicts, follows, opposite
+
+# Targets after which the table asks on; all others decide (net/netfilter/xt_*.c, XT_CONTINUE)
+_ASK_ON = {
+    *("LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "TRACE", "AUDIT", "SET", "TCPMSS", "TTL"),
+    *("HL", "DSCP", "TOS", "ECN", "CT", "NOTRACK", "CHECKSUM", "CLASSIFY", "HMARK", "IDLETIMER", "LED", "RATEEST"),
+    *("TEE", "TCPOPTSTRIP", "NETMAP6", "DNETMAP"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedRule:
+    """A rule as it is looked at: `spec` is what follows `-A CHAIN `."""
+
+    table: str
+    chain: str
+    spec: str
+
+    @property
+    def text(self) -> str:
+        return f"-A {self.chain} {self.spec}".rstrip()
+
+
+class Limits:
+    """Proofs about a rule set in iptables' words.
+
+    `rules` are in the order of each chain, `chains` all there are, by table and name, `bases` those that a hook begins.
+    """
+
+    def __init__(
+        self, rules: Iterable[LimitedRule], chains: Iterable[tuple[str, str]], bases: Iterable[tuple[str, str]]
+    ) -> None:
+        self._bases = set(bases)
+        self._rules: dict[tuple[str, str], list[LimitedRule]] = {chain: [] for chain in chains}
+        for rule in rules:
+            self._rules[rule.table, rule.chain].append(rule)
+
+    def reached(self, table: str, chain: str, number: int) -> str:
+        """Why no packet can reach a rule (by its number, from 1), or ''."""
+        return self._barred(table, chain, number, ())
+
+    def entered(self, table: str, chain: str) -> str:
+        """Why no packet can enter a chain, or ''."""
+        return self._barred(table, chain, 1, ())
+
+    def decided_by(self, table: str, chain: str) -> str:
+        """Why the policy of a base chain can never decide, or ''; who returns from a base chain is left to it."""
+        for rule in self._rules[table, chain]:
+            target = target_of(rule.spec)
+            returns = target is not None and (target.name == "RETURN" or target.verb == "goto")
+            if returns and not clauses(rule.spec):
+                return ""
+            if not returns and not clauses(rule.spec) and self._decides(rule):
+                return f"`{rule.text}` stands before it"
+        return ""
+
+    def matched(self, table: str, chain: str, number: int) -> str:
+        """Why no packet that reaches a rule can match it, or ''."""
+        return self._barred(table, chain, number, self._clauses(table, chain, number))
+
+    def missed(self, table: str, chain: str, number: int) -> str:
+        """Why no packet that reaches a rule can miss it, or ''."""
+        own = self._clauses(table, chain, number)
+        if not own:
+            return "it asks nothing of a packet"
+        barred = [self._barred(table, chain, number, (opposite(clause),)) for clause in own]
+        return barred[0] if all(barred) else ""
+
+    def alone(self, table: str, chain: str, number: int, text: str) -> str:
+        """Why a clause can never be the only one for which a packet misses the rule, or ''."""
+        own = self._clauses(table, chain, number)
+        (asked,) = [clause for clause in own if clause.text == text][:1]
+        return self._barred(table, chain, number, [opposite(one) if one is asked else one for one in own])
+
+    def _clauses(self, table: str, chain: str, number: int) -> tuple[Clause, ...]:
+        return clauses(self._rules[table, chain][number - 1].spec)
+
+    def _barred(self, table: str, chain: str, number: int, met: Sequence[Clause]) -> str:
+        """Why no packet that meets some clauses gets as far as a rule, or ''."""
+        for place, one in enumerate(met):
+            for other in met[:place]:
+                if contradicts(one, other):
+                    return f"{_words(other)} and {_words(one)} cannot both hold"
+        for before in self._rules[table, chain][: number - 1]:
+            if self._decides(before) and all(follows(clause, met) for clause in clauses(before.spec)):
+                return f"`{before.text}` stands before it"
+        if (table, chain) in self._bases:
+            return ""
+        reason = ""
+        for caller, place in self._callers(table, chain):
+            found = self._barred(table, caller.chain, place, [*clauses(caller.spec), *met])
+            if not found:
+                return ""
+            reason = reason or self._through(caller, met, found)
+        return reason or f"no rule leads to {chain}"
+
+    def _through(self, caller: LimitedRule, met: Sequence[Clause], found: str) -> str:
+        """In words: a way that is barred by its own jump, or further up."""
+        for asked in clauses(caller.spec):
+            if any(contradicts(asked, clause) for clause in met):
+                return f"who comes here has met {_words(asked)} in `{caller.text}`"
+        return found
+
+    def _callers(self, table: str, chain: str) -> Iterator[tuple[LimitedRule, int]]:
+        for (of_table, _), rules in self._rules.items():
+            for number, rule in enumerate(rules, start=1):
+                target = target_of(rule.spec)
+                if of_table == table and target is not None and target.name == chain:
+                    yield rule, number
+
+    def _decides(self, rule: LimitedRule) -> bool:
+        """Whether a packet that matches a rule is not held against the next one."""
+        target = target_of(rule.spec)
+        if target is None or target.name in _ASK_ON:
+            return False
+        if target.verb == "goto":
+            return True
+        return (rule.table, target.name) not in self._rules or self._never_returns(rule.table, target.name)
+
+    def _never_returns(self, table: str, chain: str) -> bool:
+        """Whether every packet that enters a chain is decided upon in it."""
+        for rule in self._rules[table, chain]:
+            target = target_of(rule.spec)
+            if target is not None and (target.name == "RETURN" or target.verb == "goto"):
+                return False
+            if not clauses(rule.spec) and self._decides(rule):
+                return True
+        return False
+
+
+def _words(clause: Clause) -> str:
+    """A clause in the words of its rule; one that is supposed not to hold is negated."""
+    plain = clause.text.removeprefix("! ")
+    return f"`! {plain}`" if clause.negated else f"`{plain}`"
