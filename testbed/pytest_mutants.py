@@ -1,13 +1,16 @@
 """A pytest session whose items are mutants: each runs the cases that can notice it, until one does.
 
 So pytest-xdist spreads mutants over processes and machines, and starts a process anew that a mutant has taken along.
-What is to be done is told to every process by the one that was started (`--testbed-mutants FILE`).
+The process that was started (`-p testbed.pytest_mutants`, with a Session) tells every other one what is to be done.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +20,58 @@ from _pytest.runner import runtestprotocol
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import Engine
 from testbed.mutation.judging import Judge, Ran
+from testbed.mutation.outcome import ERROR, Outcome
 from testbed.mutation.plan import Plan, Task
 from testbed.observe import exchange
-from testbed.pytest_plugin import HOSTS
+from testbed.pytest_plugin import HOSTS, no_hosts
 from testbed.regress.mutants import Mutant, mutants
 from testbed.rules.ruleset import Ruleset
 
-OUTCOME = "testbed-mutant"
+PREFIX = "mutants::"
+_OUTCOME = "testbed-mutant"
 _PLAN = "testbed_plan"
 _LONGEST = 300  # characters of a failure that are kept
+_WHOLE_READING = re.compile(r"\.result\s*==")
+_LAST = 3  # so often a mutant may take its process along before it is given up
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("testbed", "docker-host-testbed")
-    group.addoption("--testbed-mutants", metavar="FILE", help="run mutants in place of cases: what FILE plans")
-    group.addoption("--testbed-engine", metavar="NAME", help="leave out cases of other engines")
-    group.addoption("--testbed-host", metavar="FILE", help="Docker host that probes are sent to")
+class Session:
+    """The process that was started: it tells the others what to do, and `done` of each outcome. `plan` is Plan.text."""
+
+    def __init__(self, plan: str, done: Callable[[Outcome], None]) -> None:
+        self._plan = plan
+        self._done = done
+        self._crashes: Counter[str] = Counter()
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.register(Workshop(self._plan), "testbed-workshop")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[_PLAN] = self._plan
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
+        """A mutant whose process ended is run again, by another process."""
+        self._crashes[crashitem] += 1
+        report.outcome = "skipped"
+        if self._crashes[crashitem] < _LAST:
+            sched.mark_test_pending(crashitem)
+        else:
+            said = f"{_LAST} processes ended while they ran it"
+            self._done(Outcome(crashitem.removeprefix(PREFIX), ERROR, said=said))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for name, value in report.user_properties:
+            if name == _OUTCOME:
+                self._done(Outcome.from_dict(json.loads(str(value))))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--testbed-mutants"):
-        config.pluginmanager.register(_Campaign(config), "testbed-campaign")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if (name := config.getoption("--testbed-engine")) is not None:
-        items[:] = [item for item in items if name in (_engine_of(item), None) or _engine_of(item) is None]
-
-
-def _engine_of(item: pytest.Item) -> str | None:
-    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    return next((value.name for value in parameters.values() if isinstance(value, Engine)), None)
+    """In a process that another one has started."""
+    given: dict[str, str] = getattr(config, "workerinput", {})
+    if _PLAN in given:
+        config.pluginmanager.register(Workshop(given[_PLAN]), "testbed-workshop")
 
 
 class MutantItem(pytest.Item):
@@ -58,46 +82,38 @@ class MutantItem(pytest.Item):
         self.mutant, self.rules, self.task = mutant, rules, task
 
     def runtest(self) -> None:
-        raise AssertionError("a mutant is judged by the session's campaign")
+        raise AssertionError("a mutant is judged by the session's workshop")
 
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, self.mutant.sentence
 
 
-class _Campaign:
-    """What a process of the session does."""
+class Workshop:
+    """What each process does: it collects the cases, and runs them against the mutants that it is given.
 
-    def __init__(self, config: pytest.Config) -> None:
-        given: dict[str, str] = getattr(config, "workerinput", {})
-        self._text = given.get(_PLAN) or Path(config.getoption("--testbed-mutants")).read_text()
+    Without mutants it runs the cases as they are: those that the campaign is about.
+    """
+
+    def __init__(self, plan: str) -> None:
+        self._plan = Plan.parse(plan)
         self._cases: dict[str, pytest.Item] = {}
-        self._judge: Judge | None = None
-        self._plan: Plan | None = None
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput[_PLAN] = self._text
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
-        """A mutant whose process ended is run again, by another."""
-        sched.mark_test_pending(crashitem)
-        report.outcome = "skipped"
+        host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
+        self._judge = Judge(self._run, self._is_strict, self._plan, host)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        plan = Plan.parse(self._text)
+        plan = self._plan
+        if plan.engine:
+            items[:] = [item for item in items if _engine_of(item) in ("", plan.engine)]
+        if not plan.tasks:
+            return
         self._cases = {item.nodeid: item for item in items}
-        host = session.config.getoption("--testbed-host")
-        backend = session.config.getoption("--testbed-backend") or "nft"
-        docker_host = hostfile.parse(hostfile.text_of_host(host), host) if host else article.HOST
-        self._judge = Judge(self._run, plan.source, docker_host, backend)
         known = [{mutant.id: mutant for mutant in mutants(rules, plan.strong)} for rules in plan.rule_sets]
         items[:] = [
             MutantItem.from_parent(
                 session,
                 name=task.mutant,
-                nodeid=f"mutants::{task.mutant}",
+                nodeid=f"{PREFIX}{task.mutant}",
                 mutant=known[task.rules][task.mutant],
                 rules=plan.rule_sets[task.rules],
                 task=task,
@@ -107,11 +123,11 @@ class _Campaign:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        if not isinstance(item, MutantItem) or self._judge is None:
+        if not isinstance(item, MutantItem):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         outcome = self._judge.outcome(item.mutant, item.rules, item.task)
-        said = [(OUTCOME, json.dumps(outcome.as_dict()))]
+        said: list[tuple[str, object]] = [(_OUTCOME, json.dumps(outcome.as_dict()))]
         report = pytest.TestReport(
             item.nodeid, item.location, {}, "passed", None, "call", duration=outcome.seconds, user_properties=said
         )
@@ -119,19 +135,28 @@ class _Campaign:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
+    def _is_strict(self, case: str) -> bool:
+        """Whether a case compares a whole reading of the counters."""
+        function = getattr(self._cases[case], "function", None)
+        return function is not None and _WHOLE_READING.search(inspect.getsource(function)) is not None
+
     def _run(self, case: str) -> Ran:
         """Run a case as pytest runs it, with its fixtures; nothing is reported."""
         item = self._cases[case]
-        hosts: list[DockerHost] = []
-        item.stash[HOSTS] = hosts
+        item.stash[HOSTS] = no_hosts()
         item._report_sections.clear()
         with exchange.noting() as seen:
             reports = runtestprotocol(item, log=False, nextitem=None)
-        failure = next(_failures(reports), "")
-        return Ran(failure, seen, tuple(item.stash[HOSTS]))
+        return Ran(next(_failures(reports), ""), seen, tuple(item.stash[HOSTS]))
 
 
-def _failures(reports: list[pytest.TestReport]) -> Iterator[str]:
+def _engine_of(item: pytest.Item) -> str:
+    """The engine that a case is for; empty for one that is not parametrized by engines."""
+    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return next((value.name for value in parameters.values() if isinstance(value, Engine)), "")
+
+
+def _failures(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
     for report in reports:
         if report.failed:
             lines = ["it failed", *report.longreprtext.strip().splitlines()]

@@ -122,7 +122,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
     it the article's host stands up, with the rules under test. All beds end with the test.
     """
     beds: list[Testbed] = []
-    hosts: list[DockerHost] = []
+    hosts = no_hosts()
     request.node.stash[_BEDS], request.node.stash[HOSTS] = beds, hosts
     with ExitStack() as ends, _in_words():
         if not request.config.getoption("--testbed-keep-network"):
@@ -152,6 +152,11 @@ def article_bed(make_bed: MakeBed) -> Testbed:
 def counting(article_bed: Testbed) -> Callable[[], Counting]:
     """The counters of the article's bed as a context: `with counting() as counted: ...`, then `counted.result`."""
     return article_bed.counting
+
+
+def no_hosts() -> list[DockerHost]:
+    """For HOSTS, before a bed was made."""
+    return []
 
 
 def _backends(config: pytest.Config) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from testbed.docker import DockerHost
@@ -18,11 +18,15 @@ from testbed.mutation.outcome import (
     SURVIVED,
     Outcome,
 )
-from testbed.mutation.plan import Task
+from testbed.mutation.plan import Plan, Task
 from testbed.mutation.witness import fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen
+from testbed.regress import table
+from testbed.regress.campaign import Side, ask
+from testbed.regress.difference import KINDS, MOVED, changes
 from testbed.regress.mutants import Mutant
+from testbed.regress.table import Row
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
@@ -56,15 +60,19 @@ class Exchanges:
 class Judge:
     """Runs cases against mutants; `run` runs a case, by name, in this process.
 
+    `strict` says whether a case is one of those that compare all counters: they notice most, so they come first.
+
     A case that fails may have seen a packet fare differently or only other counters. To tell, it runs once more and is
     told the counters that it reads without the mutant: when it fails even so, it was a packet.
     """
 
-    def __init__(self, run: Callable[[str], Ran], source: str, host: DockerHost, backend: str) -> None:
+    def __init__(self, run: Callable[[str], Ran], strict: Callable[[str], bool], plan: Plan, host: DockerHost) -> None:
+        self._strict = strict
         self._run = run
-        self._source = source
+        self._source = plan.source
+        self._backend = plan.backend
         self._host = host
-        self._backend = backend
+        self._table = table.parse(plan.table, "the behaviour table") if plan.table else None
         self._without: dict[str, Ran] = {}
 
     def outcome(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
@@ -77,9 +85,11 @@ class Judge:
         return replace(found, cases=len(task.cases), seconds=time.perf_counter() - began)
 
     def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
+        if self._table is not None:
+            return self._by_table(mutant, rules, self._table)
         exchanges = Exchanges(mutant, self._source)
         hosts: list[DockerHost] = []
-        for case in task.cases:
+        for case in sorted(task.cases, key=lambda case: not self._strict(case)):
             with exchange.changed(exchanges):
                 ran = self._run(case)
             hosts.extend(ran.hosts)
@@ -90,6 +100,20 @@ class Judge:
         sides += [(host, given, now) for host in hosts for given, now in exchanges.pairs.items()]
         status = SURVIVED if task.cases else NO_COVERAGE
         return Outcome(mutant.id, status, witness=witness(mutant, sides, rules, self._backend))
+
+    def _by_table(self, mutant: Mutant, rules: Ruleset, committed: Sequence[Row]) -> Outcome:
+        """Held against a behaviour table: whether a row of it is another with the mutant."""
+        changed = mutant.apply(rules)
+        if changed is None:
+            return Outcome(mutant.id, NO_COVERAGE)
+        sides = [Side(rules, self._backend), Side(changed, self._backend)]
+        now = table.rows(ask(self._host, sides, lambda _: lambda: None).sides[1])
+        found = sorted(changes(committed, now), key=lambda change: KINDS.index(change.kind))
+        if not found:
+            against = witness(mutant, [(self._host, rules, changed)], rules, self._backend)
+            return Outcome(mutant.id, SURVIVED, witness=against)
+        how = COUNTERS if found[0].kind == MOVED else BEHAVIOUR
+        return Outcome(mutant.id, KILLED, how, killer=found[0].probe, said=str(found[0]))
 
     def _killed(self, exchanges: Exchanges, case: str, ran: Ran) -> Outcome:
         mutant = exchanges.mutant.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from testbed.regress.coverage import Coverage, RuleSetRecord
@@ -27,21 +27,27 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the workers of a campaign are told. Where `source` is set, only rule sets from there are mutated."""
+    """What the processes of a campaign are told.
 
-    rule_sets: tuple[Ruleset, ...]
-    strong: bool
-    source: str
-    tasks: tuple[Task, ...]
+    `source`: only rule sets that came from there are mutated; empty for all that hold the rule. `engine`: only cases of
+    this engine are collected. `host` is the text of the host that probes are sent to, empty for the article's,
+    `table` the text of a behaviour table that is asked in place of cases.
+    """
+
+    rule_sets: tuple[Ruleset, ...] = ()
+    strong: bool = False
+    source: str = ""
+    engine: str = ""
+    host: str = ""
+    table: str = ""
+    backend: str = "nft"
+    tasks: tuple[Task, ...] = ()
 
     def text(self) -> str:
         """As JSON."""
-        value = {
-            "rule_sets": [[save.render(rules), rules.source, rules.sets] for rules in self.rule_sets],
-            "strong": self.strong,
-            "source": self.source,
-            "tasks": [[task.mutant, task.rules, task.cases] for task in self.tasks],
-        }
+        value = {name: getattr(self, name) for name in _PLAIN}
+        value["rule_sets"] = [[save.render(rules), rules.source, rules.sets] for rules in self.rule_sets]
+        value["tasks"] = [[task.mutant, task.rules, task.cases] for task in self.tasks]
         return json.dumps(value)
 
     @classmethod
@@ -49,11 +55,13 @@ class Plan:
         """What `text` was made of."""
         value = json.loads(text)
         return cls(
-            tuple(_rules(written, source, sets) for written, source, sets in value["rule_sets"]),
-            value["strong"],
-            value["source"],
-            tuple(Task(mutant, rules, tuple(cases)) for mutant, rules, cases in value["tasks"]),
+            rule_sets=tuple(_rules(written, source, sets) for written, source, sets in value["rule_sets"]),
+            tasks=tuple(Task(mutant, rules, tuple(cases)) for mutant, rules, cases in value["tasks"]),
+            **{name: value[name] for name in _PLAIN},
         )
+
+
+_PLAIN = ("strong", "source", "engine", "host", "table", "backend")
 
 
 def _rules(written: str, source: str, sets: str) -> Ruleset:
@@ -64,12 +72,11 @@ def _rules(written: str, source: str, sets: str) -> Ruleset:
 class Reach:
     """Which cases reach what a mutant changes, by the coverage of the cases."""
 
-    def __init__(self, coverage: Coverage, source: str, seconds: Mapping[str, float]) -> None:
+    def __init__(self, coverage: Coverage, source: str) -> None:
         iptables = (
             one for one in coverage.rule_sets if source in one.source and all(map(_LISTED.fullmatch, one.listing))
         )
         self._sets = [_Reached(one) for one in iptables]
-        self._seconds = seconds
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
         """The cases of which a packet reaches the first place at which a chain is another, the likeliest first.
@@ -82,7 +89,7 @@ class Reach:
             if changed is not None:
                 for case, likely in reached.by(first_differences(reached.rules, changed, mutant)):
                     found[case] = max(found.get(case, 0), likely)
-        return tuple(sorted(found, key=lambda case: (-found[case], self._seconds.get(case, 0.0), case)))
+        return tuple(sorted(found, key=lambda case: (-found[case], case)))
 
 
 def listed(listing: Iterable[str], source: str) -> Ruleset:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
@@ -11,6 +11,7 @@ from testbed.mutation import casewriting
 from testbed.mutation.casewriting import Setting
 from testbed.mutation.outcome import Witness
 from testbed.mutation.trying import notices
+from testbed.observe.exchange import Names
 from testbed.regress import table
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.campaign import Side, ask
@@ -36,8 +37,17 @@ def told_apart(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str)
     answers = ask(host, [Side(rules, backend), Side(changed, backend)], lambda _: lambda: None)
     before, now = answers.sides
     behind = {str(one.probe): (one, other) for one, other in zip(before, now, strict=True)}
-    found = [Told(change, *behind[change.probe]) for change in changes(table.rows(before), table.rows(now))]
+    names = {str(line): str(name) for line, name in Names.of(rules, changed).called.items()}
+    rows = [replace(row, by=tuple(_named(by, names) for by in row.by)) for row in table.rows(now)]
+    found = [Told(change, *behind[change.probe]) for change in changes(table.rows(before), rows)]
     return sorted(found, key=lambda told: KINDS.index(told.change.kind))
+
+
+def _named(by: str, names: Mapping[str, str]) -> str:
+    """A rule that decided under the name that it has without the mutant: that it says something else is no change."""
+    answer = "answer: " if by.startswith("answer: ") else ""
+    rule = by.removeprefix(answer)
+    return f"{answer}{names.get(rule, rule)}"
 
 
 def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> bool:
