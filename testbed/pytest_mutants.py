@@ -147,7 +147,8 @@ class Workshop:
         item._report_sections.clear()
         with exchange.noting() as seen:
             reports = runtestprotocol(item, log=False, nextitem=None)
-        return Ran(next(_failures(reports), ""), seen, tuple(item.stash[HOSTS]))
+        made: list[DockerHost] = item.stash[HOSTS]
+        return Ran(next(_failures(reports), ""), seen, tuple(made))
 
 
 def _engine_of(item: pytest.Item) -> str:

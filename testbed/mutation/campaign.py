@@ -24,7 +24,8 @@ from testbed.regress import coverage, difference, table
 from testbed.regress.campaign import Side, ask
 from testbed.regress.coverage import Coverage
 from testbed.regress.mutants import Mutant, equivalent, mutants
-from testbed.rules.ruleset import Ruleset
+from testbed.rules import save
+from testbed.rules.ruleset import IPV6, Ruleset
 
 Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
 _ROUNDS = 3  # so often a session that ended early is begun again
@@ -61,6 +62,26 @@ class Found:
     mutant: Mutant
     rules: Ruleset
     outcome: Outcome
+
+    @property
+    def was(self) -> str:
+        """The line that was mutated, without its table."""
+        return _line(self.mutant, self.rules).removeprefix(f"{self.mutant.table} ")
+
+    @property
+    def line(self) -> int:
+        """Its number in the text of the rule set, as it is rendered."""
+        table = ""
+        for number, line in enumerate(save.render(self.rules).splitlines(), start=1):
+            table = line[1:] if line.startswith("*") else table
+            if table == self.mutant.table.removeprefix(IPV6) and line.partition(" [")[0] == self.was:
+                return number
+        return 1
+
+    @property
+    def where(self) -> str:
+        """Rule set, line and table."""
+        return f"{self.rules.source}, line {self.line}, table {self.mutant.table}"
 
 
 @dataclass(frozen=True, slots=True)
