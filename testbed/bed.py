@@ -190,10 +190,11 @@ class Testbed:
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
-        counted = self._read_counters()
+        counted = self.counters_by_own_names()
         return exchange.reading_told(counted if self._names is None else self._names.reading(counted))
 
-    def _read_counters(self) -> CounterReading:
+    def counters_by_own_names(self) -> CounterReading:
+        """The same under the names of the rules that are really loaded, as traces have them (observe/exchange.py)."""
         self.settle()
         counts = self._counts()
         return _reading(self._words(counts), counts, self._loaded)
@@ -225,7 +226,7 @@ class Testbed:
                 native,
                 lambda: self._endpoints,
                 self.settle,
-                self._read_counters,
+                self.counters_by_own_names,
                 self._connections,
                 lambda: self._counts().identity,
                 self._told,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from textwrap import indent
+from ipaddress import ip_address
+from textwrap import indent, wrap
 
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
 from testbed.docker.engines import ENGINES, Engine
-from testbed.docker.network import HOST_ADDRESS
 from testbed.errors import TopologyError
 from testbed.kernel.namespace import quarantine
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.mutants import Mutant
-from testbed.regress.probes import ICMP, INVALID, TCP, Probe
+from testbed.regress.probes import ICMP, INVALID, NEW, TCP, Probe
 from testbed.rules.ruleset import Ruleset
+from testbed.topology import Port
 
 _REACHES = re.compile(r"reaches (?P<end>\S+) at (?P<to>\S+?)(?: from (?P<source>[^,]+))?(?:, (?P<answer>.*))?")
 _ANSWERED = re.compile(r"answered from (?P<source>\S+)")
@@ -27,6 +28,7 @@ _HOST_IMPORTS = (
     "from testbed.docker.host import Attachment, Container, GatewayMode, Network",
 )
 _PORT = 40000
+_WIDTH = 100  # characters of a line of prose
 _INDENT = " " * 4
 
 
@@ -47,7 +49,7 @@ class Setting:
 def setting(host: DockerHost, rules: Ruleset, under_test: Ruleset) -> Setting | None:
     """The setting that has these rules on this host; None for rules that a case has changed for itself."""
     if rules == under_test and host == article.HOST:
-        return Setting(host, rules, "article_bed", ("bed = article_bed",))
+        return Setting(host, rules, "article_bed", ())
     written, imports = _written(host)
     if rules == under_test:
         lines = (f"bed = make_bed({written}, rules=rules_under_test)",)
@@ -89,11 +91,8 @@ def _about_the_packet(mutant: Mutant, before: Behaviour, now: Behaviour, made: S
     reached, reaches_now = _REACHES.fullmatch(before.outcome), _REACHES.fullmatch(now.outcome)
     if reached is not None:
         to = reached["end"]
-        lines = [
-            *_asking(probe, to),
-            "assert asked.arrived is not None",
-            f'assert asked.arrived.to == "{reached["to"]}"',
-        ]
+        came_out = f'assert asked.arrived.to == "{reached["to"]}"'
+        lines = [*_asking(probe, to, made, "asked = "), "assert asked.arrived is not None", came_out]
         if reached["source"]:
             lines.append(f'assert asked.arrived.source == "{reached["source"]}"')
         answered = _ANSWERED.fullmatch(reached["answer"] or "")
@@ -101,31 +100,29 @@ def _about_the_packet(mutant: Mutant, before: Behaviour, now: Behaviour, made: S
             lines += _answering(probe, to, answered["source"])
         yield _case(mutant, lines, made, _layers(probe))
     elif reaches_now is not None and reaches_now["end"] != "host":
-        yield _case(mutant, [*_asking(probe, reaches_now["end"]), "assert not asked.delivered"], made, _layers(probe))
+        lines = [*_asking(probe, reaches_now["end"], made, "asked = "), "assert not asked.delivered"]
+        yield _case(mutant, lines, made, _layers(probe))
 
 
 def _about_counters(mutant: Mutant, probe: Probe, made: Setting, backend: str) -> str:
     """What the rules count of the packet: tried here, to be written down."""
-    asking = _asking(probe, probe.origin)
+    packet, sending = _asking(probe, probe.origin, made)
     with quarantine(), Testbed(article.topology(made.host), made.rules, backend) as bed, bed.counting() as counting:
-        names: dict[str, object] = {"bed": bed}
-        exec("\n".join([_imports(_layers(probe)), *asking]), names)  # noqa: S102 - our own text
-    counted = indent(str(counting.result.moved), _INDENT)
-    expected = ["assert (", f"{_INDENT}counting.result", f'{_INDENT}== """', indent(counted, _INDENT)]
-    sent = [line.removeprefix("asked = ") for line in asking]
-    lines = [
-        "with bed.counting() as counting:",
-        *(f"{_INDENT}{line}" for line in sent),
-        *expected,
-        f'{_INDENT}"""',
-        ")",
-    ]
+        exec("\n".join([_imports(_layers(probe)), packet, sending]), {"bed": bed})  # noqa: S102 - our own text
+    expected = ["assert (", f"{_INDENT}counting.result", f'{_INDENT}== """']
+    expected += [f"{_INDENT}{line}" for line in str(counting.result.moved).splitlines()]
+    lines = [packet, "with bed.counting() as counting:", f"{_INDENT}{sending}", *expected, f'{_INDENT}"""', ")"]
     return _case(mutant, lines, made, _layers(probe))
 
 
 def _about_the_behaviour(mutant: Mutant, before: Behaviour, made: Setting) -> str:
     """The probe itself, for what is hard to say in few words."""
-    lines = [f"(found,) = behaviours(bed, [{before.probe!r}])", f'assert found.outcome == "{before.outcome}"']
+    probe = before.probe
+    fields = [f'"{probe.origin}"', f'"{probe.protocol}"', f'"{probe.address}"', str(probe.port)]
+    fields += [f'state="{probe.state}"'] * (probe.state != NEW) + [f'source="{probe.source}"'] * bool(probe.source)
+    fields += ["direct=True"] * probe.direct
+    asking = f"(found,) = behaviours(bed, [Probe({', '.join(fields)})])"
+    lines = [asking, f'assert found.outcome == "{before.outcome}"']
     return _case(mutant, lines, made, (), "from testbed.regress.asking import behaviours", _PROBE_IMPORT)
 
 
@@ -133,15 +130,23 @@ _PORTS_BACK = "sport=asked.arrived.destination_port, dport=asked.arrived.source_
 _PROBE_IMPORT = "from testbed.regress.probes import Probe"
 
 
-def _asking(probe: Probe, to: str) -> list[str]:
-    """Sends the probe; `asked` is how it came out at the end `to`."""
-    via = f', via="{_via(probe)}"' if probe.direct else ""
-    packet = f'IP(src={_source(probe)}, dst="{probe.address}") / {_contents(probe)}'
-    return [f'asked = bed.send("{probe.origin}", {packet}, to="{to}"{via})']
+def _asking(probe: Probe, to: str, made: Setting, crossing: str = "") -> tuple[str, str]:
+    """The packet, and the line that sends it: how it came out at the end `to`."""
+    via = f', via="{_via(probe, made)}"' if probe.direct else ""
+    packet = f'packet = IP(src="{_source(probe, made)}", dst="{probe.address}") / {_contents(probe)}'
+    return packet, f'{crossing}bed.send("{probe.origin}", packet, to="{to}"{via})'
 
 
-def _source(probe: Probe) -> str:
-    return f'"{probe.source}"' if probe.source else f'bed.endpoint("{probe.origin}").address_towards("{probe.address}")'
+def _source(probe: Probe, made: Setting) -> str:
+    """The address that the probe comes from: of that version, on the network of its destination if there is one."""
+    if probe.source:
+        return probe.source
+    to = ip_address(probe.address)
+    own = [
+        address for address in article.topology(made.host).node(probe.origin).addresses if address.version == to.version
+    ]
+    near = [address for address in own if to in address.network]
+    return str((near or own)[0].ip)
 
 
 def _contents(probe: Probe) -> str:
@@ -163,17 +168,19 @@ def _answering(probe: Probe, end: str, source: str) -> list[str]:
         )
     else:
         contents = f"UDP({_PORTS_BACK})"
-    packet = f"IP(src=asked.arrived.destination, dst=asked.arrived.source) / {contents}"
+    packet = f"IP(src=asked.arrived.destination, dst=asked.arrived.source) / {contents}".replace("'", '"')
     return [
-        f"answer = {packet}".replace("'", '"'),
+        f"answer = {packet}",
         f'answered = bed.send("{end}", answer, to="{probe.origin}")',
         "assert answered.arrived is not None",
         f'assert answered.arrived.from_ == "{source}"',
     ]
 
 
-def _via(probe: Probe) -> str:
-    return str(HOST_ADDRESS.ip) if probe.origin == "client" else ""
+def _via(probe: Probe, made: Setting) -> str:
+    """The host's address on the segment of the sender's first interface."""
+    topology = article.topology(made.host)
+    return str(topology.nearest_kernel(Port(probe.origin, topology.node(probe.origin).interfaces[0].name)))
 
 
 def _layers(probe: Probe) -> tuple[str, ...]:
@@ -184,11 +191,14 @@ def _imports(layers: tuple[str, ...]) -> str:
     return f"from testbed.traffic.layers import {', '.join(sorted(layers))}"
 
 
-def _case(mutant: Mutant, lines: list[str], made: Setting, layers: tuple[str, ...], *imports: str) -> str:
+def _case(mutant: Mutant, lines: Iterable[str], made: Setting, layers: tuple[str, ...], *imports: str) -> str:
     """The whole source."""
     name = re.sub(r"\W+", "_", mutant.id)
-    body = [f'"""Notices the mistake: {mutant.sentence}."""', *made.lines, *lines]
-    head = sorted([*made.imports, *imports, *([_imports(layers)] if layers else [])])
-    return "\n".join(
-        [*head, "", "", f"def test_notices_{name}({made.fixtures}):", indent("\n".join(body), _INDENT), ""]
+    doc = wrap(f"Notices the mistake: {mutant.sentence}.", _WIDTH)
+    body = "\n".join(
+        ['"""' + "\n".join(doc) + '"""' if len(doc) == 1 else '"""' + "\n".join([*doc, '"""']), *made.lines, *lines]
     )
+    if made.fixtures == "article_bed":
+        body = re.sub(r"\bbed\b(?=[.,])", "article_bed", body)
+    head = sorted([*made.imports, *imports, *([_imports(layers)] if layers else [])])
+    return "\n".join([*head, "", "", f"def test_notices_{name}({made.fixtures}):", indent(body, _INDENT), ""])

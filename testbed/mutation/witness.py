@@ -60,7 +60,7 @@ def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset, backend
     moved: Witness | None = None
     for host, rules, changed in dict.fromkeys(sides):
         made = casewriting.setting(host, rules, under_test)
-        for told in told_apart(host, rules, changed, backend)[:_TRIED]:
+        for told in _certain(host, rules, changed, backend)[:_TRIED]:
             source = _tried_case(mutant, told, made, changed, backend) if made is not None else ""
             change = told.change
             found = Witness(change.probe, change.kind, _words(told.before), _words(told.now), source)
@@ -71,6 +71,13 @@ def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset, backend
         if moved is not None and moved.kind != MOVED:
             return moved
     return moved
+
+
+def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> list[Told]:
+    """What tells them apart each time that they are asked."""
+    found = told_apart(host, rules, changed, backend)
+    again = {told.change for told in told_apart(host, rules, changed, backend)} if found else set()
+    return [told for told in found if told.change in again]
 
 
 def _words(behaviour: Behaviour) -> str:
