@@ -6,9 +6,7 @@ The process that was started (`-p testbed.pytest_mutants`, with a Session) tells
 
 from __future__ import annotations
 
-import inspect
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -31,7 +29,6 @@ PREFIX = "mutants::"
 _OUTCOME = "testbed-mutant"
 _PLAN = "testbed_plan"
 _LONGEST = 300  # characters of a failure that are kept
-_WHOLE_READING = re.compile(r"\.result\s*==")
 _LAST = 3  # so often a mutant may take its process along before it is given up
 
 
@@ -98,7 +95,7 @@ class Workshop:
         self._plan = Plan.parse(plan)
         self._cases: dict[str, pytest.Item] = {}
         host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
-        self._judge = Judge(self._run, self._is_strict, self._plan, host)
+        self._judge = Judge(self._run, self._plan, host)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -134,11 +131,6 @@ class Workshop:
         item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
-
-    def _is_strict(self, case: str) -> bool:
-        """Whether a case compares a whole reading of the counters."""
-        function = getattr(self._cases[case], "function", None)
-        return function is not None and _WHOLE_READING.search(inspect.getsource(function)) is not None
 
     def _run(self, case: str) -> Ran:
         """Run a case as pytest runs it, with its fixtures; nothing is reported."""

@@ -60,14 +60,11 @@ class Exchanges:
 class Judge:
     """Runs cases against mutants; `run` runs a case, by name, in this process.
 
-    `strict` says whether a case is one of those that compare all counters: they notice most, so they come first.
-
     A case that fails may have seen a packet fare differently or only other counters. To tell, it runs once more and is
     told the counters that it reads without the mutant: when it fails even so, it was a packet.
     """
 
-    def __init__(self, run: Callable[[str], Ran], strict: Callable[[str], bool], plan: Plan, host: DockerHost) -> None:
-        self._strict = strict
+    def __init__(self, run: Callable[[str], Ran], plan: Plan, host: DockerHost) -> None:
         self._run = run
         self._source = plan.source
         self._backend = plan.backend
@@ -89,7 +86,7 @@ class Judge:
             return self._by_table(mutant, rules, self._table)
         exchanges = Exchanges(mutant, self._source)
         hosts: list[DockerHost] = []
-        for case in sorted(task.cases, key=lambda case: not self._strict(case)):
+        for case in task.cases:
             with exchange.changed(exchanges):
                 ran = self._run(case)
             hosts.extend(ran.hosts)

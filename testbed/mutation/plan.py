@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from testbed.regress.coverage import Coverage, RuleSetRecord
 from testbed.regress.mutants import Mutant
@@ -70,26 +72,38 @@ def _rules(written: str, source: str, sets: str) -> Ruleset:
 
 
 class Reach:
-    """Which cases reach what a mutant changes, by the coverage of the cases."""
+    """Which cases reach what a mutant changes, by their coverage; `strict` are those that compare all counters.
 
-    def __init__(self, coverage: Coverage, source: str) -> None:
-        iptables = (
-            one for one in coverage.rule_sets if source in one.source and all(map(_LISTED.fullmatch, one.listing))
-        )
-        self._sets = [_Reached(one) for one in iptables]
+    The likeliest to notice it comes first. A rule that matches less, or does something else, is noticed by a case that
+    matches it, one that matches more by a case that only reaches it, so that these take turns. Of either kind a strict
+    case comes before others, then the one that matches the fewest rules.
+    """
+
+    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = ()) -> None:
+        own = (one for one in coverage.rule_sets if source in one.source)
+        self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
+        self._strict = strict
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
-        """The cases of which a packet reaches the first place at which a chain is another, the likeliest first.
+        """The cases of which a packet reaches the first place at which a chain is another.
 
         A packet that does not get there fares as without the mutant: its way up to there is the same.
         """
-        found: dict[str, int] = {}
+        matches: dict[str, bool] = {}
+        breadth: dict[str, int] = {}
         for reached in self._sets:
             changed = mutant.apply(reached.rules)
             if changed is not None:
-                for case, likely in reached.by(first_differences(reached.rules, changed, mutant)):
-                    found[case] = max(found.get(case, 0), likely)
-        return tuple(sorted(found, key=lambda case: (-found[case], case)))
+                for case, matched in reached.by(first_differences(reached.rules, changed, mutant)):
+                    matches[case] = matches.get(case, False) or matched
+                    breadth[case] = max(breadth.get(case, 0), reached.breadth[case])
+        found = sorted(matches, key=lambda case: (case not in self._strict, breadth[case], case))
+        kinds = [[case for case in found if matches[case] == kind] for kind in (True, False)]
+        first, second = reversed(kinds) if mutant.operator in _MATCHING_MORE else kinds
+        return tuple(case for pair in zip_longest(first, second) for case in pair if case is not None)
+
+
+_MATCHING_MORE = ("drop-clause",)
 
 
 def listed(listing: Iterable[str], source: str) -> Ruleset:
@@ -107,30 +121,22 @@ def listed(listing: Iterable[str], source: str) -> Ruleset:
 
 
 class _Reached:
-    """A rule set that cases load, and which of them reach what in it."""
+    """A rule set that cases load, and which of them reach what in it; `breadth` is how many rules a case matches."""
 
     def __init__(self, record: RuleSetRecord) -> None:
         self.rules = listed(record.listing, record.source)
         self._records = {(rule.table, rule.chain, rule.number): rule for rule in record.rules}
         self._tests = {test for rule in record.rules for test in rule.reached_by}
-        self._breadth: dict[str, int] = {}
-        for rule in record.rules:
-            for test in rule.matched_by:
-                self._breadth[test] = self._breadth.get(test, 0) + 1
+        self.breadth = Counter(test for rule in record.rules for test in rule.matched_by)
 
-    def by(self, places: Iterable[Place]) -> Iterator[tuple[str, int]]:
-        """Each case that gets to one of these places, with how likely it is to notice a change there.
-
-        Of those that match the rule, the case that matches the fewest others is the most specific.
-        """
+    def by(self, places: Iterable[Place]) -> Iterator[tuple[str, bool]]:
+        """Each case that gets to one of these places, and whether it matches the rule that stands there."""
         for table, chain, number in places:
             record = self._records.get((table, chain, number))
             if record is None:  # behind the last rule of a chain of somebody's own
                 record = self._records.get((table, chain, number - 1))
             reached = record.reached_by if record is not None else sorted(self._tests)
-            for test in reached:
-                matches = record is not None and test in record.matched_by
-                yield test, (1000 if matches else 1) - min(self._breadth.get(test, 0), 99)
+            yield from ((test, record is not None and test in record.matched_by) for test in reached)
 
 
 def first_differences(rules: Ruleset, changed: Ruleset, mutant: Mutant) -> list[Place]:

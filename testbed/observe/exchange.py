@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from testbed.errors import RulesError
 from testbed.observe.journey import Asked, ChainPass, Journey
-from testbed.rules import AnyRuleset
+from testbed.rules import AnyRuleset, clauses
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterReading, Line
 from testbed.rules.ruleset import Rule, Ruleset
@@ -177,7 +177,12 @@ class Names:
 
     def _asked(self, table: str, asked: Asked) -> Asked:
         into = self._chains((asked.into,))[0] if asked.into is not None else None
-        return replace(asked, rule=self._rule(table, asked.rule.text, asked.rule.line), into=into)
+        rule = self._rule(table, asked.rule.text, asked.rule.line)
+        own = clauses.clauses(rule.spec) if rule.text != asked.rule.text else ()
+        failed = asked.failed
+        if failed is not None:  # in the words of the rule as it is known, where that has such a clause
+            failed = next((clause for clause in own if clause.option == failed.option), failed)
+        return replace(asked, rule=rule, into=into, failed=failed)
 
     def _rule(self, table: str, text: str, number: int = 0) -> Rule:
         """A rule under the name that is known."""
