@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Protocol
 
 from testbed import companion
 from testbed.docker import DockerHost, article
 from testbed.errors import KernelRefused, RulesError
-from testbed.kernel import devices, syscalls
+from testbed.kernel import devices, syscalls, wording
 from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
@@ -106,6 +106,7 @@ class Testbed:
         self._cpu = syscalls.current_cpu()
         self._given = ruleset
         self._loaded = exchange.to_load(ruleset)
+        self._named: exchange.Names | None = None
 
     def __enter__(self) -> Testbed:
         return self
@@ -169,7 +170,7 @@ class Testbed:
         try:
             with exchange.loading(ruleset, loaded):
                 self.backend.load(self._host, loaded)
-            self._given, self._loaded = ruleset, loaded
+            self._given, self._loaded, self._named = ruleset, loaded, None
             self._counters = None
         finally:
             self._observed(loaded=True)
@@ -186,7 +187,7 @@ class Testbed:
 
     def words(self) -> Ruleset:
         """The rules that count, in the kernel's words; of nftables' own each as `-A CHAIN statements`."""
-        return self._words(self._counts())
+        return self._given_words() if self._names is not None else self._words(self._counts())
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
@@ -359,38 +360,15 @@ class Testbed:
     @property
     def _names(self) -> exchange.Names | None:
         """What the rules are called where others were loaded than were given."""
-        if self._loaded == self._given:
-            return None
-        key = self.backend.name, self._given, self._loaded
-        if key not in _NAMES:
-            _forget(_NAMES)
-            _NAMES[key] = exchange.Names.of(self._given_words(), self._words(self._counts()))
-        return _NAMES[key]
+        if self._named is None and self._loaded is not self._given:
+            self._named = exchange.Names.of(self._given_words(), self._words(self._counts()))
+        return self._named
 
     def _given_words(self) -> Ruleset:
-        """The kernel's words for the rules that were given, where others were loaded."""
-        key = self.backend.name, self._given
-        if key not in _GIVEN:
-            _forget(_GIVEN)
-            elsewhere = Namespace.create("given")
-            try:
-                self.backend.load(elsewhere, self._given)
-                counts = elsewhere.run(self.backend.open_counters)()
-                _GIVEN[key] = self.backend.words(elsewhere, counts)
-            finally:
-                elsewhere.close()
-        return _GIVEN[key]
+        return wording.words_of(self.backend, self._given)
 
     def _words(self, counts: Counts) -> Ruleset:
-        """The kernel's words for the rules it holds now.
-
-        The same text loaded into the same kernel comes back the same, so the words are asked for once a process.
-        """
-        key = self.backend.name, self._loaded, counts.identity
-        if key not in _WORDS:
-            _forget(_WORDS)
-            _WORDS[key] = self.backend.words(self._host, counts)
-        return _WORDS[key]
+        return wording.words(self.backend, self._host, self._loaded, counts)
 
 
 def _received(opened: socket.socket) -> Iterator[bytes]:
@@ -398,17 +376,6 @@ def _received(opened: socket.socket) -> Iterator[bytes]:
     with suppress(BlockingIOError):
         while True:
             yield opened.recv(65536)
-
-
-_WORDS: dict[tuple[str, AnyRuleset, Hashable], Ruleset] = {}
-_GIVEN: dict[tuple[str, AnyRuleset], Ruleset] = {}
-_NAMES: dict[tuple[str, AnyRuleset, AnyRuleset], exchange.Names] = {}
-_WORDS_KEPT = 256
-
-
-def _forget(kept: dict[Any, Any]) -> None:
-    if len(kept) >= _WORDS_KEPT:
-        kept.clear()
 
 
 def _reading(ruleset: Ruleset, counts: Counts, loaded: AnyRuleset) -> CounterReading:

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import execnet
 import pytest
 
 from testbed.docker import article, hostfile
@@ -31,7 +32,7 @@ from testbed.rules.ruleset import IPV6, Ruleset
 
 Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
 _WHOLE_READING = re.compile(r"\.result\s*==")
-_ROUNDS = 3  # so often a session that ended early is begun again
+_IN_VAIN = 2  # sessions that found nothing, after which the rest is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +160,30 @@ _TABLE = "behaviours"
 def _judge(
     wanted: Wanted, plan: Plan, tasks: dict[str, Task], outcomes: dict[str, Outcome], done: Callable[[Outcome], None]
 ) -> None:
-    """Run what is left to run; a session that ended before all was done is begun again."""
-    said = ""
-    for _ in range(_ROUNDS):
-        left = tuple(task for name, task in tasks.items() if name not in outcomes)
+    """Run what is left to run; a session that ended before all was done is begun again, without who is gone."""
+    left, said, in_vain = dict(tasks), "", 0
+    while in_vain < _IN_VAIN:
+        before, left = len(left), {name: task for name, task in left.items() if name not in outcomes}
         if not left:
             return
-        said = _session(wanted, replace(plan, tasks=left), done, [])
-    for name in tasks:
+        if said:
+            in_vain += before == len(left)
+            wanted = replace(wanted, workers=tuple(filter(_answers, wanted.workers)))
+        said = _session(wanted, replace(plan, tasks=tuple(left.values())), done, []) or "nothing"
+    for name in left:
         done(Outcome(name, ERROR, said=f"the session ended before: {said.strip()[-300:]}"))
+
+
+def _answers(worker: str) -> bool:
+    """Whether a process elsewhere can be reached."""
+    group = execnet.Group()
+    try:
+        group.makegateway(worker)
+    except (OSError, execnet.HostNotFound, EOFError):
+        return False
+    finally:
+        group.terminate(timeout=1.0)
+    return True
 
 
 @dataclass(slots=True)
