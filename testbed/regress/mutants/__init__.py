@@ -11,6 +11,7 @@ from testbed.regress.mutants.edits import Edit, Policy, Rewritten, RuleEdit
 from testbed.regress.mutants.mutant import Mutant
 from testbed.regress.mutants.proof import Proof, proof
 from testbed.regress.mutants.site import Site, sites
+from testbed.rules.clauses import target_of
 from testbed.rules.ruleset import IPV6, Ruleset
 
 __all__ = ["Mutant", "Proof", "equivalent", "mutants", "proof"]
@@ -35,7 +36,8 @@ def equivalent(rules: Ruleset, mutant: Mutant) -> str:
     """Why nobody has to notice a mutant, in a sentence; '' where that is not proved.
 
     Either it cannot behave differently: `by counters too`, when no other rule counts otherwise, or `by behaviour only`.
-    Or it makes the same rule set as another mutant of these rules, which is named.
+    Or it makes the same rule set as another mutant of these rules, which is named. Whatever it is of these rules, of
+    others that hold the rule too it has to be asked anew.
     """
     proved = proof(rules, mutant)
     if proved is not None:
@@ -68,11 +70,16 @@ def _of(site: Site, makers: Sequence[Maker]) -> Iterator[Mutant]:
 
 
 def _loads(site: Site, edit: Edit) -> bool:
-    """Whether the kernel takes what is written."""
+    """Whether the kernel takes what is written, and all that packets come to by it from other hooks than before."""
     if not isinstance(edit, Rewritten):
         return True
     hooks = site.wiring.hooks(edit.chain)
-    return all(accepted(spec, edit.chain, site.table, hooks) for spec in edit.specs)
+    if not all(accepted(spec, edit.chain, site.table, hooks) for spec in edit.specs):
+        return False
+    targets = [target.name for spec in edit.specs if (target := target_of(spec)) is not None]
+    called = {chain for name in targets if name in site.wiring.chains for chain in site.wiring.below(name)}
+    rules = (rule for chain in called for rule in site.wiring.table.rules_of(chain))
+    return all(accepted(rule.spec, rule.chain, site.table, hooks) for rule in rules)
 
 
 def _policies(rules: Ruleset) -> Iterator[Mutant]:

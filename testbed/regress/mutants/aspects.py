@@ -18,11 +18,15 @@ _ASPECTS = {  # by option: all values of the aspect, and one of them
     "--src-type": ("from every kind of address", "from {} addresses"),
     "--src-range": ("from every source", "from {}"),
     "--dst-range": ("to every destination", "to {}"),
-    "--match-set": ("whether it is in a set or not", "in set {}"),
+    "--match-set": ("for any address", "in set {}"),
     "--mark": ("with every mark", "with mark {}"),
     **dict.fromkeys(("--icmp-type", "--icmpv6-type"), ("with every ICMP type", "with ICMP type {}")),
     "--tcp-flags": ("with every combination of TCP flags", "with TCP flags {}"),
     "--syn": ("with every combination of TCP flags", "with TCP flags {}"),
+    "--limit": ("at every rate", "at a rate of {}"),
+    "--limit-burst": ("in every burst", "in a burst of {}"),
+    "--ttl-eq": ("with every TTL", "with TTL {}"),
+    "--hl-eq": ("with every hop limit", "with hop limit {}"),
     "-f": ("whether it is a fragment or not", "as a later fragment"),
 }
 

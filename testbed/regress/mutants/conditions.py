@@ -63,7 +63,7 @@ def _dropped(site: Site, clause: Clause) -> Iterator[Made]:
         gone += others if all(other.option.startswith("--limit") for other in others) else []
     spec = surgery.without(site.spec, *gone)
     operator = "protocol" if clause.option == "-p" else "drop-clause"
-    yield operator, Rewritten(site.chain, (spec,)), speaking.dropped(site, clause)
+    yield operator, Rewritten(site.chain, (spec,)), speaking.dropped(site, *gone)
 
 
 def _negated(site: Site, clause: Clause) -> Iterator[Made]:
@@ -161,10 +161,10 @@ def _address_ranges(value: str) -> Iterator[str]:
 
 
 def _interfaces(site: Site, name: str) -> list[str]:
-    """The one that the rules name behind this one; none where they name no other."""
+    """The one that the rules name behind this one, not the loopback; none where they name no other."""
     named = list(dict.fromkeys([*site.others("-i"), *site.others("-o")]))
     after = named.index(name) + 1
-    return [other for other in named[after:] + named[:after] if other != name][:1]
+    return [other for other in named[after:] + named[:after] if other not in (name, "lo")][:1]
 
 
 def _ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:

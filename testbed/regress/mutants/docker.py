@@ -188,6 +188,29 @@ def _isolation(_: Site, asked: _Asked) -> Speech | None:
     return None
 
 
+def _internal(_: Site, asked: _Asked) -> Speech | None:
+    """An internal network: nothing out, nothing in."""
+    if asked.chain != "DOCKER-ISOLATION-STAGE-1" or asked.target != "DROP":
+        return None
+    if asked.only("-d", "-i") and asked.get("-d").startswith("!"):
+        bridge = asked.get("-i")
+        return Speech(
+            f"what containers on the internal network {bridge} send out",
+            "is dropped",
+            f"containers on the internal network {bridge} may send out",
+            f"keeps containers on the internal network {bridge} in",
+        )
+    if asked.only("-s", "-o") and asked.get("-s").startswith("!"):
+        bridge = asked.get("-o")
+        return Speech(
+            f"what others send to the internal network {bridge}",
+            "is dropped",
+            f"others may send to containers on the internal network {bridge}",
+            f"keeps others out of the internal network {bridge}",
+        )
+    return None
+
+
 def _end(_: Site, asked: _Asked) -> Speech | None:
     """The RETURN that Docker leaves at the end of a chain."""
     if asked.target != "RETURN" or asked.by or not asked.chain.startswith("DOCKER"):
@@ -253,7 +276,7 @@ def _untranslated(_: Site, asked: _Asked) -> Speech | None:
     bridge = asked.get("-i")
     return Speech(
         f"a published port, called by containers on {bridge},",
-        "is not translated",
+        "is left untranslated",
         f"nothing keeps published ports from being translated for containers on {bridge} too",
         f"leaves published ports untranslated for containers on {bridge}",
     )
@@ -279,6 +302,18 @@ def _translated(_: Site, asked: _Asked) -> Speech | None:
     )
 
 
+def _on_loopback(_: Site, asked: _Asked) -> Speech | None:
+    if asked.chain != "PREROUTING" or asked.target != "DROP" or asked.get("-i") != "!lo" or not asked.get("--dport"):
+        return None
+    subject = _port(asked.get("--dport"), asked.get("-p"), asked.get("-d").partition("/")[0])
+    return Speech(
+        f"what neighbours send to {subject}",
+        "is dropped",
+        f"{subject} is open to neighbours",
+        f"shuts {subject} to neighbours",
+    )
+
+
 def _own_address(_: Site, asked: _Asked) -> Speech | None:
     if (
         asked.chain != "PREROUTING"
@@ -288,8 +323,6 @@ def _own_address(_: Site, asked: _Asked) -> Speech | None:
     ):
         return None
     address, bridge = asked.get("-d").partition("/")[0], asked.get("-i").removeprefix("!")
-    if address.startswith("127."):
-        return None
     return Speech(
         f"what is sent to container {address} past its published ports",
         "is dropped",
@@ -325,7 +358,18 @@ def _port(port: str, protocol: str, address: str = "") -> str:
 
 
 _KNOWN: dict[str, tuple[_Known, ...]] = {
-    "filter": (_stage, _answers, _to_docker, _way_out, _neighbours, _published, _unpublished, _isolation, _end),
+    "filter": (
+        _stage,
+        _answers,
+        _to_docker,
+        _way_out,
+        _neighbours,
+        _published,
+        _unpublished,
+        _isolation,
+        _internal,
+        _end,
+    ),
     "nat": (_local, _masquerade, _untranslated, _translated),
-    "raw": (_own_address,),
+    "raw": (_own_address, _on_loopback),
 }

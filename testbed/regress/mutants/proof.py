@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from testbed.regress.mutants.edits import Behind, OfSet, Outermost, Policy, Preceded, Rewritten
 from testbed.regress.mutants.literals import empty, implied
 from testbed.regress.mutants.mutant import Mutant
-from testbed.regress.mutants.walk import ENDING, Box, Outcome, Reached, Rulebook, Walk
+from testbed.regress.mutants.walk import COMES_BACK, ENDING, GOES_ON, Box, Outcome, Reached, Rulebook, Walk
 from testbed.rules import clauses
 from testbed.rules.ruleset import Rule, Ruleset
 
 _MUTATED = "the rule that is changed"
-_ENDS = {"ACCEPT": "accepted", "DROP": "dropped", "REJECT": "rejected"}
+_ENDS = {
+    "ACCEPT": "accepted",
+    "DROP": "dropped",
+    "MASQUERADE": "hidden behind the host's address",
+    GOES_ON: "left to the same rules that follow",
+    COMES_BACK: "left to the same rules that follow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +71,12 @@ def _of_policy(book: Rulebook, chain: str) -> Proof | None:
 
 
 def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
-    known = _known(old, new)
-    before, now = Walk(old, known), Walk(new, known)
     gone = isinstance(mutant.edit, Preceded) or not mutant.replaced
     shadows, ends, counters, reached = [], [], True, False
-    for case in _cases(old, new, mutant):
+    cases = list(_cases(old, new, mutant))
+    if not cases:
+        return Proof("it asks for the same packets in other words", counters=True)
+    for case in cases:
         ways = old.ways(case.chain, case.place)
         if ways is None:
             return None
@@ -80,12 +88,34 @@ def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
             if (shadow := _shadow(old, way, box)) is not None:
                 shadows.append(shadow)
                 continue
-            was, is_now = before.outcome(way.stack, box), now.outcome(way.stack, box)
-            if was is None or is_now is None or was.done != is_now.done:
+            both = _both(old, new, way, box)
+            if both is None:
                 return None
+            was, is_now = both
             ends.append(was.done)
             counters = counters and _counted(was, gone) == _counted(is_now, gone) is not None
     return Proof(_sentence(old, mutant, shadows, ends, reached), counters)
+
+
+def _both(old: Rulebook, new: Rulebook, way: Reached, box: Box) -> tuple[Outcome, Outcome] | None:
+    """What happens to packets on both sides, where that is the same: up to where the sides are equal, or to the end."""
+    chain, depth, known = way.stack[-1][0], len(way.stack) - 1, _known(old, new)
+    tail = _common_tail(old.chains[chain], new.chains[chain])
+    ends = [(chain, len(book.chains[chain]) - tail) for book in (old, new)]
+    for untils in (ends, [None, None]):
+        was, is_now = (
+            Walk(book, known, until, depth).outcome(way.stack, box)
+            for book, until in zip((old, new), untils, strict=True)
+        )
+        if was is not None and is_now is not None and was.done == is_now.done:
+            return was, is_now
+    return None
+
+
+def _common_tail(one: tuple[Rule, ...], other: tuple[Rule, ...]) -> int:
+    """How many of the last rules are the same."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
 
 
 def _cases(old: Rulebook, new: Rulebook, mutant: Mutant) -> Iterator[_Case]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from testbed.regress.mutants import aspects, docker
 from testbed.regress.mutants.docker import Speech
 from testbed.regress.mutants.site import Site
-from testbed.rules.clauses import Clause, Target, clauses, target_of
+from testbed.rules.clauses import Clause, Target, target_of
 from testbed.rules.ruleset import BUILT_IN_CHAINS, Rule
 
 _DONE = {
@@ -27,19 +27,19 @@ _ANSWERS = {"ESTABLISHED", "RELATED"}
 _STATE_OPTIONS = ("--ctstate", "--state")
 
 
-def speech(site: Site, changed: Clause | None = None) -> Speech:
-    """What a rule is about and what it does; the clause that is changed is left out of what it is about."""
+def speech(site: Site, *changed: Clause) -> Speech:
+    """What a rule is about and what it does; clauses that are changed are left out of what it is about."""
     return docker.speech(site) or _in_general(site, changed)
 
 
-def dropped(site: Site, clause: Clause) -> str:
-    """The sentence of a clause that is gone."""
-    return _case(site, clause, "dropped") or _applies(site, clause, aspects.dropped(clause))
+def dropped(site: Site, clause: Clause, *with_it: Clause) -> str:
+    """The sentence of a clause that is gone, and of those that go with it."""
+    return _case(site, clause, "dropped") or _applies(site, aspects.dropped(clause), clause, *with_it)
 
 
 def negated(site: Site, clause: Clause) -> str:
     """The sentence of a clause that is turned round."""
-    return _case(site, clause, "negated") or _applies(site, clause, aspects.negated(clause))
+    return _case(site, clause, "negated") or _applies(site, aspects.negated(clause), clause)
 
 
 def other(site: Site, clause: Clause, *values: str) -> str:
@@ -47,7 +47,7 @@ def other(site: Site, clause: Clause, *values: str) -> str:
     if clause.option in _STATE_OPTIONS and (said := _other_states(site, clause, values[0])):
         return said
     case = _case(site, clause, "other").format(*values)
-    return case or _applies(site, clause, aspects.other(clause, *values))
+    return case or _applies(site, aspects.other(clause, *values), clause)
 
 
 def crossed(site: Site, entering: Clause | None, leaving: Clause | None) -> str:
@@ -57,8 +57,8 @@ def crossed(site: Site, entering: Clause | None, leaving: Clause | None) -> str:
     name = "every interface but " * clause.negated + " ".join(clause.values)
     if entering is None or leaving is None:
         ways = ("towards", "from") if leaving is None else ("from", "towards")
-        return _applies(site, clause, f"{ways[0]} {name} instead of {ways[1]} it")
-    return _applies(site, None, "with the way in and the way out exchanged")
+        return _applies(site, f"{ways[0]} {name} instead of {ways[1]} it", clause)
+    return _applies(site, "with the way in and the way out exchanged")
 
 
 def deleted(site: Site) -> str:
@@ -76,7 +76,7 @@ def decided(site: Site, verdict: str) -> str:
 def named(rule: Rule) -> str:
     """A rule in short: the chain that it jumps to whatever comes, or its words."""
     target = target_of(rule.spec)
-    unconditional = target is not None and target.text == target.name and not clauses(rule.spec)
+    unconditional = target is not None and rule.spec == f"-j {target.name}"
     return target.name if unconditional and target is not None and target.name not in _DONE else f"`{rule.spec}`"
 
 
@@ -84,8 +84,8 @@ def _case(site: Site, clause: Clause, change: str) -> str:
     return speech(site, clause).cases.get(f"{change} {clause.option}", "")
 
 
-def _applies(site: Site, clause: Clause | None, how: str) -> str:
-    said = speech(site, clause)
+def _applies(site: Site, how: str, *changed: Clause) -> str:
+    said = speech(site, *changed)
     return f"the rule that {said.rule} applies {how}" if said.rule else f"{said.subject} {said.done} {how}"
 
 
@@ -115,23 +115,24 @@ def done(name: str, chain: str, target: Target | None = None) -> str:
     return f"is given to `{target.text if target is not None else name}`"
 
 
-def _in_general(site: Site, changed: Clause | None) -> Speech:
+def _in_general(site: Site, changed: tuple[Clause, ...]) -> Speech:
     target = site.target
     does = done(target.name, site.chain, target) if target is not None else "is counted"
     return Speech(_subject(site, changed), does)
 
 
-def _subject(site: Site, changed: Clause | None) -> str:
-    asked = [clause for clause in site.clauses if clause is not changed and clause.option]
+def _subject(site: Site, changed: tuple[Clause, ...]) -> str:
+    asked = [clause for clause in site.clauses if clause not in changed and clause.option]
     if any(not aspects.limits(clause) for clause in asked):
         return f"what `{site.rule.text}` matches"
     what = "the loopback" if _is_loopback(asked) else "an answer" if _is_answer(asked) else "a packet"
     protocol = next((c.values[0] for c in asked if c.option == "-p" and c.values and not c.negated), "")
     left = [c for c in asked if not (c.option == "-p" or (what == "the loopback" and c.option in ("-i", "-o")))]
     left = [c for c in left if not (what == "an answer" and c.option in ("--ctstate", "--state"))]
-    named = f"a {protocol} packet" if protocol and what == "a packet" else what
+    article = "an" if protocol.startswith(("a", "e", "i")) else "a"
+    subject = f"{article} {protocol} packet" if protocol and what == "a packet" else what
     where = [f"not {aspects.one(c)}" if c.negated else aspects.one(c) for c in left]
-    return " ".join([named, *where, f"in {site.chain}"])
+    return " ".join([subject, *where, f"in {site.chain}"])
 
 
 def _is_loopback(asked: list[Clause]) -> bool:

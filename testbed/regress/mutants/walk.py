@@ -39,6 +39,7 @@ _ABSENT = {  # at which hooks there is no interface (struct nf_hook_state, in an
     "INPUT": Literal("-o", ""),
     "OUTPUT": Literal("-i", ""),
 }
+GOES_ON, COMES_BACK = "goes on", "comes back"
 _MOST_STEPS = 4000
 _MOST_PATHS = 64
 
@@ -124,10 +125,16 @@ class Rulebook:
 
 @dataclass
 class Walk:
-    """A set of packets on its way through a table; `same` names a rule in words that hold for both sides."""
+    """A set of packets on its way through a table; `same` names a rule in words that hold for both sides.
+
+    `until` is a chain and a place in it from which on both sides are the same, `callers` how many chains called it:
+    what gets there, or back to them, goes the same way on both.
+    """
 
     book: Rulebook
     same: Mapping[int, object] = field(default_factory=dict)
+    until: tuple[str, int] | None = None
+    callers: int = 0
     left: int = _MOST_STEPS  # steps that may still be made: what takes more is not known
 
     def outcome(self, stack: Stack, box: Box) -> Outcome | None:
@@ -139,6 +146,8 @@ class Walk:
         rules = self.book.chains.get(chain, ())
         if place >= len(rules):
             return self._ended(tuple(outer), chain, box)
+        if self.until is not None and self.until[0] == chain and self.until[1] <= place:
+            return Outcome((GOES_ON,), (GOES_ON,))
         rule = rules[place]
         further = (*outer, (chain, place + 1))
         asked = self.book.box(rule)
@@ -155,6 +164,8 @@ class Walk:
 
     def _ended(self, outer: Stack, chain: str, box: Box) -> Outcome | None:
         """Behind a chain's last rule, or at a RETURN: back to the caller, or the policy."""
+        if self.until is not None and outer and len(outer) == self.callers:
+            return Outcome((COMES_BACK,), (COMES_BACK,))
         if outer:
             return self.outcome(outer, box)
         policy = self.book.policies.get(chain)
