@@ -82,5 +82,6 @@ class RuleCoverage:
             terminalreporter.line(f"rule coverage: the trace is not whole: {first}{others}", red=True)
             return
         loaded, tests = len(found.rule_sets), len(found.tests)
+        told = f"{loaded} rule set{'s' * (loaded != 1)} loaded, {tests} test{'s' * (tests != 1)} reached a rule"
         where = f": {self._path}" if self._path != os.devnull else ""
-        terminalreporter.line(f"rule coverage: {loaded} rule sets loaded, {tests} tests reached a rule{where}")
+        terminalreporter.line(f"rule coverage: {told}{where}")

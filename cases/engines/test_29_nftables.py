@@ -12,7 +12,7 @@ from testbed.docker import article, hostfile
 from testbed.docker.engines import NATIVE
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, Raw
+from testbed.traffic.layers import ICMP, IP, SCTP, TCP, UDP, IPv6, Raw, SCTPChunkInit
 
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
 HOST6, CLIENT6, WEB6 = "2001:db8:66::100", "2001:db8:66::1", "2001:db8:1::2"
@@ -37,6 +37,8 @@ networks:
 services: {web: {networks: [six], ports: ['8080:80', '5353:53/udp']}, app: {networks: [two]}}
 """
 NO_PROXY = "daemon: {userland-proxy: false}\n"
+PORTS = "services: {web: {ports: ['80:80', '81:81', '80:80/sctp']}, other: {}}"
+DATAGRAM = UDP(sport=4000, dport=80) / Raw(b"who")
 NativeBed = Callable[..., Testbed]
 
 
@@ -49,7 +51,8 @@ def bed_of() -> Iterator[NativeBed]:
 
         def make(text: str, more: str = "") -> Testbed:
             host = hostfile.parse(text)
-            rules = NftRuleset(NATIVE.rules(host).text + more)
+            written = NATIVE.rules(host)
+            rules = NftRuleset(written.text + more, written.source)
             return ends.enter_context(Testbed(article.topology(host), rules))
 
         yield make
@@ -197,3 +200,63 @@ def test_in_ipv6_a_container_reaches_the_internet_under_the_hosts_address(bed_of
 def test_without_ip6tables_every_port_is_open_at_the_containers_own_ipv6_address(bed_of: NativeBed) -> None:
     """The daemon's option means nftables' table too."""
     assert bed_of("daemon: {ip6tables: false}\n" + SIX).tcp("client", "web", (WEB6, 81), via=HOST6).syn().delivered
+
+
+def test_each_published_port_is_its_own_rule_and_what_is_none_is_not_let_in(bed_of: NativeBed) -> None:
+    bed = bed_of(PORTS)
+    begins = SCTP(sport=4000, dport=80, tag=0) / SCTPChunkInit(init_tag=1, n_out_streams=1, n_in_streams=1)
+    with bed.counting() as counting:
+        assert bed.tcp("client", "web", (HOST, 80)).syn().delivered
+        assert bed.tcp("client", "web", (HOST, 81)).syn().delivered
+        assert bed.send("client", IP(src=CLIENT, dst=HOST) / begins, to="web").delivered
+        assert not bed.send("client", IP(src=CLIENT, dst=HOST) / DATAGRAM, to="web").delivered
+        assert not bed.tcp("client", "other", ("172.17.0.99", 80), via=HOST).syn().delivered
+    assert (
+        counting.result
+        == f"""
+        *{TABLE}
+        [4:187] -A nat-PREROUTING fib daddr type local jump nat-prerouting-and-output
+        [1:52] -A nat-prerouting-and-output iifname != "docker0" sctp dport 80 dnat to 172.17.0.2:80 comment "DNAT"
+        [1:52] -A nat-prerouting-and-output iifname != "docker0" tcp dport 80 dnat to 172.17.0.2:80 comment "DNAT"
+        [1:52] -A nat-prerouting-and-output iifname != "docker0" tcp dport 81 dnat to 172.17.0.2:81 comment "DNAT"
+        [1:52] -A filter-forward-in__docker0 ip daddr 172.17.0.2 sctp dport 80 accept
+        [1:52] -A filter-forward-in__docker0 ip daddr 172.17.0.2 tcp dport 80 accept
+        [1:52] -A filter-forward-in__docker0 ip daddr 172.17.0.2 tcp dport 81 accept
+        [1:52] -A filter-forward-in__docker0 drop comment "UNPUBLISHED PORT DROP"
+        """
+    )
+
+
+def test_what_a_container_sends_on_its_bridge_keeps_its_source(bed_of: NativeBed) -> None:
+    """To a neighbour, to itself through the host; and what bears an address of no container leaves untranslated."""
+    bed = bed_of(PORTS)
+    with bed.counting() as counting:
+        assert bed.tcp("other", "web", ("172.17.0.2", 80)).syn().translated == ()
+        assert bed.tcp("web", "web", ("172.17.0.2", 80), via="172.17.0.1").syn().translated == ()
+        assert not bed.tcp("web", "web", (HOST, 80)).syn().delivered  # that is the host's own: not from docker0
+        stranger = bed.send("web", IP(src="192.0.2.9", dst="203.0.113.10") / DATAGRAM, to="internet")
+    assert stranger.delivered
+    assert stranger.translated == ()
+    assert (
+        counting.result
+        == f"""
+        *{TABLE}
+        [1:52] -A nat-PREROUTING fib daddr type local jump nat-prerouting-and-output
+        [2:104] -A filter-forward-in__docker0 iifname "docker0" accept comment "ICC"
+        [1:31] -A filter-forward-out__docker0 accept comment "OUTGOING"
+        """
+    )
+
+
+def test_of_the_hosts_own_calls_only_those_of_its_address_are_looked_at(bed_of: NativeBed) -> None:
+    bed = bed_of(PORTS)
+    with bed.counting() as counting:
+        for address in (HOST, "127.0.0.1", CLIENT):
+            bed.speak("host", "udp", (address, 80))
+    assert (
+        counting.result
+        == f"""
+        *{TABLE}
+        [1:36] -A nat-OUTPUT ip daddr != 127.0.0.0/8 fib daddr type local jump nat-prerouting-and-output
+        """
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from testbed import Testbed
 from testbed.docker.engines import Engine
-from testbed.traffic.layers import IP, UDP, Raw
+from testbed.traffic.layers import IP, SCTP, UDP, Raw, SCTPChunkInit
 
 BedOf = Callable[[str], Testbed]
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
@@ -61,6 +61,18 @@ def test_several_ports_of_a_container_have_a_rule_each(bed_of: BedOf) -> None:
         assert syn.translated == (f"destination {HOST}:{port} > {WEB}:{port}",)
     asked = bed.send("client", IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=80) / Raw(b"who"), to="web")
     assert asked.translated == (f"destination {HOST}:80 > {WEB}:80",)
+
+
+def test_a_port_of_sctp_is_published_beside_the_same_port_of_tcp(bed_of: BedOf) -> None:
+    """Its rule stands behind that of TCP since 28, so that its packets are held against both."""
+    bed = bed_of("services: {web: {ports: ['80:80', '80:80/sctp']}}")
+    begins = SCTP(sport=4000, dport=80, tag=0) / SCTPChunkInit(init_tag=1, n_out_streams=1, n_in_streams=1)
+    with bed.counting() as counting:
+        asked = bed.send("client", IP(src=CLIENT, dst=HOST) / begins, to="web")
+    assert asked.translated == (f"destination {HOST}:80 > {WEB}:80",)
+    assert str(counting.result.rule("nat", DNAT)) == "[0:0]"
+    accepted = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p sctp -m sctp --dport 80 -j ACCEPT"
+    assert str(counting.result.rule("filter", accepted)) == "[1:52]"
 
 
 def test_a_datagram_for_a_published_tcp_port_does_not_get_to_the_container(bed_of: BedOf) -> None:

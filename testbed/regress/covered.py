@@ -136,7 +136,11 @@ class Report:
                 yield rule, "never matched"
             if missed == 0:
                 yield rule, "never missed"
-            yield from ((rule, f"never missed for `{clause.text}` alone") for clause in rule.asked if not clause.alone)
+            unknown = max(rule.clauses, key=lambda clause: clause.unknown, default=None)
+            open_ = f", as far as `{unknown.text}` can be told" if unknown is not None and unknown.unknown else ""
+            yield from (
+                (rule, f"never missed for `{clause.text}` alone{open_}") for clause in rule.asked if not clause.alone
+            )
 
 
 def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proofs: bool = True) -> Report | None:

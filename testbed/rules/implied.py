@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from testbed.rules import values
 from testbed.rules.clauses import Clause
 
 _ADDRESSES = {("", "-s"), ("", "-d")}
 _INTERFACES = {("", "-i"), ("", "-o")}
-_ONE_OF = {("conntrack", "--ctstate"), ("state", "--state"), ("addrtype", "--dst-type"), ("addrtype", "--src-type")}
+_STATES = {("conntrack", "--ctstate"), ("state", "--state")}
+_ONE_OF = {*_STATES, ("addrtype", "--dst-type"), ("addrtype", "--src-type")}
+_EXCLUSIVE = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}  # a packet has one of them, and others beside
 # What is asked of the packet alone, so that the same packet always gets the same answer (a limit and a mark change)
 _LASTING = {
     *("", "tcp", "udp", "udplite", "sctp", "dccp", "multiport", "icmp", "icmp6"),
     *("conntrack", "state", "addrtype", "iprange", "length", "ttl", "hl"),
 }
-_SINGLE = {("", "-p"), ("tcp", "--dport"), ("tcp", "--sport"), ("udp", "--dport"), ("udp", "--sport")}
+_PORTS = {(protocol, option) for protocol in ("tcp", "udp", "sctp") for option in ("--sport", "--dport")}
 
 
 def opposite(clause: Clause) -> Clause:
@@ -57,8 +60,10 @@ def _within(narrow: Clause, wide: Clause) -> bool:
     if kind in _ONE_OF:
         return set(narrow.values[0].split(",")) <= set(wide.values[0].split(","))
     if kind in _ADDRESSES:
-        inner, outer = ip_network(narrow.values[0], strict=False), ip_network(wide.values[0], strict=False)
-        return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+        inner, outer = _network(narrow.values[0]), _network(wide.values[0])
+        if inner is None or outer is None or inner.version != outer.version:
+            return False
+        return inner.subnet_of(outer)  # type: ignore[arg-type]
     return False
 
 
@@ -71,7 +76,20 @@ def _disjoint(one: Clause, other: Clause) -> bool:
     if kind in _INTERFACES:
         return "+" not in first + second and first != second
     if kind in _ADDRESSES:
-        return not ip_network(first, strict=False).overlaps(ip_network(second, strict=False))
-    if kind in _SINGLE:
-        return ":" not in first + second and first != second and "all" not in (first, second)
-    return kind in _ONE_OF and kind[0] != "addrtype" and not set(first.split(",")) & set(second.split(","))
+        networks = _network(first), _network(second)
+        return networks[0] is not None and networks[1] is not None and not networks[0].overlaps(networks[1])
+    if kind == ("", "-p"):
+        return values.same_protocol(first, second) is False and "all" not in (first, second)
+    if kind in _PORTS:
+        numbers = values.number(first), values.number(second)
+        return None not in numbers and numbers[0] != numbers[1]
+    named = set(first.split(",")), set(second.split(","))
+    return kind in _STATES and named[0] | named[1] <= _EXCLUSIVE and not named[0] & named[1]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """A network as it is written; None for one with a mask that has gaps."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None

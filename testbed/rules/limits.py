@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from testbed.rules.clauses import Clause, clauses, target_of
 from testbed.rules.implied import contradicts, follows, opposite
 
-# Targets after which the table asks on; all others decide (net/netfilter/xt_*.c, XT_CONTINUE)
-_ASK_ON = {
-    *("LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "TRACE", "AUDIT", "SET", "TCPMSS", "TTL"),
-    *("HL", "DSCP", "TOS", "ECN", "CT", "NOTRACK", "CHECKSUM", "CLASSIFY", "HMARK", "IDLETIMER", "LED", "RATEEST"),
-    *("TEE", "TCPOPTSTRIP", "NETMAP6", "DNETMAP"),
+# Targets that decide, so that the chain's next rule is not asked; of others nobody knows (net/netfilter/xt_*.c)
+_DECIDE = {
+    *("ACCEPT", "DROP", "RETURN", "REJECT", "QUEUE", "NFQUEUE"),
+    *("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP"),
 }
 
 
@@ -60,9 +59,9 @@ class Limits:
         for rule in self._rules[table, chain]:
             target = target_of(rule.spec)
             returns = target is not None and (target.name == "RETURN" or target.verb == "goto")
-            if returns and not clauses(rule.spec):
+            if returns:
                 return ""
-            if not returns and not clauses(rule.spec) and self._decides(rule):
+            if not clauses(rule.spec) and self._decides(rule):
                 return f"`{rule.text}` stands before it"
         return ""
 
@@ -123,11 +122,11 @@ class Limits:
     def _decides(self, rule: LimitedRule) -> bool:
         """Whether a packet that matches a rule is not held against the next one."""
         target = target_of(rule.spec)
-        if target is None or target.name in _ASK_ON:
+        if target is None:
             return False
-        if target.verb == "goto":
-            return True
-        return (rule.table, target.name) not in self._rules or self._never_returns(rule.table, target.name)
+        if (rule.table, target.name) in self._rules:
+            return target.verb == "goto" or self._never_returns(rule.table, target.name)
+        return target.name in _DECIDE
 
     def _never_returns(self, table: str, chain: str) -> bool:
         """Whether every packet that enters a chain is decided upon in it."""

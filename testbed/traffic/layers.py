@@ -12,12 +12,14 @@ conf.route6_autoload = False
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  # noqa: E402
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
+from scapy.layers.sctp import SCTP, SCTPChunkInit  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 from scapy.utils import checksum  # noqa: E402
 
 __all__ = [
     "ICMP",
     "IP",
+    "SCTP",
     "TCP",
     "UDP",
     "Ether",
@@ -28,6 +30,7 @@ __all__ = [
     "IPv6",
     "IPv6ExtHdrFragment",
     "Raw",
+    "SCTPChunkInit",
     "TCPerror",
     "UDPerror",
     "checksum",

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from own_machine import REPOSITORY, RULES, Machine, assert_nothing_is_left
 
-GUIDES = "".join((REPOSITORY / "docs" / name).read_text() for name in ("own-repository.md", "journeys.md"))
+GUIDES = "".join(
+    (REPOSITORY / "docs" / name).read_text() for name in ("own-repository.md", "journeys.md", "coverage.md")
+)
 
 
 def block(name: str) -> str:
@@ -32,7 +34,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """An empty folder with the files of the guides."""
-    for name in ("test_my_host.py", "test_my_rules.py", "test_ways.py", "tasks.py"):
+    for name in ("test_my_host.py", "test_my_rules.py", "test_ways.py", "which_tests.py", "tasks.py"):
         (tmp_path / name).write_text(block(name))
     return tmp_path
 
@@ -70,6 +72,16 @@ def test_a_way_is_asserted_and_one_that_was_not_gone_is_explained(
     assert "did not go the expected way: it parts at line 7" in finished.stdout
     assert "dropped at host: filter -A DOCKER-USER -j DROP" in finished.stdout
     assert_nothing_is_left(machine)
+
+
+def test_the_rules_that_its_tests_reach_are_recorded(machine: Machine, programs: Path, repository: Path) -> None:
+    words = ("-n", "2", "--rule-coverage=coverage.json", "test_my_host.py", "test_ways.py")
+    finished = machine.run(str(programs / "pytest"), *words, folder=repository)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "rule coverage: 2 rule sets loaded, 2 tests reached a rule: coverage.json" in finished.stdout
+    asked = machine.run(str(programs / "python"), "which_tests.py", folder=repository)
+    assert len(asked.stdout.splitlines()) == 2, asked.stdout + asked.stderr
+    assert "test_my_host.py::test_mail_is_published_on_port_2525[nft]" in asked.stdout
 
 
 def test_the_tasks_work_there(machine: Machine, programs: Path, repository: Path) -> None:

@@ -40,6 +40,7 @@ def forward(*rules: str, policy: str = "DROP") -> Limits:
         ("-p tcp", "! -p udp", True),
         ("-m conntrack --ctstate ESTABLISHED", "-m conntrack --ctstate RELATED,ESTABLISHED", True),
         ("-m limit --limit 1/sec", "-m limit --limit 1/sec", False),
+        ("-s 10.0.0.1/255.0.0.255", "-s 10.0.0.0/8", False),
     ],
 )
 def test_what_a_clause_implies(one: str, other: str, expected: bool) -> None:
@@ -57,12 +58,17 @@ def test_what_a_clause_implies(one: str, other: str, expected: bool) -> None:
         ("-d 172.17.0.0/16", "! -d 172.17.0.2/32", False),
         ("-d 172.17.0.2/32", "! -d 172.17.0.0/16", True),
         ("-p tcp", "-p udp", True),
+        ("-p tcp", "-p 6", False),
+        ("-p tcp -m tcp --dport 80", "-p tcp -m tcp --dport 81", True),
+        ("-p tcp -m tcp --dport 80", "-p tcp -m tcp --dport 80:90", False),
+        ("-m conntrack --ctstate NEW", "-m conntrack --ctstate RELATED,ESTABLISHED", True),
+        ("-m conntrack --ctstate NEW", "-m conntrack --ctstate DNAT", False),
         ("! -p tcp", "! -p udp", False),
         ("-m addrtype --dst-type LOCAL", "-m addrtype --dst-type BROADCAST", False),
     ],
 )
 def test_what_cannot_both_hold(one: str, other: str, expected: bool) -> None:
-    (first,), (second,) = clauses(one), clauses(other)
+    first, second = clauses(one)[-1], clauses(other)[-1]
     assert contradicts(first, second) is contradicts(second, first) is expected
 
 
@@ -90,6 +96,11 @@ def test_a_return_from_a_base_chain_is_decided_by_its_policy() -> None:
     found = forward("FORWARD -j RETURN", "FORWARD -j DROP")
     assert found.reached("filter", "FORWARD", 2)
     assert found.decided_by("filter", "FORWARD") == ""
+    assert forward("FORWARD -i x -j RETURN", "FORWARD -j DROP").decided_by("filter", "FORWARD") == ""
+
+
+def test_of_a_target_that_is_not_known_nothing_is_proved() -> None:
+    assert forward("FORWARD -j ACCOUNT", "FORWARD -j DROP").reached("filter", "FORWARD", 2) == ""
 
 
 def test_a_chain_with_two_ways_in_is_judged_by_both() -> None:
