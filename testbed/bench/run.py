@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed.bench import building, cases, mininet_plan, mutating, replaying, tracing
+from testbed.bench import building, cases, mininet_plan, mutating, probing, replaying, tracing
 from testbed.bench.figures import Bench, Throughput
 from testbed.bench.growth import grown
 from testbed.errors import TestbedError
@@ -30,6 +30,7 @@ def run(rounds: int, sizes: Sequence[int], with_cases: bool) -> Bench:
         for backend in BACKENDS:
             figures += replaying.figures(rounds, backend)
             figures += tracing.figures(rounds, backend)
+            figures += probing.figures(rounds, backend)
         figures += mutating.figures(rounds)
         growth = grown(sizes)
         throughput, without_cases = _throughput() if with_cases else (None, "Cases were not run, as was asked for.")

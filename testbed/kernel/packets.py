@@ -21,7 +21,7 @@ _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _BUFFER = 8 << 20  # bytes; a lost frame is a lie, so lose none
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _ARP = struct.Struct("!HHBBH6s4s6s4s")
-_ARP_DEADLINE = 10.0  # seconds; a kernel that has not answered by then is not there
+_ARP_PATIENCE, _ARP_ATTEMPTS = 0.2, 50  # seconds; a kernel that has not answered to the last one is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,19 @@ class PacketSocket:
         """Ask who has `address` and wait for that kernel's answer.
 
         The question carries no sender address (an ARP probe, RFC 5227), so it leaves no neighbour entry behind, and no
-        packet filter of the IP layer sees it.
+        packet filter of the IP layer sees it. Where frames get lost it is asked again.
         """
         own = bytes.fromhex(mac.replace(":", ""))
         probe = _ARP.pack(1, _ETH_P_IP, 6, 4, _ARP_REQUEST, own, bytes(4), bytes(6), address.packed)
-        self._arp.clear()
-        self._socket.send(b"\xff" * 6 + own + struct.pack("!H", _ETH_P_ARP) + probe)
-        while not any(self._answers(frame, address, own) for frame in self._arp):
-            if not self.wait(_ARP_DEADLINE):
-                raise KernelRefused(f"{address} did not answer ARP on {self.name} within {_ARP_DEADLINE:.0f} s.")
-            self._drain()
+        for _ in range(_ARP_ATTEMPTS):
+            self._arp.clear()
+            self._socket.send(b"\xff" * 6 + own + struct.pack("!H", _ETH_P_ARP) + probe)
+            while self.wait(_ARP_PATIENCE):
+                self._drain()
+                if any(self._answers(frame, address, own) for frame in self._arp):
+                    return
+        deadline = _ARP_ATTEMPTS * _ARP_PATIENCE
+        raise KernelRefused(f"{address} did not answer ARP on {self.name} within {deadline:.0f} s.")
 
     def close(self) -> None:
         self._namespace.close_in_time(self._socket)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from testbed.bed import Testbed
 from testbed.kernel.devices import write_sysctls
 from testbed.regress import closely
 from testbed.regress.behaviour import Behaviour
-from testbed.regress.flows import Flows
+from testbed.regress.flows import Flow, Flows
 from testbed.regress.nobody import stand_for_nobody
 from testbed.regress.outcome import Outcomes
 from testbed.regress.probes import Probe
 
 AT_ONCE = 128  # probes in a wave: a kernel repeats what it asks after a second
+_FRUITLESS = 10  # how often in vain what went astray is asked again, before that is what becomes of it
 # A kernel sends few errors a second to one address; here each question is to be answered as if it were the only one
 # (Documentation/networking/ip-sysctl.rst).
-_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"), ("net.ipv6.icmp.ratemask", ""))
+_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)
+_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of message types that are limited: an error is none
 
 
 def behaviours(
@@ -27,12 +29,11 @@ def behaviours(
     Raises what tracing raises: KernelRefused for a lost event, Disagreement when two witnesses differ.
     """
     asked = tuple(probes)
+    six = any(":" in probe.address for probe in asked)
     for router in (node.name for node in bed.topology.nodes if node.passes_on):
-        bed.node(router).run(write_sysctls, _ANSWER_ALWAYS)
+        bed.node(router).run(write_sysctls, (*_ANSWER_ALWAYS, *(_ANSWER_ALWAYS6 if six else ())))
     stand_for_nobody(bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address})
-    found: dict[Probe, Behaviour] = {}
-    _ask(bed, asked, at_once, found, step)
-    _ask(bed, [probe for probe in asked if probe not in found], 1, found, step)  # what could not be told apart
+    found = _asked(bed, asked, step, at_once)
     lost = [probe for probe in asked if probe not in found]
     if lost:
         found |= {behaviour.probe: behaviour for behaviour in closely.behaviours(bed, lost)}
@@ -41,16 +42,27 @@ def behaviours(
     return [found[probe] for probe in asked]
 
 
-def _ask(
-    bed: Testbed, probes: Sequence[Probe], at_once: int, found: dict[Probe, Behaviour], step: Callable[[], object]
-) -> None:
-    if not probes:
-        return
-    outcomes = Outcomes(bed)
+def _asked(bed: Testbed, asked: Sequence[Probe], step: Callable[[], object], at_once: int) -> dict[Probe, Behaviour]:
+    """What is known of each; those of which a packet went astray, or was taken for another's, are asked again."""
+    outcomes, found = Outcomes(bed), dict[Probe, Behaviour]()
+    last: dict[Probe, Behaviour] = {}
+    left, fruitless = list(asked), 0
+    while left and fruitless < _FRUITLESS:
+        again: list[Probe] = []
+        for flow in _flows(bed, left, at_once):
+            behaviour, astray = outcomes.of(flow), outcomes.astray(flow)
+            if behaviour is not None:
+                (last if astray else found)[flow.probe] = behaviour
+            if astray or flow.doubtful:
+                again.append(flow.probe)
+            elif behaviour is not None:
+                step()
+        fruitless = fruitless + 1 if len(again) == len(left) else 0
+        left = again
+    return last | found
+
+
+def _flows(bed: Testbed, probes: Sequence[Probe], at_once: int) -> Iterator[Flow]:
     with Flows(bed) as flows:
         for start in range(0, len(probes), at_once):
-            for flow in flows.ask(probes[start : start + at_once]):
-                behaviour = outcomes.of(flow)
-                if behaviour is not None:
-                    found[flow.probe] = behaviour
-                    step()
+            yield from flows.ask(probes[start : start + at_once])

@@ -25,7 +25,7 @@ _SPOKEN = {
 class Behaviour:
     """A probe and its outcome; `by` are the rules and policies that decided.
 
-    Behind `answer: ` stands the one that dropped the answer.
+    Behind `answer: ` stands the one that dropped the answer, behind `error: ` the one that dropped errors about it.
     """
 
     probe: Probe

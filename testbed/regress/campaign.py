@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,13 +14,16 @@ from testbed.docker import DockerHost, article
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.regress.asking import behaviours
+from testbed.regress.asking import AT_ONCE, behaviours
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.mentioned import Mentioned, mentioned
-from testbed.regress.probes import Probes, probes
+from testbed.regress.probes import Probe, Probes, probes
 from testbed.rules import AnyRuleset, NftRuleset
+from testbed.topology import Topology
 
 Progress = Callable[[int], Callable[[], None]]  # told how many probes there will be; called once for each
+
+_MANY, _SHARE = 4000, 1024  # so many questions are shared out among processes, and so many each takes at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,30 @@ def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
         )
         asked = probes(topology, host, named)
         step = progress(len(asked.asked) * len(beds))
-        return Answers(tuple(tuple(behaviours(bed, asked.asked, step)) for bed in beds), asked, named)
+        at_once = 1 if named.counting else AT_ONCE
+        if len(asked.asked) * len(beds) < _MANY or at_once == 1:
+            return Answers(tuple(tuple(behaviours(bed, asked.asked, step, at_once)) for bed in beds), asked, named)
+    return Answers(_shared_out(topology, sides, asked.asked, step), asked, named)
+
+
+def _shared_out(
+    topology: Topology, sides: Sequence[Side], asked: Sequence[Probe], step: Callable[[], None]
+) -> tuple[tuple[Behaviour, ...], ...]:
+    """What each side answers, asked by as many processes as there are processors, each with beds of its own."""
+    jobs = len(os.sched_getaffinity(0))
+    shares = [asked[start : start + _SHARE] for start in range(0, len(asked), _SHARE)]
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        found = [[pool.submit(_share, topology, side, share) for share in shares] for side in sides]
+        for done in as_completed(future for side in found for future in side):
+            for _ in done.result():
+                step()
+        return tuple(tuple(behaviour for future in side for behaviour in future.result()) for side in found)
+
+
+def _share(topology: Topology, side: Side, asked: Sequence[Probe]) -> list[Behaviour]:
+    """What a side answers to some of the probes, on a bed of this process."""
+    with quarantine(), Testbed(topology, side.rules, side.backend) as bed:
+        return behaviours(bed, asked)
 
 
 def _together(found: Iterable[Mentioned]) -> Mentioned:

@@ -40,7 +40,7 @@ def _by_kernel(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Jou
     asking = bed.host.run(packets.speak, [(probe, number)], bed.processor)
     bed.settle_everywhere()
     found = tracing.journeys()[before:]
-    bed.host.run(packets.hang_up, [spoken.opened for spoken in asking])
+    bed.host.run(packets.hang_up, [spoken.opened for spoken in asking], bed.processor)
     return found[0] if found else None
 
 

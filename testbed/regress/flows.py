@@ -21,11 +21,12 @@ from testbed.observe.crosscheck import agree
 from testbed.observe.header import Header
 from testbed.observe.passage import Cookie, Passage, Sorter
 from testbed.regress import packets
-from testbed.regress.probes import INVALID, STRAY, Probe
+from testbed.regress.probes import ICMP, NEW, Probe
 from testbed.rules import NftRuleset
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterReading, Line
 
+ECHO_REPLIES = ((0, 0), (129, 0))  # of ICMP and ICMPv6
 _ATTEMPTS = 1000
 
 
@@ -55,7 +56,8 @@ class Passed:
 
 @dataclass(slots=True)
 class Flow:
-    """A probe and all that became of it. `asked` and `answered` are the question and the answer as they left.
+    """A probe and all that became of it: `asked`, `answered` and `erred` are the question, the answer, and an error
+    about the question, as they left; the last two where the question arrived, and can have such.
 
     `doubtful`: packets of it could not be told from another flow's.
     """
@@ -64,6 +66,7 @@ class Flow:
     number: int
     asked: Header | None = None
     answered: Header | None = None
+    erred: Header | None = None
     refused: bool = False
     doubtful: bool = False
     arrivals: list[Arrival] = field(default_factory=list)
@@ -76,6 +79,12 @@ class Flow:
     def arrival_of(self, sent: Header) -> Arrival | None:
         """Where a packet of it came out, if it did."""
         return next((own for own in self.arrivals if own.header.cookie == sent.cookie), None)
+
+    @property
+    def question_arrived(self) -> Arrival | None:
+        """Where the question came out, if it is one that is answered."""
+        answerable = self.asked is not None and self.probe.state == NEW and not self.probe.source
+        return self.arrival_of(self.asked) if answerable and self.asked is not None else None
 
 
 class Flows:
@@ -113,7 +122,7 @@ class Flows:
         self._stack.close()
 
     def ask(self, probes: Sequence[Probe]) -> list[Flow]:
-        """Send all of these, and answers to those that arrive; a flow for each, in order."""
+        """Send all of these, then answers to those that arrive, then errors about them; a flow for each, in order."""
         flows = [Flow(probe, number) for probe, number in zip(probes, self._numbers(probes), strict=True)]
         self._flows = {flow.number: flow for flow in flows}
         self._sent.clear()
@@ -123,12 +132,13 @@ class Flows:
                 for flow in flows:
                     if flow.probe.origin != self._host:
                         self._put(flow)
-            speaking.callback(self._bed.host.run, packets.hang_up, self._spoken(flows))
+            speaking.callback(self._bed.host.run, packets.hang_up, self._spoken(flows), self._bed.processor)
             self._look()
-            with on_cpu(self._bed.processor):
-                for flow in flows:
-                    self._answer(flow)
-            self._look()
+            for reply in (self._answer, self._err):
+                with on_cpu(self._bed.processor):
+                    for flow, came in [(flow, came) for flow in flows if (came := flow.question_arrived)]:
+                        reply(flow, came)
+                self._look()
         self._check(self._counters())
         return flows
 
@@ -154,12 +164,16 @@ class Flows:
         flow.asked = self._known(flow, data)
         self._bed.endpoint(flow.probe.origin).put(data, flow.probe.address, via)
 
-    def _answer(self, flow: Flow) -> None:
-        came = flow.arrival_of(flow.asked) if flow.asked is not None else None
-        if came is None or flow.probe.state in (INVALID, STRAY) or flow.probe.source:
-            return
-        data = packets.answer(self._bed, flow.probe, flow.number, came.node, came.header, came.data)
+    def _answer(self, flow: Flow, came: Arrival) -> None:
+        data = packets.answer(self._bed, flow.probe, flow.number, came.node, came.header)
         flow.answered = self._known(flow, data)
+        self._bed.endpoint(came.node).put(data, came.header.source)
+
+    def _err(self, flow: Flow, came: Arrival) -> None:
+        if flow.probe.protocol == ICMP:
+            return
+        data = packets.error(self._bed, came.node, came.header, came.data)
+        flow.erred = self._known(flow, data)
         self._bed.endpoint(came.node).put(data, came.header.source)
 
     def _known(self, flow: Flow, data: bytes) -> Header:
@@ -175,19 +189,20 @@ class Flows:
         new = self._sorter.passages()
         for passage in new:
             self._passages.append(passage)
-            flow = self._flow_of(passage.hooks[0].header)
-            if flow is not None and flow.asked is None and passage.hooks[0].name == "OUTPUT":
-                self._seen_leaving(flow, passage.hooks[0].header)
+            if passage.hooks[0].name == "OUTPUT":
+                self._seen_leaving(passage.hooks[0].header)
         for arrival in self._frames():
             flow = self._flow_of(arrival.header) or (self._flow_of(arrival.quoted) if arrival.quoted else None)
             if flow is not None:
                 flow.arrivals.append(arrival)
         return bool(new)
 
-    def _seen_leaving(self, flow: Flow, header: Header) -> None:
-        """The question of the host's own kernel, which chose what it is known by."""
-        other = self._sent.get(header.cookie)
-        if other is not None:
+    def _seen_leaving(self, header: Header) -> None:
+        """Whether it is a question of the host's own kernel, which chose what it is known by."""
+        flow = self._flows.get(header.source_port or header.echo or 0)
+        if flow is None or flow.asked is not None or header.icmp in ECHO_REPLIES:
+            return
+        if (other := self._sent.get(header.cookie)) is not None:
             flow.doubtful = other.doubtful = True
         flow.asked = header
         self._sent[header.cookie] = flow

@@ -20,6 +20,9 @@ _TRANSPORTS = ("tcp", "udp")
 _NUMBER = re.compile(r"\d+")
 _TRANSLATED = re.compile(r"(?:DNAT --to-destination|dnat to|REDIRECT --to-ports|redirect to) \S*?:?(\d+)(?:\s|$)")
 # Everything that may be known of a packet is known: what cannot be told even so depends on something else.
+_STATEFUL = ("limit", "hashlimit", "recent", "connlimit", "quota", "statistic", "connbytes", "numgen", "ct count")
+_FILLS = re.compile(r"--(add|del)-set |\b(add|update|delete) @|\blimit rate\b|\bquota\b")
+_FLAGS = ("--syn", "--tcp-flags", "--tcp-option", "flags")
 _COMPLETE = Facts(
     "192.0.2.1",
     "192.0.2.2",
@@ -46,12 +49,15 @@ Reader = Callable[[str], tuple[Clause, ...]]
 class Mentioned:
     """Ports with their protocols, prefixes, and the clauses of which nothing can be told from a packet alone.
 
-    `invalid`: packets that belong to no connection are told apart.
+    `invalid`: packets that belong to no connection are told apart; `flags`: what begins a
+    TCP connection. `counting`: rules keep count of packets, so that one may decide about the next.
     """
 
     ports: frozenset[tuple[str, int]] = frozenset()
     prefixes: frozenset[IPv4Network | IPv6Network] = frozenset()
     invalid: bool = False
+    flags: bool = False
+    counting: bool = False
     unreasoned: tuple[str, ...] = ()
 
     def __or__(self, other: Mentioned) -> Mentioned:
@@ -59,6 +65,8 @@ class Mentioned:
             self.ports | other.ports,
             self.prefixes | other.prefixes,
             self.invalid or other.invalid,
+            self.flags or other.flags,
+            self.counting or other.counting,
             tuple(dict.fromkeys((*self.unreasoned, *other.unreasoned))),
         )
 
@@ -72,6 +80,8 @@ def mentioned(book: RuleBook, native: bool) -> Mentioned:
         frozenset(port for clause, others in found for port in _ports(clause, others)) | frozenset(_targets(specs)),
         frozenset(prefix for clause, _ in found for prefix in _prefixes(clause)),
         any("INVALID" in clause.text.upper() for clause, _ in found),
+        any(clause.option in _FLAGS for clause, _ in found),
+        any(clause.module in _STATEFUL for clause, _ in found) or any(map(_FILLS.search, specs)),
         tuple(dict.fromkeys(clause.text for clause, _ in found if holds(clause, _COMPLETE) is None)),
     )
 

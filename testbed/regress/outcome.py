@@ -9,11 +9,10 @@ from testbed.bed import Testbed
 from testbed.kernel import routes
 from testbed.observe.header import Header
 from testbed.regress.behaviour import Behaviour, spoken
-from testbed.regress.flows import Flow, Passed
-from testbed.regress.probes import RELATED
+from testbed.regress.flows import ECHO_REPLIES, Flow, Passed
 from testbed.topology import Port
 
-_ECHO_REPLIES = ((0, 0), (129, 0))
+_REDIRECT = 5  # no verdict, and a router does not send it every time (ip_rt_send_redirect, net/ipv4/route.c)
 
 
 class Outcomes:
@@ -23,6 +22,7 @@ class Outcomes:
         self._topology = bed.topology
         self._host = bed.topology.host
         self._devices = {index: name for name, index in bed.topology.node(self._host).indexes.items()} | {1: "lo"}
+        self._scripted = {str(a.ip) for n in bed.topology.nodes for i in n.interfaces for a in i.scripted}
         self._refusal = lru_cache(maxsize=None)(lambda arrival: routes.refusal(bed.host, arrival))
         self._alone = lru_cache(maxsize=None)(self._without_a_router)
 
@@ -37,8 +37,20 @@ class Outcomes:
         if outcome is None:
             return None
         by = tuple(decided for way in ways for brief in way.briefs for decided in brief.deciding)
-        answer = _dropped_by(flow.ways_of(flow.answered)) if flow.answered is not None else ""
-        return Behaviour(flow.probe, outcome, (*by, f"answer: {answer}") if answer else by)
+        return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)))
+
+    def astray(self, flow: Flow) -> bool:
+        """Whether a packet left for somebody who is there, and did not arrive: a network loses packets now and then."""
+        by_scripts = (flow.answered, flow.erred, flow.asked if flow.probe.origin != self._host else None)
+        for sent in filter(None, by_scripts):
+            if not flow.ways_of(sent) and flow.arrival_of(sent) is None:
+                return True
+        last = ((way.passage.hooks[-1], way.passage) for way in flow.passed if way.ends_in == "POSTROUTING")
+        there = {arrival.header.cookie for arrival in flow.arrivals}
+        return any(
+            hook.after is not None and hook.after.destination in self._scripted and passage.cookie not in there
+            for hook, passage in last
+        )
 
     def _outcome(self, flow: Flow, asked: Header, ways: list[Passed]) -> str | None:
         dropped, arrival = _dropped_by(ways), flow.arrival_of(asked)
@@ -56,20 +68,34 @@ class Outcomes:
         return f"is lost: {why}{f' and answered by {answers}' if answers else ''}" if why else None
 
     def _reply(self, flow: Flow) -> str:
+        """What becomes of the answer; of errors about the question, where something else becomes of them."""
         if flow.answered is None:
             return ""
-        what = "error" if flow.probe.state == RELATED else "answer"
-        arrival, ways = flow.arrival_of(flow.answered), flow.ways_of(flow.answered)
-        taken_in = bool(ways) and ways[-1].ends_in == "INPUT"
+        answer, error = self._heard(flow, flow.answered), self._heard(flow, flow.erred) if flow.erred else None
+        told = f", answered from {answer.from_}" if answer else f", its answer is {self._fate(flow, flow.answered)}"
+        if flow.erred is None or (answer and answer.source) == (error and error.source):
+            return told
+        fate = f"come from {error.source}" if error else f"are {self._fate(flow, flow.erred)}"
+        return f"{told}, errors {fate}"
+
+    def _heard(self, flow: Flow, sent: Header) -> Header | None:
+        """An answer as the asker saw it."""
+        arrival, ways = flow.arrival_of(sent), flow.ways_of(sent)
         if arrival is not None and arrival.node == flow.probe.origin:
-            return _heard(what, arrival.header)
-        if arrival is None and taken_in and flow.probe.origin == self._host:
+            return arrival.header
+        if arrival is None and ways and ways[-1].ends_in == "INPUT" and flow.probe.origin == self._host:
             last = ways[-1].passage.hooks[-1]
-            return _heard(what, last.after or last.header)
+            return last.after or last.header
+        return None
+
+    def _fate(self, flow: Flow, sent: Header) -> str:
+        """What became of an answer that the asker did not see."""
+        arrival, ways = flow.arrival_of(sent), flow.ways_of(sent)
         if _dropped_by(ways):
-            return f", its {what} is dropped"
-        where = f"delivered to {arrival.node}" if arrival is not None else "taken in" if taken_in else "lost"
-        return f", its {what} is {where}"
+            return "dropped"
+        if arrival is not None:
+            return f"delivered to {arrival.node}"
+        return "taken in" if ways and ways[-1].ends_in == "INPUT" else "lost"
 
     def _came_back(self, flow: Flow, asked: Header, ways: list[Passed]) -> Iterator[Header]:
         """What the asker was told."""
@@ -102,8 +128,13 @@ class Outcomes:
         return not any(node.passes_on and node.name != self._host for node, _ in beside)
 
 
-def _heard(what: str, header: Header) -> str:
-    return f", answered from {header.from_}" if what == "answer" else f", its error comes from {header.source}"
+def _dropped_answers(flow: Flow) -> Iterator[str]:
+    """By which rules the answer and errors were dropped; of both by the same one once."""
+    answer, error = (_dropped_by(flow.ways_of(sent)) if sent else "" for sent in (flow.answered, flow.erred))
+    if answer:
+        yield f"answer: {answer}"
+    if error and error != answer:
+        yield f"error: {error}"
 
 
 def _dropped_by(ways: Iterable[Passed]) -> str:
@@ -112,11 +143,13 @@ def _dropped_by(ways: Iterable[Passed]) -> str:
 
 def _answers(header: Header, quoted: Header | None, asked: Iterable[Header], flow: Flow) -> bool:
     """Whether a packet answers a question: it goes the other way as a first answer does, or is about it."""
+    if header.icmp is not None and header.icmp[0] == _REDIRECT and header.protocol == "icmp":
+        return False
     if header.is_error:
         about = quoted.identification if quoted is not None else header.quoted
         return any(about == sent.identification for sent in asked)
     if (header.from_, header.to) not in [(sent.to, sent.from_) for sent in asked]:
         return False
     if header.icmp is not None:
-        return header.icmp in _ECHO_REPLIES and header.echo == flow.number
+        return header.icmp in ECHO_REPLIES and header.echo == flow.number
     return header.protocol != "tcp" or "R" in header.flags or header.flags == "SA"

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from testbed.bed import Testbed
 from testbed.kernel.packets import on_cpu
 from testbed.observe.header import Header
-from testbed.regress.probes import ICMP, INVALID, NEW, RELATED, STRAY, TCP, UDP, Probe
+from testbed.regress.probes import ICMP, INVALID, NEW, STRAY, TCP, UDP, Probe
 from testbed.topology import Port
-from testbed.traffic import layers, template
+from testbed.traffic import template
 from testbed.traffic.template import Form
 
-_QUESTION = b"question"
+# No two kinds of packets are equally long, so that a number that a kernel chose by chance does not make one look like
+# another: scripts ask without contents, and a kernel's echo reply has what it was asked with.
+_QUESTION, _ECHOED, _AGREED = b"question", bytes(4), bytes(12)
 _FORMS = {
     (TCP, NEW): "tcp S",
-    (TCP, RELATED): "tcp S",
     (TCP, INVALID): "tcp SF",
     (TCP, STRAY): "tcp A",
     (UDP, NEW): "udp",
-    (UDP, RELATED): "udp",
     (ICMP, NEW): "echo",
 }
 _ANSWERS = {TCP: "tcp SA", UDP: "udp", ICMP: "echo reply"}
@@ -58,11 +58,10 @@ def question(bed: Testbed, probe: Probe, number: int) -> tuple[bytes, str | None
     return data, _beside(bed, probe.origin) if probe.direct else None
 
 
-def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header, data: bytes) -> bytes:
-    """What the end says to which a question came: that it agrees, or, where that is asked, that nobody listens."""
-    kind = "error" if probe.state == RELATED else _ANSWERS[probe.protocol]
+def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header) -> bytes:
+    """What the end says to which a question came: that it agrees."""
     return template.build(
-        Form(kind, _version(seen.source)),
+        Form(_ANSWERS[probe.protocol], _version(seen.source)),
         seen.destination,
         seen.source,
         (seen.destination_port, seen.source_port),
@@ -70,8 +69,14 @@ def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header, dat
         seq=number,
         ack=seen.seq + 1,
         echo=seen.echo or 0,
-        contents=data if kind == "error" else b"",
+        contents=b"" if probe.protocol == TCP else _AGREED,
     )
+
+
+def error(bed: Testbed, node: str, seen: Header, data: bytes) -> bytes:
+    """What the end says besides: that nobody listens at that port; `data` is the question as it came."""
+    form, number = Form("error", _version(seen.source)), bed.endpoint(node).identification()
+    return template.build(form, seen.destination, seen.source, (0, 0), number, contents=data)
 
 
 def speak(asked: Sequence[tuple[Probe, int]], cpu: int) -> list[Spoken]:
@@ -80,12 +85,13 @@ def speak(asked: Sequence[tuple[Probe, int]], cpu: int) -> list[Spoken]:
         return [_asking(probe, number) for probe, number in asked]
 
 
-def hang_up(opened: Iterable[socket.socket]) -> None:
+def hang_up(opened: Iterable[socket.socket], cpu: int) -> None:
     """Close them, with nothing left that would be sent later."""
-    for one in opened:
-        if one.type == socket.SOCK_STREAM:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        one.close()
+    with on_cpu(cpu):
+        for one in opened:
+            if one.type == socket.SOCK_STREAM:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            one.close()
 
 
 def _asking(probe: Probe, number: int) -> Spoken:
@@ -109,8 +115,10 @@ def _asking(probe: Probe, number: int) -> Spoken:
 
 
 def _echo(six: bool, number: int) -> bytes:
-    """An echo request as the host's own kernel sends it; it makes the sum of IPv6's itself (RFC 3542, 3.1)."""
-    return bytes(layers.ICMPv6EchoRequest(id=number, seq=1) if six else layers.ICMP(type=8, id=number, seq=1))
+    """An echo request without its IP header; the kernel makes the sum of IPv6's anew (RFC 3542, 3.1)."""
+    source, destination = ("::", "::") if six else ("0.0.0.0", "0.0.0.0")
+    asked = template.build(Form("echo", 6 if six else 4), source, destination, (0, 0), 0, echo=number, contents=_ECHOED)
+    return asked[40 if six else 20 :]
 
 
 def _beside(bed: Testbed, node: str) -> str:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import ip_address
 
 from testbed.docker.host import Container, DockerHost
-from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS
+from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6, INTERNET_ADDRESS, INTERNET_ADDRESS6
 from testbed.regress.mentioned import Mentioned
-from testbed.topology import Topology
+from testbed.topology import Address, Prefix, Topology
+from testbed.traffic.packet import place
 
 TCP, UDP, ICMP = "tcp", "udp", "icmp"
-NEW, INVALID, STRAY, RELATED = "new", "invalid", "stray", "related"
+NEW, INVALID, STRAY = "new", "invalid", "stray"
 UNMENTIONED = 9  # a port that hardly anybody's rules name: discard (RFC 863)
 _LAST_PORT = 65535
 _SEVERAL = 2  # containers of a network that differ in nothing but their address: so many of them ask
-MOST = 4000  # probes; what goes beyond is cut, and said to be
+MOST = 10_000  # probes; what goes beyond is cut, and said to be
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,7 +28,8 @@ class Probe:
     """One packet from a node to an address: `port` is 0 for an echo request, `source` empty for the node's own address.
 
     `direct`: it is handed to the host, whatever the sender's routes say (a container on internal networks has none).
-    `state` is `new`, or `invalid` for a packet that belongs to no connection and can begin none.
+    `state` is `new`; `invalid`: it belongs to no connection and can begin none; `stray`: it belongs to none, and looks
+    as if it did (an ACK).
     """
 
     origin: str
@@ -39,10 +41,9 @@ class Probe:
     direct: bool = False
 
     def __str__(self) -> str:
-        to = f"{self.address}:{self.port}" if self.port else self.address
         source = f" as {self.source}" if self.source else ""
         words = (" handed to the host" if self.direct else "") + (f" {self.state}" if self.state != NEW else "")
-        return f"{self.origin}{source} {self.protocol} {to}{words}"
+        return f"{self.origin}{source} {self.protocol} {place(self.address, self.port)}{words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +66,73 @@ def _all(topology: Topology, host: DockerHost, named: Mentioned) -> Iterator[Pro
         for address in destinations:
             for protocol, port in ports:
                 yield Probe(origin, protocol, address, port, direct=direct)
-                if named.invalid and protocol == TCP and origin != topology.host:
-                    yield Probe(origin, protocol, address, port, INVALID, direct=direct)
+                for state in _states(named) if protocol == TCP and origin != topology.host else ():
+                    yield Probe(origin, protocol, address, port, state, direct=direct)
     for source in _sources(topology, named):
         for protocol, port in ports:
-            yield Probe("client", protocol, str(HOST_ADDRESS.ip), port, source=source)
+            to = HOST_ADDRESS6 if ":" in source else HOST_ADDRESS
+            yield Probe("client", protocol, str(to.ip), port, source=source)
+
+
+def _states(named: Mentioned) -> Iterator[str]:
+    """What else than a new connection the rules can tell apart."""
+    yield from (INVALID,) * named.invalid
+    yield from (STRAY,) * named.flags
 
 
 def _ways(topology: Topology, host: DockerHost) -> Iterator[tuple[str, list[str], bool]]:
     """Who asks, for which addresses, and whether by way of the host whatever the routes say."""
-    outside, at_host = str(INTERNET_ADDRESS.ip), str(HOST_ADDRESS.ip)
-    own = [str(own.address) for container in host.containers for own in container.attachments]
-    bridges = [str(network.gateway.ip) for network in host.networks]
-    unused = [str(_unused(network.gateway.network, own)) for network in host.networks]
-    yield "client", [at_host, outside], False
-    yield "client", [*bridges, *own, *unused, "127.0.0.1", outside], True
-    yield "internet", [at_host], False
-    yield topology.host, [at_host, *bridges, *own, *unused, outside, "127.0.0.1"], False
+    yield from _ways_of(topology, host, _Places.of(host))
+    if host.ipv6:
+        yield from _ways_of(topology, host, _Places.of_ipv6(host))
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The addresses of one version of IP that are asked for; `unused` ones have nobody, on each network."""
+
+    version: int
+    host: str
+    outside: str
+    bridges: tuple[str, ...]
+    containers: tuple[str, ...]
+    unused: tuple[str, ...]
+    loopback: str
+
+    @classmethod
+    def of(cls, host: DockerHost) -> _Places:
+        own = tuple(str(own.address) for container in host.containers for own in container.attachments)
+        bridges = tuple(str(network.gateway.ip) for network in host.networks)
+        unused = tuple(str(_unused(network.subnet, own)) for network in host.networks)
+        return cls(4, str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip), bridges, own, unused, "127.0.0.1")
+
+    @classmethod
+    def of_ipv6(cls, host: DockerHost) -> _Places:
+        found = [own.address6 for container in host.containers for own in container.attachments]
+        own = tuple(str(address) for address in found if address is not None)
+        bridges = tuple(str(network.gateway6.ip) for network in host.networks if network.gateway6 is not None)
+        unused = tuple(str(_unused(network.subnet6, own)) for network in host.networks if network.subnet6 is not None)
+        return cls(6, str(HOST_ADDRESS6.ip), str(INTERNET_ADDRESS6.ip), bridges, own, unused, "::1")
+
+
+def _ways_of(topology: Topology, host: DockerHost, to: _Places) -> Iterator[tuple[str, list[str], bool]]:
+    inside = (*to.bridges, *to.containers)
+    yield "client", [to.host, to.outside], False
+    yield "client", [*inside, *to.unused, to.loopback, to.outside], True
+    yield "internet", [to.host], False
+    yield topology.host, [to.host, *inside, *to.unused, to.outside, to.loopback], False
     for container in _askers(host):
-        near = [attached.network.gateway.network for attached in container.attachments]
-        mine = {str(attached.address) for attached in container.attachments}
-        on_link = [a for a in (*bridges, *own) if a not in mine and any(ip_address(a) in network for network in near)]
-        beyond = [a for a in (at_host, *bridges, *own, *unused, outside) if not any(ip_address(a) in n for n in near)]
-        yield container.name, on_link, False
-        yield container.name, beyond, container.gateway is None
+        near = [net for own in container.attachments for net in (own.network.subnet, own.network.subnet6) if net]
+        mine = {str(address) for own in container.attachments for address in (own.address, own.address6)}
+        on_link = [address for address in inside if address not in mine and _within(address, near)]
+        beyond = [address for address in (to.host, *inside, *to.unused, to.outside) if not _within(address, near)]
+        if to.version == 4 or any(own.address6 is not None for own in container.attachments):
+            yield container.name, on_link, False
+            yield container.name, beyond, container.gateway is None
+
+
+def _within(address: str, networks: Iterable[Prefix]) -> bool:
+    return any(ip_address(address) in network for network in networks)
 
 
 def _ports(named: Mentioned) -> Iterator[tuple[str, int]]:
@@ -111,7 +155,7 @@ def _askers(host: DockerHost) -> Iterator[Container]:
             yield container
 
 
-def _unused(network: IPv4Network, used: Iterable[str]) -> IPv4Address:
+def _unused(network: Prefix, used: Iterable[str]) -> Address:
     """The last address of a network that nobody has."""
     taken = set(used)
     return next(a for a in (network.broadcast_address - back for back in range(1, 256)) if str(a) not in taken)
@@ -119,18 +163,20 @@ def _unused(network: IPv4Network, used: Iterable[str]) -> IPv4Address:
 
 def _sources(topology: Topology, named: Mentioned) -> Iterator[str]:
     """Neighbours on the LAN on both sides of each border that a prefix draws there; nobody's addresses but theirs."""
-    lan = HOST_ADDRESS.network
     taken = {str(address.ip) for node in topology.nodes for address in node.addresses}
-    borders: set[IPv4Address] = set()
-    for prefix in named.prefixes:
-        if isinstance(prefix, IPv4Network):
-            first, last = prefix.network_address, prefix.broadcast_address
-            borders |= {first, last, *_beside(first, -1), *_beside(last, 1)}
-    for address in sorted(borders):
-        if address in lan and str(address) not in taken and address not in (lan[0], lan[-1]):
+    lans: list[Prefix] = [own.network for own in topology.node("client").addresses]
+    borders = {border for prefix in named.prefixes for border in _borders(prefix)}
+    for address in sorted(borders, key=lambda own: (own.version, int(own))):
+        lan = next((lan for lan in lans if address in lan), None)
+        if lan is not None and str(address) not in taken and address not in (lan[0], lan[-1]):
             yield str(address)
 
 
-def _beside(address: IPv4Address, step: int) -> set[IPv4Address]:
-    near = int(address) + step
-    return {IPv4Address(near)} if 0 <= near <= int(ip_address("255.255.255.255")) else set()
+def _borders(prefix: Prefix) -> Iterator[Address]:
+    """The first and last address inside a prefix, and just outside."""
+    first, last = prefix.network_address, prefix.broadcast_address
+    yield from (first, last)
+    if int(first):
+        yield first - 1
+    if int(last) + 1 < 1 << prefix.max_prefixlen:
+        yield last + 1

@@ -9,7 +9,7 @@ import pytest
 from testbed import Ruleset
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine
-from testbed.regress import difference, table
+from testbed.regress import campaign, difference, table
 from testbed.regress.campaign import Side, ask
 from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Change
 from testbed.rules import save
@@ -63,6 +63,7 @@ EDITS = [
     ("-A FORWARD -o docker0 -j DOCKER\n", "", [CLOSED], TO_LOOPBACK),
     ("-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n", "", [ANSWERED], OUTSIDE),
     ("--ctstate RELATED,ESTABLISHED", "--ctstate RELATED", [ANSWERED], OUTSIDE),
+    ("--ctstate RELATED,ESTABLISHED", "--ctstate ESTABLISHED", [ANSWERED], "web tcp 203.0.113.10:9"),
     ("-A FORWARD -i docker0 ! -o docker0 -j ACCEPT\n", "", [CLOSED, ANSWERED], OUTSIDE),
     ("-A FORWARD -i docker0 -o docker0 -j ACCEPT", "-A FORWARD -i docker0 -o docker0 -j DROP", [], ""),
     (":FORWARD DROP", ":FORWARD ACCEPT", [OPENED, ANSWERED], TO_WEB),
@@ -103,3 +104,53 @@ def test_an_answer_that_is_dropped_names_the_rule() -> None:
     found = changes(article.ruleset(), edited(*EDITS[0][:2]), ("nft", "nft"))
     (outside,) = [change for change in found if change.probe == OUTSIDE]
     assert outside.new.by[-1] == "answer: filter -A DOCKER-USER -i ens33 -j DROP"
+
+
+def test_errors_about_a_connection_are_asked_for_too() -> None:
+    """A rule that lets answers pass, but not what is RELATED, hides from a container that a port is closed."""
+    old, new = "--ctstate RELATED,ESTABLISHED", "--ctstate ESTABLISHED"
+    found = {change.probe: change for change in changes(article.ruleset(), edited(old, new), ("nft", "nft"))}
+    outside = found["web tcp 203.0.113.10:80"]
+    assert outside.new.outcome == f"{outside.old.outcome}, errors are dropped"
+    assert outside.new.by[-1] == "error: filter :FORWARD DROP"
+
+
+def test_what_looks_as_if_it_belonged_to_a_connection_is_asked_where_rules_look_at_flags() -> None:
+    old, new = (
+        "-A DOCKER-USER -j RETURN",
+        "-A DOCKER-USER -i ens33 -p tcp -m tcp ! --syn -m conntrack --ctstate NEW -j DROP",
+    )
+    found = [
+        change for change in changes(article.ruleset(), edited(old, new), ("nft", "legacy")) if change.kind != MOVED
+    ]
+    assert {change.probe for change in found if change.kind == CLOSED} >= {"client tcp 192.168.66.100:80 stray"}
+    assert all(change.probe.endswith(" stray") for change in found)
+
+
+def test_rules_that_keep_count_are_asked_one_packet_at_a_time_and_named() -> None:
+    limited = edited("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -p udp -m limit --limit 1/min --limit-burst 1 -j DROP")
+    answers = ask(article.HOST, [Side(limited, "nft")], silent)
+    assert answers.named.counting
+    assert any("limit" in remark for remark in answers.remarks)
+    dropped = [behaviour for behaviour in answers.sides[0] if any("-m limit" in rule for rule in behaviour.by)]
+    assert len(dropped) == 1
+
+
+def test_over_ipv6_every_port_was_open_before_ip6tables_was_the_default() -> None:
+    """Engine 26.1 leaves IPv6 to the user unless it is told otherwise; 28 closes what is not published."""
+    host = hostfile.parse("daemon: {ipv6: true, fixed-cidr-v6: '2001:db8:1::/64'}\nservices: {web: {ports: ['80:80']}}")
+    found = changes(engine("26.1").rules(host), engine("28.5").rules(host), ("nft", "nft"), host)
+    closed = {change.probe for change in found if change.kind == CLOSED and "2001:" in change.probe}
+    assert "client tcp [2001:db8:1::2]:79 handed to the host" in closed
+    (own,) = [change for change in found if change.probe == "client tcp [2001:db8:66::100]:80"]
+    assert (own.kind, own.old.outcome) == (TRANSLATED, "reaches host itself, answered by RST/ACK")
+    assert own.new.outcome == "reaches web at [2001:db8:1::2]:80, answered from [2001:db8:66::100]:80"
+
+
+def test_many_questions_are_shared_out_among_processes_and_answered_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = ask(article.HOST, [Side(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
+    monkeypatch.setattr(campaign, "_MANY", 1)
+    monkeypatch.setattr(campaign, "_SHARE", 40)
+    shared = ask(article.HOST, [Side(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
+    assert [len(side) for side in shared.sides] == [len(alone.probes.asked)] * 2
+    assert shared == alone

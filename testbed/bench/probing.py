@@ -1,0 +1,53 @@
+"""What it costs to know a probe's behaviour, beside sending the same packets and looking where they come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.bed import Testbed
+from testbed.bench.figures import Figure, Times, timed
+from testbed.docker import article
+from testbed.kernel.packets import on_cpu
+from testbed.regress import packets
+from testbed.regress.asking import behaviours
+from testbed.regress.mentioned import mentioned
+from testbed.regress.probes import Probe, probes
+
+_TABLES = 10  # how often all of the article's probes are asked in a round
+_GOAL = 0.001  # seconds for a probe: a thousand a second and processor
+
+
+def figures(rounds: int, backend: str) -> list[Figure]:
+    """All probes of the article's rules: verdict, addresses, deciding rules and counters; and their packets alone."""
+    with Testbed.article(backend=backend) as bed:
+        named = mentioned(bed.backend.book(bed.host), native=False)
+        asked = probes(bed.topology, article.HOST, named).asked * _TABLES
+        behaviours(bed, asked[: len(asked) // _TABLES])  # its ends are open from now on
+        ours, other = [], []
+        for _ in range(rounds):
+            ours.append(timed(lambda: behaviours(bed, asked)) / len(asked))
+            other.append(timed(lambda: _sent(bed, asked)) / len(asked))
+            bed.forget_connections()
+    return [
+        Figure(
+            f"probe {backend}",
+            Times(f"a probe and its behaviour, {backend}", tuple(ours)),
+            Times("its question alone", tuple(other)),
+            at_most=_GOAL,
+        )
+    ]
+
+
+def _sent(bed: Testbed, asked: Sequence[Probe]) -> None:
+    with on_cpu(bed.processor):
+        for probe in asked:
+            if probe.origin == bed.topology.host:
+                opened = bed.host.run(packets.speak, [(probe, bed.free_port())], bed.processor)
+                bed.host.run(packets.hang_up, [spoken.opened for spoken in opened], bed.processor)
+            else:
+                data, via = packets.question(bed, probe, bed.free_port())
+                bed.endpoint(probe.origin).put(data, probe.address, via)
+    bed.settle_everywhere()
+    for node in bed.topology.nodes:
+        if not node.passes_on and node.name != bed.topology.host:
+            list(bed.endpoint(node.name).taken())

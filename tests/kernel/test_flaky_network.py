@@ -1,0 +1,70 @@
+"""A network that delays, loses and reorders packets does not change what is told of the rules.
+
+Delay and reordering are made by token buckets (tc-tbf, tc-htb), loss by a rule of the switch: kernels have these where
+they have no netem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from testbed import Testbed
+from testbed.docker import article
+from testbed.regress import table
+from testbed.regress.asking import behaviours
+from testbed.regress.mentioned import mentioned
+from testbed.regress.probes import probes
+
+LINKS = (("lan", "client"), ("lan", "gateway"), ("lan", "host"), ("host", article.WEB.attachments[0].veth))
+
+
+def done(bed: Testbed, node: str, *argv: str, text: str = "") -> None:
+    finished = bed.node(node).command(argv, stdin=text)
+    assert finished.returncode == 0, finished.stderr
+
+
+def delayed(bed: Testbed) -> None:
+    """A frame waits for those before it: 2 Mbit/s, so some 0.2 ms each."""
+    for node, device in LINKS:
+        done(bed, node, *f"tc qdisc add dev {device} root tbf rate 2mbit burst 1540 limit 1000000".split())
+
+
+def reordered(bed: Testbed) -> None:
+    """Every other packet waits longer than its neighbours."""
+    for node, device in LINKS:
+        tc = ("tc", "qdisc", "add", "dev", device, "root", "handle", "1:", "htb", "default", "1")
+        done(bed, node, *tc)
+        for number, rate in ((1, "100mbit"), (2, "300kbit")):
+            classes = f"tc class add dev {device} parent 1: classid 1:{number} htb rate {rate} burst 100 cburst 100"
+            done(bed, node, *classes.split())
+        odd = f"tc filter add dev {device} parent 1: protocol ip u32 match u16 0x0001 0x0001 at 4 flowid 1:2"
+        done(bed, node, *odd.split())
+
+
+def losing(bed: Testbed) -> None:
+    """The switch loses one frame of twenty, of any kind."""
+    rules = (
+        "add table bridge flaky",
+        "add chain bridge flaky every { type filter hook forward priority 0; }",
+        "add rule bridge flaky every numgen random mod 20 < 1 drop",
+    )
+    done(bed, "lan", "nft", "-f", "-", text="".join(f"{rule}\n" for rule in rules))
+
+
+def all_of_it(bed: Testbed) -> None:
+    reordered(bed)
+    losing(bed)
+
+
+@pytest.mark.parametrize("flaw", [delayed, reordered, losing, all_of_it], ids=lambda flaw: flaw.__name__)
+def test_a_table_does_not_change_by_a_line_in_a_flaky_network(
+    flaw: Callable[[Testbed], None], article_bed: Testbed
+) -> None:
+    named = mentioned(article_bed.backend.book(article_bed.host), native=False)
+    asked = probes(article_bed.topology, article.HOST, named).asked
+    before = table.rows(behaviours(article_bed, asked))
+    assert len(before) > 100
+    flaw(article_bed)
+    assert table.rows(behaviours(article_bed, asked)) == before
