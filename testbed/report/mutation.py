@@ -31,6 +31,7 @@ def lines(campaign: Campaign) -> Iterator[Text]:
     """The survivors, each with its witness and a case; then the numbers."""
     for one in campaign.of(*UNNOTICED):
         yield from _unnoticed(one)
+        yield Text()
     for one in campaign.of(ERROR):
         yield Text.assemble(("error  ", "bold red"), one.mutant.sentence)
         yield Text(f"  {one.outcome.said}")
