@@ -113,7 +113,7 @@ def test_a_case_that_is_missing_is_missed_and_the_one_that_is_proposed_takes_its
     begins, ends = CASES.index(REFUSING), CASES.index("def test_the_container")
     cases.write_text(CASES[:begins] + CASES[ends:])
     less = machine.invoke(*mutating("--jobs", "2", "--markdown", "comment.md"), folder=own)
-    lost = [name for name, (status, *_) in found(own).items() if status == "Survived" and whole[name][0] == "Killed"]
+    lost = [name for name, (status, *_) in found(own).items() if status != "Killed" and whole[name][0] == "Killed"]
     protected = [name for name, (_, *rest) in whole.items() if any("no_other_port" in word for word in rest)]
     assert lost
     assert set(lost) == set(protected)
@@ -144,11 +144,10 @@ def test_only_rules_that_have_changed_are_mutated(machine: Machine, own: Path) -
     nothing = machine.invoke(*mutating("--changed-since", "HEAD"), folder=own)
     assert (nothing.returncode, "there is nothing to mutate" in nothing.stderr) == (2, True)
     (own / "my.rules").write_text(RULES.replace("-i docker0 -o ens33", "-i docker0 ! -o docker0"))
-    changed = machine.invoke(*mutating("--changed-since", "HEAD", "--jobs", "2", "--junit", "found.xml"), folder=own)
+    changed = machine.invoke(*mutating("--changed-since", "HEAD", "--jobs", "2"), folder=own)
     assert changed.returncode == 0, changed.stderr
-    names = (own / "found.xml").read_text()
-    assert found(own)
-    assert "172.17.0.2/32" not in names.replace("proved", "")
+    (of_file,) = json.loads((own / "found.json").read_text())["files"].values()
+    assert {one["location"]["start"]["line"] for one in of_file["mutants"]} == {5}
 
 
 def test_a_behaviour_table_stands_for_the_cases(machine: Machine, own: Path) -> None:
