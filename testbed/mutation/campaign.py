@@ -288,7 +288,7 @@ def _spread(wanted: Wanted) -> list[str]:
 
 
 def _written_by_engine(wanted: Wanted, found: Coverage) -> tuple[Ruleset, ...]:
-    """The rule sets that cases have loaded and that the engine has written; those that cases have added to are not."""
+    """The rule sets that the engine has written and cases have loaded, also those to which a case has added a rule."""
     own = [one for one in found.rule_sets if one.source == wanted.source]
     return tuple(listed(one.listing, one.source) for one in own)
 
