@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
+from testbed.bed import Testbed
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import Engine
 from testbed.mutation.judging import Judge, Ran
 from testbed.mutation.outcome import ERROR, Outcome
 from testbed.mutation.plan import Plan, Task
+from testbed.mutation.standing import StandingBeds
 from testbed.observe import exchange
-from testbed.pytest_plugin import HOSTS, no_hosts
+from testbed.pytest_plugin import HOSTS, MAKING, no_hosts
 from testbed.regress.mutants import Mutant, mutants
 from testbed.rules.ruleset import Ruleset
 
@@ -94,6 +96,7 @@ class Workshop:
     def __init__(self, plan: str) -> None:
         self._plan = Plan.parse(plan)
         self._cases: dict[str, pytest.Item] = {}
+        self._standing = StandingBeds()
         host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
         self._judge = Judge(self._run, self._plan, host)
 
@@ -132,9 +135,13 @@ class Workshop:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    def _run(self, case: str) -> Ran:
-        """Run a case as pytest runs it, with its fixtures; nothing is reported."""
+    def pytest_sessionfinish(self) -> None:
+        self._standing.close()
+
+    def _run(self, case: str, fresh: bool) -> Ran:
+        """Run a case as pytest runs it, with its fixtures; nothing is reported. `fresh`: on beds just built."""
         item = self._cases[case]
+        item.config.stash[MAKING] = Testbed if fresh or self._plan.fresh else self._standing.bed
         item.stash[HOSTS] = no_hosts()
         item._report_sections.clear()
         with exchange.noting() as seen:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
@@ -31,6 +31,7 @@ from testbed.topology import Topology
 MakeBed = Callable[..., Testbed]
 ALL = "all"
 _BEDS = pytest.StashKey[list[Testbed]]()
+MAKING = pytest.StashKey[Callable[[Topology, AnyRuleset, str], AbstractContextManager[Testbed]]]()
 HOSTS = pytest.StashKey[list[DockerHost]]()  # the Docker hosts for which a test's beds were made
 _COMPARED = pytest.StashKey[str]()
 
@@ -134,7 +135,8 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
                 rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test
             with _in_words():
                 require(backend_for(rules, testbed_backend).name)
-                bed = ends.enter_context(Testbed(topology, rules, testbed_backend))
+                making = request.config.stash.get(MAKING, Testbed)
+                bed = ends.enter_context(making(topology, rules, testbed_backend))
             beds.append(bed)
             hosts.extend([host or article.HOST] if not isinstance(host, Topology) else [])
             return bed

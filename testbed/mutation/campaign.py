@@ -41,7 +41,7 @@ class Wanted:
 
     `rules_file` is where the cases are to get the rules from, `since` what they were once: only rules that are not
     among those are mutated. `workers` are execnet's names of processes elsewhere (`ssh=HOST`), `table` is the text of a
-    behaviour table to be asked in place of cases.
+    behaviour table to be asked in place of cases. `fresh`: every bed is built anew.
     """
 
     rules: Ruleset | None
@@ -57,6 +57,7 @@ class Wanted:
     strong: bool = False
     since: Ruleset | None = None
     table: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     require(wanted.backend)
     began = time.perf_counter()
     empty = Plan(strong=wanted.strong, source=wanted.source, engine=wanted.engine, host=wanted.host)
-    empty = replace(empty, table=wanted.table, backend=wanted.backend)
+    empty = replace(empty, table=wanted.table, backend=wanted.backend, fresh=wanted.fresh)
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, empty)
     ran = time.perf_counter()
     rule_sets = (wanted.rules,) if wanted.rules is not None else _written_by_engine(wanted, baseline.coverage)

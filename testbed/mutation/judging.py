@@ -58,13 +58,13 @@ class Exchanges:
 
 
 class Judge:
-    """Runs cases against mutants; `run` runs a case, by name, in this process.
+    """Runs cases against mutants; `run` runs a case, by name, in this process, on beds just built if told so.
 
     A case that fails may have seen a packet fare differently or only other counters. To tell, it runs once more and is
-    told the counters that it reads without the mutant: when it fails even so, it was a packet.
+    told the counters that it reads without the mutant, on a fresh bed: when it fails even so, it was a packet.
     """
 
-    def __init__(self, run: Callable[[str], Ran], plan: Plan, host: DockerHost) -> None:
+    def __init__(self, run: Callable[[str, bool], Ran], plan: Plan, host: DockerHost) -> None:
         self._run = run
         self._source = plan.source
         self._backend = plan.backend
@@ -88,7 +88,7 @@ class Judge:
         hosts: list[DockerHost] = []
         for case in task.cases:
             with exchange.changed(exchanges):
-                ran = self._run(case)
+                ran = self._run(case, False)
             hosts.extend(ran.hosts)
             if ran.failure:
                 return self._killed(exchanges, case, ran)
@@ -122,7 +122,7 @@ class Judge:
         how = BEHAVIOUR
         if not _alike(ran.seen, without.seen):
             with exchange.changed(exchanges), exchange.telling(without.seen):
-                blind = self._run(case)
+                blind = self._run(case, True)
             if not blind.failure:
                 how = SEEN_IN_COUNTERS if self._fares_differently(exchanges, ran.hosts) else COUNTERS
         return Outcome(mutant, KILLED, how, killer=case, said=ran.failure)
@@ -130,7 +130,7 @@ class Judge:
     def _case_without(self, case: str) -> Ran:
         """The case on the rules as they are."""
         if case not in self._without:
-            self._without[case] = self._run(case)
+            self._without[case] = self._run(case, False)
         return self._without[case]
 
     def _fares_differently(self, exchanges: Exchanges, hosts: Iterable[DockerHost]) -> bool:

@@ -33,7 +33,7 @@ class Plan:
 
     `source`: only rule sets that came from there are mutated; empty for all that hold the rule. `engine`: only cases of
     this engine are collected. `host` is the text of the host that probes are sent to, empty for the article's,
-    `table` the text of a behaviour table that is asked in place of cases.
+    `table` the text of a behaviour table that is asked in place of cases. `fresh`: every bed is built anew.
     """
 
     rule_sets: tuple[Ruleset, ...] = ()
@@ -43,6 +43,7 @@ class Plan:
     host: str = ""
     table: str = ""
     backend: str = "nft"
+    fresh: bool = False
     tasks: tuple[Task, ...] = ()
 
     def text(self) -> str:
@@ -63,7 +64,7 @@ class Plan:
         )
 
 
-_PLAIN = ("strong", "source", "engine", "host", "table", "backend")
+_PLAIN = ("strong", "source", "engine", "host", "table", "backend", "fresh")
 
 
 def _rules(written: str, source: str, sets: str) -> Ruleset:

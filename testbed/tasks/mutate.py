@@ -44,6 +44,7 @@ _JOURNAL = ".docker-host-testbed/mutants.jsonl"
         "changed-since": "mutate only rules that differ from what the file of --rules was at this git revision",
         "behaviours": "table of `invoke behaviours` that is asked in place of cases",
         "strong": "more mutants: jumps, returns, hooks, flags, marks, sets, limits",
+        "fresh": "build every bed anew in place of loading mutants into beds that stand (slower)",
         "fail-under": "exit code 1 when the cases notice less, in percent (default: 100)",
         "journal": f"file that remembers what was found (default: {_JOURNAL})",
         "junit": "write the mutants there as JUnit XML",
@@ -66,6 +67,7 @@ def mutate(
     changed_since: str = "",
     behaviours: str = "",
     strong: bool = False,
+    fresh: bool = False,
     fail_under: str = "100",
     journal: str = _JOURNAL,
     junit: str = "",
@@ -91,6 +93,7 @@ def mutate(
         jobs=_number("jobs", jobs) if jobs else None,
         workers=tuple(tx or ()),
         strong=strong,
+        fresh=fresh,
         since=_at_revision(changed_since, rules) if changed_since else None,
         table=files.text_of(behaviours, "Write it with `invoke behaviours`.", TestbedError) if behaviours else "",
     )
