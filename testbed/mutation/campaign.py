@@ -117,6 +117,8 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     whole, there is nothing to mutate.
     """
     require(wanted.backend)
+    if wanted.rules is not None:
+        _some(list(_mutants(wanted, (wanted.rules,))))
     began = time.perf_counter()
     empty = Plan(strong=wanted.strong, source=wanted.source, engine=wanted.engine, host=wanted.host)
     empty = replace(empty, table=wanted.table, backend=wanted.backend, fresh=wanted.fresh)
@@ -124,9 +126,7 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     ran = time.perf_counter()
     rule_sets = (wanted.rules,) if wanted.rules is not None else _written_by_engine(wanted, baseline.coverage)
     plan = replace(empty, rule_sets=rule_sets)
-    chosen = list(_mutants(wanted, rule_sets))
-    if not chosen:
-        raise TestbedError("there is nothing to mutate.", "Is there a rule? With --changed-since, has one changed?")
+    chosen = _some(list(_mutants(wanted, rule_sets)))
     reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
     outcomes: dict[str, Outcome] = {}
     tasks: dict[str, Task] = {}
@@ -292,6 +292,12 @@ def _written_by_engine(wanted: Wanted, found: Coverage) -> tuple[Ruleset, ...]:
     """The rule sets that the engine has written and cases have loaded, also those to which a case has added a rule."""
     own = [one for one in found.rule_sets if one.source == wanted.source]
     return tuple(listed(one.listing, one.source) for one in own)
+
+
+def _some(chosen: list[tuple[Mutant, int]]) -> list[tuple[Mutant, int]]:
+    if not chosen:
+        raise TestbedError("there is nothing to mutate.", "Is there a rule? With --changed-since, has one changed?")
+    return chosen
 
 
 def _mutants(wanted: Wanted, rule_sets: Iterable[Ruleset]) -> Iterator[tuple[Mutant, int]]:

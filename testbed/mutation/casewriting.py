@@ -46,7 +46,7 @@ class Setting:
     imports: tuple[str, ...] = ()
 
 
-def setting(host: DockerHost, rules: Ruleset, under_test: Ruleset) -> Setting | None:
+def setting(host: DockerHost, rules: Ruleset, under_test: Ruleset | None) -> Setting | None:
     """The setting that has these rules on this host; None for rules that a case has changed for itself."""
     if rules == under_test and host == article.HOST:
         return Setting(host, rules, "article_bed", ())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
+from testbed.mutation.casewriting import setting
 from testbed.mutation.outcome import (
     BEHAVIOUR,
     COUNTERS,
@@ -17,9 +18,10 @@ from testbed.mutation.outcome import (
     SEEN_IN_COUNTERS,
     SURVIVED,
     Outcome,
+    Witness,
 )
 from testbed.mutation.plan import Plan, Task
-from testbed.mutation.witness import fares_differently, witness
+from testbed.mutation.witness import Sides, fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen
 from testbed.regress import table
@@ -56,6 +58,10 @@ class Exchanges:
             self.pairs[rules] = changed
         return changed
 
+    def sides(self, host: DockerHost) -> list[Sides]:
+        """What it got into, on a host."""
+        return [(host, given, now) for given, now in self.pairs.items()]
+
 
 class Judge:
     """Runs cases against mutants; `run` runs a case, by name, in this process, on beds just built if told so.
@@ -84,19 +90,25 @@ class Judge:
     def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
         if self._table is not None:
             return self._by_table(mutant, rules, self._table)
-        exchanges = Exchanges(mutant, self._source)
-        hosts: list[DockerHost] = []
+        met: dict[Sides, None] = {}
         for case in task.cases:
+            exchanges = Exchanges(mutant, self._source)
             with exchange.changed(exchanges):
                 ran = self._run(case, False)
-            hosts.extend(ran.hosts)
             if ran.failure:
                 return self._killed(exchanges, case, ran)
-        changed = mutant.apply(rules)
-        sides = [(self._host, rules, changed)] if changed is not None else []
-        sides += [(host, given, now) for host in hosts for given, now in exchanges.pairs.items()]
+            met |= dict.fromkeys(sides for host in ran.hosts for sides in exchanges.sides(host))
         status = SURVIVED if task.cases else NO_COVERAGE
-        return Outcome(mutant.id, status, witness=witness(mutant, sides, rules, self._backend))
+        return Outcome(mutant.id, status, witness=self._witness(mutant, rules, met))
+
+    def _witness(self, mutant: Mutant, rules: Ruleset, met: Iterable[Sides]) -> Witness | None:
+        """Looked for with the rules on the campaign's host, then on the hosts of cases as these make them."""
+        under_test = None if self._source else rules
+        asked = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
+        changed = mutant.apply(rules)
+        if changed is not None and (under_test is not None or not asked):
+            asked.insert(0, (self._host, rules, changed))
+        return witness(mutant, asked, under_test, self._backend)
 
     def _by_table(self, mutant: Mutant, rules: Ruleset, committed: Sequence[Row]) -> Outcome:
         """Held against a behaviour table: whether a row of it is another with the mutant."""
@@ -107,8 +119,7 @@ class Judge:
         now = table.rows(ask(self._host, sides, lambda _: lambda: None).sides[1])
         found = sorted(changes(committed, now), key=lambda change: KINDS.index(change.kind))
         if not found:
-            against = witness(mutant, [(self._host, rules, changed)], rules, self._backend)
-            return Outcome(mutant.id, SURVIVED, witness=against)
+            return Outcome(mutant.id, SURVIVED, witness=self._witness(mutant, rules, ()))
         how = COUNTERS if found[0].kind == MOVED else BEHAVIOUR
         return Outcome(mutant.id, KILLED, how, killer=found[0].probe, said=str(found[0]))
 
@@ -134,11 +145,8 @@ class Judge:
         return self._without[case]
 
     def _fares_differently(self, exchanges: Exchanges, hosts: Iterable[DockerHost]) -> bool:
-        return any(
-            fares_differently(host, given, now, self._backend)
-            for host in dict.fromkeys(hosts)
-            for given, now in exchanges.pairs.items()
-        )
+        met = dict.fromkeys(sides for host in hosts for sides in exchanges.sides(host))
+        return any(fares_differently(*sides, self._backend) for sides in met)
 
 
 def _alike(seen: Seen, without: Seen) -> bool:

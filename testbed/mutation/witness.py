@@ -55,7 +55,7 @@ def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backen
     return any(told.change.kind != MOVED for told in told_apart(host, rules, changed, backend))
 
 
-def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset, backend: str) -> Witness | None:
+def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str) -> Witness | None:
     """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
     moved: Witness | None = None
     for host, rules, changed in dict.fromkeys(sides):
