@@ -12,6 +12,10 @@ import pytest
 from own_machine import Machine, assert_refused, own_machine
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from testbed.regress.coverage import ChainRecord, RuleRecord
+from testbed.regress.covered import CoveredRule, Report
+from testbed.report import page as report_page
+
 HOST = """
 networks:
   front: {}
@@ -280,3 +284,27 @@ def test_what_is_wrong_is_said(machine: Machine, tmp_path: Path) -> None:
         machine.invoke("report", "--out", out, "--results", "none.xml"), "none.xml cannot be read", "--junit"
     )
     assert_refused(machine.invoke("report", "--out", "/nowhere/page.html"), "cannot be written", "--out FILE.html")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_rule_opens_on_the_cases_that_reached_it(browser: Browser, tmp_path: Path, width: int, scripts: bool) -> None:
+    """Rendered from data: what is recorded is tried elsewhere."""
+    tests = tuple(f"cases/article/test_3_syn.py::test_number_{number}[nft]" for number in range(40))
+    words = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"
+    rule = RuleRecord("filter", "DOCKER", 1, words, words, 17, (), 40, 40, tests, tests)
+    chain = ChainRecord("filter", "DOCKER", "", 7, 40)
+    told = Report("the article's rule set", (chain,), (CoveredRule(rule, never_missed="it asks nothing"),), tests, 1)
+    written = tmp_path / "coverage.html"
+    written.write_text(report_page.html(report_page.Page("Rule coverage", (), coverage=told)))
+    page = browser.new_page(viewport={"width": width, "height": 844}, java_script_enabled=scripts)
+    page.goto(written.as_uri())
+    last = page.locator(".covered li").last
+    expect(last).to_be_hidden()
+    page.locator(".covered > summary").click()
+    expect(last).to_be_visible()
+    expect(last).to_have_text("cases/article/test_3_syn.py::test_number_39[nft]")
+    boxes = [shown.bounding_box() for shown in page.locator(".covered > summary > *").all()]
+    assert len(boxes) > 5
+    assert all(box is None or box["x"] + box["width"] <= width for box in boxes)
+    page.close()
