@@ -9,7 +9,7 @@ import pytest
 
 from testbed.claims import read
 from testbed.docker import article
-from testbed.rules import save
+from testbed.rules import rulefile
 
 LEDGER = Path(__file__).parent / "article" / "claims.toml"
 
@@ -29,7 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     rules = config.getoption("--testbed-rules")
     if not rules or not terminalreporter.stats.get("failed"):
         return
-    differing = difflib.ndiff(article.ruleset().listing, save.read(rules).listing)
+    differing = difflib.ndiff(article.ruleset().listing, rulefile.lines_of(rulefile.read(rules)))
     terminalreporter.section("how the rules under test differ from the article's")
     for line in differing:
         if line[0] in "-+":

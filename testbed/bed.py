@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from testbed import companion
 from testbed.docker import DockerHost, article
-from testbed.errors import KernelRefused, RulesError
+from testbed.errors import RulesError
 from testbed.kernel import devices, syscalls, wording
 from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
@@ -23,7 +23,7 @@ from testbed.observe import exchange
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watcher
-from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, nft_clauses
+from testbed.rules import AnyRuleset, NftRuleset, clauses, needs, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -57,18 +57,25 @@ class Testbed:
     feature.
 
     `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters. A rule set in
-    nftables' own syntax (NftRuleset) is loaded by nft whatever is said here.
+    nftables' own syntax (NftRuleset) is loaded by nft whatever is said here. Where the rules name bridges that the
+    topology does not have, with a subnet behind them, these are made too (rules/needs.py).
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
     observer: ClassVar[Observer | None] = None
 
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
+        topology = needs.furnished(topology, [ruleset])
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
-            with exchange.loading(ruleset, self._loaded), self.backend.loading(self._host, self._loaded):
-                devices.build(topology, namespaces)
+            with exchange.loading(ruleset, self._loaded):
+                if needs.at_load(self._loaded):
+                    devices.build(topology, namespaces)
+                    self.backend.load(self._host, self._loaded)
+                else:
+                    with self.backend.loading(self._host, self._loaded):
+                        devices.build(topology, namespaces)
             self._observed(loaded=True)
         except BaseException:
             self.close()
@@ -198,7 +205,7 @@ class Testbed:
         """The same under the names of the rules that are really loaded, as traces have them (observe/exchange.py)."""
         self.settle()
         counts = self._counts()
-        return _reading(self._words(counts), counts, self._loaded)
+        return wording.reading(self._words(counts), counts, self._loaded)
 
     def counting(self) -> Counting:
         """A context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter ...'''`.
@@ -376,24 +383,3 @@ def _received(opened: socket.socket) -> Iterator[bytes]:
     with suppress(BlockingIOError):
         while True:
             yield opened.recv(65536)
-
-
-def _reading(ruleset: Ruleset, counts: Counts, loaded: AnyRuleset) -> CounterReading:
-    """Counters given their rules: both list the rules of a chain in the same order.
-
-    Tables come in the order in which they were loaded; each of iptables' ways lists them in one of its own.
-    """
-    order = {table.name: number for number, table in enumerate(loaded.tables if isinstance(loaded, Ruleset) else ())}
-    lines: list[tuple[str, str, Counters]] = []
-    for table in sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order))):
-        for chain in table.chains:
-            rules = table.rules_of(chain.name)
-            counted = counts.chains.get((table.name, chain.name))
-            if counted is None and not rules:
-                continue  # iptables-nft-save lists all built-in chains of a table, also those that do not exist
-            if counted is None or len(rules) != len(counted.rules):
-                raise KernelRefused("the rules changed while their counters were read.", "Read them again.")
-            if counted.policy is not None:
-                lines.append((table.name, f":{chain.name} {chain.policy}", counted.policy))
-            lines += [(table.name, rule.text, counters) for rule, counters in zip(rules, counted.rules, strict=True)]
-    return CounterReading.of(lines)

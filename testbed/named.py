@@ -24,7 +24,7 @@ from testbed.errors import NameTaken, NotUp, TestbedError
 from testbed.kernel import pins
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import Namespace, not_root, quarantine
-from testbed.rules import AnyRuleset, rulefile
+from testbed.rules import AnyRuleset, needs, rulefile
 from testbed.topology import Node, Topology
 
 RECORDS = Path("/run/docker-host-testbed")
@@ -70,8 +70,13 @@ class Record:
 
     @property
     def topology(self) -> Topology:
-        """What it is made of: the Docker host among real machines."""
-        return article.topology_with_kernels(self.docker_host)
+        """What it is made of: the Docker host among real machines, with the bridges that its rules name."""
+        return needs.furnished(article.topology_with_kernels(self.docker_host), [self.ruleset])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What its rules name and nobody in it is, in sentences."""
+        return needs.remarks(article.topology_with_kernels(self.docker_host), [self.ruleset])
 
 
 def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) -> tuple[Record, bool]:

@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="load rules with iptables-nft, with iptables-legacy, or run every test with each (default: nft)",
     )
     group.addoption(
-        "--testbed-rules", metavar="FILE", help="rule set (iptables-save's text or nft's) in place of the article's"
+        "--testbed-rules", metavar="FILE", help="rule set (iptables' dumps or nft's) in place of the article's"
     )
     group.addoption(
         "--testbed-keep-network",

@@ -24,6 +24,9 @@ from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 _FLUSH = "flush ruleset\n"  # in the same transaction as what follows: nft commits a file as a whole
 _STDIN = "/dev/stdin"
 _COMPLAINT = re.compile(r"^(?P<file>.+):(?P<line>\d+):[\d-]+: Error: (?P<said>.*)\n(?P<shown>.*)$", re.MULTILINE)
+_XTABLES = "unsupported xtables compat expression"  # nft prints such a rule of iptables-nft's, and cannot read it
+_OF_IPTABLES = "iptables-nft made that rule: give what iptables-save and ip6tables-save print, instead."
+_OTHERS = "Correct that line, or a brace before it, or make what it names: a table, a chain, a set."
 _OURS = re.compile(rf"^table inet {checkpoints.TABLE} \{{.*?^\}}\n", re.MULTILINE | re.DOTALL)
 _NAMELESS_CHAIN = "__chain"  # what nft calls the chain of `jump { ... }` (src/evaluate.c)
 
@@ -112,5 +115,5 @@ def _complaint(ruleset: NftRuleset, stderr: str) -> RulesError:
     shown = repr(line.strip()) if line.strip() else "the end of the file"
     return RulesError(
         f"{source}, line {number}: {shown} is refused by nft: {found['said'].rstrip('.?')}.",
-        "Correct that line, or a brace before it, or make what it names: a table, a chain, a set.",
+        _OF_IPTABLES if _XTABLES in found["said"] else _OTHERS,
     )

@@ -7,7 +7,6 @@ line: nft (nf_tables) and legacy.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,15 +14,13 @@ from typing import Any
 
 from testbed.errors import RulesError, TestbedError
 from testbed.kernel import legacy_counters, nfnetlink, nft_counters
+from testbed.kernel.complaints import complaint
 from testbed.kernel.counts import Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import save
 from testbed.rules.book import Base, BookChain, RuleBook
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
-
-_AT_LINE = re.compile(r"line:? (\d+)")
-_CHATTER = re.compile(r"Try `.*' for more information|^#|^\s*$|^Error occurred at line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Iptables:
         program = self._program("restore", ipv6)
         with self._lock() as extra:
             restoring = namespace.start([program], save.render_family(ruleset, ipv6), **extra)
-        with at_work(restoring, lambda said: _complaint(ruleset, program, said)):
+        with at_work(restoring, lambda said: complaint(ruleset, program, said)):
             yield
 
     def saved(self, namespace: Namespace) -> Ruleset:
@@ -111,7 +108,7 @@ def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[BookCha
         family, name = ("ip6" if table.of_ipv6 else "ip"), table.name.removeprefix(IPV6)
         for chain in table.chains:
             counted = counts.chains.get((table.name, chain.name))
-            base = Base.of_iptables(name, chain.name, chain.policy) if chain.policy is not None else None
+            base = Base.of_iptables(name, chain.name, chain.policy, by_handle) if chain.policy is not None else None
             if counted is not None:
                 rules = table.rules_of(chain.name)
                 handles = counted.handles if by_handle else None
@@ -127,19 +124,6 @@ def _emptied(table: Table) -> Table:
     """The same table, without a rule or a chain of anybody's."""
     built_in = (chain.name for chain in table.chains if chain.policy is not None)
     return Table(table.name, tuple(Chain(name, "ACCEPT") for name in built_in))
-
-
-def _complaint(ruleset: Ruleset, program: str, stderr: str) -> RulesError:
-    said = [line for line in stderr.splitlines() if not _CHATTER.search(line)]
-    complaint = "; ".join(re.sub(rf"^{program}( v\S+ \(\w+\))?: ", "", line) for line in said)
-    if not (at_line := _AT_LINE.search(stderr)):
-        return RulesError(f"{ruleset.source}: {program} refused it: {complaint or stderr.strip()}")
-    number = int(at_line[1])
-    line = save.render(ruleset).split("\n")[number - 1]
-    return RulesError(
-        f"{ruleset.source}, line {number}: {line!r} is refused by {program}: {complaint}",
-        "Correct that line, or install what it needs (a match, a target, an ipset).",
-    )
 
 
 def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:

@@ -24,9 +24,10 @@ from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
 from testbed.mutation.plan import Plan, Reach, Task, listed
 from testbed.pytest_mutants import Session
 from testbed.regress import coverage, difference, table
-from testbed.regress.campaign import Side, ask
+from testbed.regress.campaign import ask
 from testbed.regress.coverage import Coverage
 from testbed.regress.mutants import Mutant, equivalent, mutants
+from testbed.regress.side import Side
 from testbed.rules import save
 from testbed.rules.ruleset import IPV6, Ruleset
 

@@ -25,9 +25,10 @@ from testbed.mutation.witness import Sides, fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen
 from testbed.regress import table
-from testbed.regress.campaign import Side, ask
+from testbed.regress.campaign import ask
 from testbed.regress.difference import KINDS, MOVED, changes
 from testbed.regress.mutants import Mutant
+from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset

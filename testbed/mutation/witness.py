@@ -14,9 +14,10 @@ from testbed.mutation.trying import notices
 from testbed.observe.exchange import Names
 from testbed.regress import table
 from testbed.regress.behaviour import Behaviour
-from testbed.regress.campaign import Side, ask
+from testbed.regress.campaign import ask
 from testbed.regress.difference import KINDS, MOVED, Change, changes
 from testbed.regress.mutants import Mutant
+from testbed.regress.side import Side
 from testbed.rules.ruleset import Ruleset
 
 Sides = tuple[DockerHost, Ruleset, Ruleset]  # a host, the rules for it, and the mutant of these

@@ -58,7 +58,12 @@ def answers(sent: Packet, arrivals: Iterable[Packet]) -> Iterator[Packet]:
 
 
 def _may_answer(packet: Packet, sent: Packet) -> bool:
-    """Of a TCP conversation's other packets only the two that a SYN is answered by, and a reset, answer one packet."""
+    """Of a TCP conversation's other packets only the two that a SYN is answered by, and a reset, answer one packet.
+
+    Echoes are told apart by their identifiers.
+    """
+    if None not in (packet.echo, sent.echo) and packet.echo != sent.echo:
+        return False
     return "R" in packet.flags or packet.protocol != "tcp" or (sent.flags, packet.flags) == ("S", "SA")
 
 

@@ -114,7 +114,7 @@ class Tracing:
         try:
             if kind is None and self._before is not None:
                 counted = self._counted() - self._before
-                journeys = self._journeys()
+                journeys = self._journeys()  # of what was counted, and of nothing that came in since
                 with self._of_the_same_rules():
                     verify(journeys, counted, self._bed.native)
         finally:
@@ -133,10 +133,10 @@ class Tracing:
 
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of all packets that a router saw, in the order in which they set out."""
+        self._collect()
         return tuple(self._bed.told(journey) for journey in self._journeys())
 
     def _journeys(self) -> tuple[Journey, ...]:
-        self._collect()
         return tuple(self._put_together(found, None) for found in self._found)
 
     def _routers(self) -> list[str]:

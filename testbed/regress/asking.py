@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from testbed.bed import Testbed
-from testbed.kernel.devices import write_sysctls
 from testbed.regress import closely
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.flows import Flow, Flows
-from testbed.regress.nobody import stand_for_nobody
 from testbed.regress.outcome import Outcomes
 from testbed.regress.probes import Probe
+from testbed.regress.witness import made_ready
 
 AT_ONCE = 128  # probes in a wave: a kernel repeats what it asks after a second
 _FRUITLESS = 10  # how often in vain what went astray is asked again, before that is what becomes of it
-# A kernel sends few errors a second to one address; here each question is to be answered as if it were the only one
-# (Documentation/networking/ip-sysctl.rst).
-_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)
-_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of message types that are limited: an error is none
 
 
 def behaviours(
@@ -29,10 +24,7 @@ def behaviours(
     Raises what tracing raises: KernelRefused for a lost event, Disagreement when two witnesses differ.
     """
     asked = tuple(probes)
-    six = any(":" in probe.address for probe in asked)
-    for router in (node.name for node in bed.topology.nodes if node.passes_on):
-        bed.node(router).run(write_sysctls, (*_ANSWER_ALWAYS, *(_ANSWER_ALWAYS6 if six else ())))
-    stand_for_nobody(bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address})
+    made_ready(bed, asked)
     found = _asked(bed, asked, step, at_once)
     lost = [probe for probe in asked if probe not in found]
     if lost:

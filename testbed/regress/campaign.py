@@ -18,20 +18,13 @@ from testbed.regress.asking import AT_ONCE, behaviours
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probe, Probes, probes
-from testbed.rules import AnyRuleset, NftRuleset
+from testbed.regress.side import Side
+from testbed.rules import NftRuleset, needs
 from testbed.topology import Topology
 
 Progress = Callable[[int], Callable[[], None]]  # told how many probes there will be; called once for each
 
 _MANY, _SHARE = 4000, 1024  # so many questions are shared out among processes, and so many each takes at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A rule set, and what loads it."""
-
-    rules: AnyRuleset
-    backend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +34,20 @@ class Answers:
     sides: tuple[tuple[Behaviour, ...], ...]
     probes: Probes
     named: Mentioned
+    missing: tuple[str, ...] = ()  # what the rules name and nobody here is, in sentences
 
     @property
     def remarks(self) -> list[str]:
         """What was left out, in sentences."""
         cut = [f"{self.probes.cut} more probes were cut."] if self.probes.cut else []
         unreasoned = ", ".join(self.named.unreasoned)
-        return [*cut, *([f"Not told apart by probes: {unreasoned}."] if unreasoned else [])]
+        return [*cut, *self.missing, *([f"Not told apart by probes: {unreasoned}."] if unreasoned else [])]
 
 
 def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
     """Ask each side, on a bed of its own around the same host; raises what a bed and tracing raise."""
-    topology = article.topology(host)
+    bare, rules = article.topology(host), [side.rules for side in sides]
+    topology = needs.furnished(bare, rules)
     for side in sides:
         require(backend_for(side.rules, side.backend).name)
     with quarantine(), ExitStack() as opened:
@@ -63,10 +58,12 @@ def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
         )
         asked = probes(topology, host, named)
         step = progress(len(asked.asked) * len(beds))
+        missing = tuple(needs.remarks(bare, rules))
         at_once = 1 if named.counting else AT_ONCE
         if len(asked.asked) * len(beds) < _MANY or at_once == 1:
-            return Answers(tuple(tuple(behaviours(bed, asked.asked, step, at_once)) for bed in beds), asked, named)
-    return Answers(_shared_out(topology, sides, asked.asked, step), asked, named)
+            answered = tuple(tuple(behaviours(bed, asked.asked, step, at_once)) for bed in beds)
+            return Answers(answered, asked, named, missing)
+    return Answers(_shared_out(topology, sides, asked.asked, step), asked, named, missing)
 
 
 def _shared_out(

@@ -14,8 +14,14 @@ OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED = (
     "answered differently",
     "by another rule",
 )
-KINDS = (OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED)
-_REACHES = "reaches "
+MEANINGS = {
+    OPENED: "did not come through, and does now",
+    CLOSED: "came through, and does not any more",
+    TRANSLATED: "comes out at another place, or as somebody else's",
+    ANSWERED: "fares otherwise where it ends: its answer is lost, or a refusal is another one",
+    MOVED: "fares as before, decided by another rule",
+}
+KINDS = tuple(MEANINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ def causes(found: Sequence[Change]) -> list[Cause]:
 def _kind(old: Row, new: Row) -> str | None:
     if old.outcome == new.outcome:
         return MOVED if old.by != new.by else None
-    was, is_now = (row.outcome.startswith(_REACHES) for row in (old, new))
+    was, is_now = old.reaches, new.reaches
     if was != is_now:
         return OPENED if is_now else CLOSED
     same_place = old.outcome.partition(",")[0] == new.outcome.partition(",")[0]

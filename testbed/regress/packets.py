@@ -14,6 +14,7 @@ from testbed.observe.header import Header
 from testbed.regress.probes import ICMP, INVALID, NEW, STRAY, TCP, UDP, Probe
 from testbed.topology import Port
 from testbed.traffic import template
+from testbed.traffic.packet import Packet
 from testbed.traffic.template import Form
 
 # No two kinds of packets are equally long, so that a number that a kernel chose by chance does not make one look like
@@ -58,8 +59,8 @@ def question(bed: Testbed, probe: Probe, number: int) -> tuple[bytes, str | None
     return data, _beside(bed, probe.origin) if probe.direct else None
 
 
-def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header) -> bytes:
-    """What the end says to which a question came: that it agrees."""
+def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header | Packet) -> bytes:
+    """What the end says to which a question came, as it saw it: that it agrees."""
     return template.build(
         Form(_ANSWERS[probe.protocol], _version(seen.source)),
         seen.destination,

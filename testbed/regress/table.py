@@ -24,6 +24,11 @@ class Row:
     outcome: str
     by: tuple[str, ...]
 
+    @property
+    def reaches(self) -> bool:
+        """Whether it comes through."""
+        return self.outcome.startswith("reaches ")
+
     def __str__(self) -> str:
         by = f"  [{_BETWEEN.join(self.by)}]" if self.by else ""
         return f"{self.probe} -> {self.outcome}{by}"

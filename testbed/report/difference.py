@@ -3,45 +3,130 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import accumulate
 from typing import Any
 
 from rich.text import Text
 
-from testbed.regress.difference import CLOSED, OPENED, Cause, Change
+from testbed.regress.difference import CLOSED, OPENED, Change
+from testbed.regress.explained import Explained
+from testbed.regress.parting import Step
+from testbed.regress.witness import Way
+from testbed.report import journey as report
 
+_MOST = 60_000  # characters: a comment on GitHub ends at 65,536
 _STYLES = {OPENED: "bold red", CLOSED: "bold yellow"}
+TABLE = "A table has no ways that could be shown: only rules can be asked again."
+OTHERWISE = "Asked again by itself, the witness fared otherwise: a rule counts, or remembers what was sent before."
 
 
-def lines(causes: Sequence[Cause]) -> Iterator[Text]:
-    """Each cause: what kind of change, how many probes, the witness on both sides, and the rules where they part."""
-    for cause in causes:
+def lines(found: Sequence[Explained], whole: bool = False) -> Iterator[Text]:
+    """Each cause: what kind of change, how many probes, the witness on both sides, and where its ways part.
+
+    With `whole` its ways follow, rule by rule.
+    """
+    for one in found:
+        cause = one.cause
         witness, number = cause.witness, len(cause.changes)
         yield Text.assemble((cause.kind, _STYLES.get(cause.kind, "bold")), f"  {number} probe{'s' * (number > 1)}")
         yield Text.assemble("  ", (witness.probe, "cyan"))
         for sign, row, rule in (("-", witness.old, cause.parted[0]), ("+", witness.new, cause.parted[1])):
             by = f"   by {rule}" if rule else ""
             yield Text.assemble(f"  {sign} ", row.outcome, (by, "dim"))
+        yield from (Text(f"  {said}") for said in parting(one))
+        if whole:
+            yield from _whole(one)
         yield from (Text(f"    also {change.probe}", style="dim") for change in cause.changes[1:])
 
 
-def markdown(causes: Sequence[Cause], heading: str, remarks: Iterable[str]) -> str:
-    """A comment for a pull request: a row for each cause, the other probes folded away."""
-    parts = [f"### {heading}", ""]
-    if causes:
-        parts += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
-    for cause in causes:
-        old, new = (
-            f"{_cell(row.outcome)}{f'<br>`{_cell(rule)}`' if rule else ''}"
-            for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
-        )
-        number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
-        parts.append(f"| **{cause.kind}**{number} | `{_cell(cause.witness.probe)}` | {old} | {new} |")
-    several = [change for cause in causes for change in cause.changes[1:]]
+def parting(one: Explained) -> Iterator[str]:
+    """Where the ways part, in a line, if they do; and whether the witness fared otherwise when it was asked again."""
+    apart = one.parting
+    if apart is not None:
+        whose = "its answer's" if apart.of_answer else "the"
+        yield f"{whose} ways part at: {' | '.join(map(step, apart.sides))}"
+    if one.otherwise:
+        yield OTHERWISE
+
+
+def step(of: Step) -> str:
+    """A rule with its table, and of one that did not match the clause that did not hold."""
+    if of.matched:
+        return str(of)
+    return f"{of}: {of.failed} does not hold" if of.failed else f"{of}: does not match"
+
+
+def _whole(one: Explained) -> Iterator[Text]:
+    """Both ways as one text: what only one side has behind its sign, what both have once."""
+    old, new = list(_way(one.old)), list(_way(one.new))
+    matcher = SequenceMatcher(None, [line.plain for line in old], [line.plain for line in new], autojunk=False)
+    for what, a, b, c, d in matcher.get_opcodes():
+        signed = [(" ", line) for line in old[a:b]]
+        if what != "equal":
+            signed = [*(("-", line) for line in old[a:b]), *(("+", line) for line in new[c:d])]
+        yield from (Text.assemble(f"  {sign} ", line) for sign, line in signed)
+
+
+def _way(way: Way | None) -> Iterator[Text]:
+    """The question's way and the answer's."""
+    if way is None:
+        yield Text(TABLE, style="italic")
+    elif way.question is None:
+        yield Text("nothing was sent: the kernel has no way there", style="italic")
+    else:
+        yield from (line for journey in way.gone for line in report.lines(journey))
+
+
+def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str]) -> str:
+    """A comment for a pull request: a row for each cause; the witnesses' ways and the other probes folded away.
+
+    Of these only so many are told as GitHub takes in a comment, and how many more there are is said.
+    """
+    head = [f"### {heading}", ""]
+    if found:
+        head += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
+    head += [_row(one) for one in found]
+    several = [change for one in found for change in one.cause.changes[1:]]
+    folded = [_folded(one) for one in found if one.old is not None or one.new is not None]
+    ways = _fitting(folded, "ways", _MOST - len("\n".join(head)))
     if several:
-        parts += ["", "<details><summary>the other probes</summary>", ""]
-        parts += [f"- {change.kind}: `{change.probe}`" for change in several]
-        parts += ["", "</details>"]
-    return "\n".join([*parts, "", *remarks, ""])
+        listed = [f"- {change.kind}: `{change.probe}`" for change in several]
+        probes = _fitting(listed, "probes", _MOST - len("\n".join([*head, *ways])))
+        ways += ["", "<details><summary>the other probes</summary>", "", *probes, "", "</details>"]
+    return "\n".join([*head, *ways, "", *remarks, ""])
+
+
+def _fitting(parts: Sequence[str], what: str, room: int) -> list[str]:
+    """As many of the parts as there is room for, in characters, and a sentence on those that are left out."""
+    ends = list(accumulate(len(part) + 1 for part in parts))
+    number = sum(end <= room for end in ends)
+    left = len(parts) - number
+    return [
+        *parts[:number],
+        *(["", f"{left} more {what} are left out: the comment would be too long."] if left else []),
+    ]
+
+
+def _row(one: Explained) -> str:
+    cause = one.cause
+    old, new = (
+        f"{_cell(row.outcome)}{f'<br>`{_cell(rule)}`' if rule else ''}"
+        for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
+    )
+    number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
+    return f"| **{cause.kind}**{number} | `{_cell(cause.witness.probe)}` | {old} | {new} |"
+
+
+def _folded(one: Explained) -> str:
+    """The ways of a witness, below where they part."""
+    told = ["", f"<details><summary>{one.cause.kind}: the ways of <code>{one.cause.witness.probe}</code></summary>", ""]
+    for said in parting(one):
+        head, _, sides = said.partition(": ")
+        told += [f"{head}:", "", *(f"- `{side}`" for side in sides.split(" | "))] if sides else [said]
+        told.append("")
+    ways = [line.plain.removeprefix("  ") for line in _whole(one)]
+    return "\n".join([*told, "```diff", *ways, "```", "</details>"])
 
 
 def as_dict(change: Change) -> dict[str, Any]:

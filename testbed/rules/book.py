@@ -10,6 +10,7 @@ from testbed.rules.ruleset import Rule
 
 # Priorities of iptables' tables at a hook: include/uapi/linux/netfilter_ipv4.h, enum nf_ip_hook_priorities
 _PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
+_SECURITY_BY_NFT = 150  # behind source NAT, as iptables-nft 1.8.9 makes it (`nft list ruleset`)
 _SOURCE_NAT = 100
 _SOURCE_NAT_HOOKS = ("INPUT", "POSTROUTING")
 _MARKING = ("MARK", "CONNMARK")
@@ -26,10 +27,11 @@ class Base:
     policy: str
 
     @classmethod
-    def of_iptables(cls, table: str, chain: str, policy: str) -> Base:
-        """Of a built-in chain of iptables; `table` without what tells IPv6's."""
+    def of_iptables(cls, table: str, chain: str, policy: str, nft: bool) -> Base:
+        """Of a built-in chain of iptables, nft or legacy; `table` without what tells IPv6's."""
         late = table == "nat" and chain in _SOURCE_NAT_HOOKS
-        return cls(chain, _SOURCE_NAT if late else _PRIORITIES.get(table, 0), table == "nat", policy)
+        priority = _SECURITY_BY_NFT if nft and table == "security" else _PRIORITIES.get(table, 0)
+        return cls(chain, _SOURCE_NAT if late else priority, table == "nat", policy)
 
 
 @dataclass(frozen=True, slots=True)

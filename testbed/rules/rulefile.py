@@ -1,29 +1,64 @@
-"""Rule sets in files, of either kind: what iptables-save or what `nft list ruleset` prints."""
+"""Rule sets in files: what iptables-save, ip6tables-save, `ipset save` and `nft list ruleset` print on a host.
+
+Several dumps may stand behind each other in one file, or in files of their own.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from testbed.rules import files, save
+from testbed.errors import RulesError
+from testbed.rules import files, needs, save
 from testbed.rules.nft import AnyRuleset, NftRuleset
+from testbed.rules.ruleset import Comment, Ruleset
 
 _COMMANDS = ("table", "flush", "add", "create", "define", "include", "delete", "destroy")  # what nft's files begin with
+_SET = re.compile(r"create (?P<name>\S+) (?:bitmap|hash|list):")  # ipset(8): nft says `create set` and the like
+_ELEMENT = re.compile(r"add (?P<name>\S+) \S")
+_NFT_TABLE = re.compile(r"^table (?:\w+ )?\S+ \{", re.MULTILINE)
+_DUMPS = "Give what iptables-save, ip6tables-save and `ipset save` print, or what `nft list ruleset` prints."
+_ONE_KIND = (
+    "`nft list ruleset` prints iptables-nft's tables too: give it alone, or iptables-save, ip6tables-save and ipset."
+)
 
 
-def read(path: Path | str) -> AnyRuleset:
-    """The rule set in a file; RulesError when it cannot be read, or is iptables' text and a line is not understood."""
-    return parse(files.text_of(path, "Give a file that iptables-save or `nft list ruleset` wrote."), str(path))
+def read(paths: Path | str) -> AnyRuleset:
+    """The rule set in a file, or in several with commas between them, whose dumps are put together.
+
+    RulesError when a file cannot be read, is iptables' text and a line is not understood, dumps do not go together, or
+    a rule needs an ipset that none of them brings.
+    """
+    parts = [parse(files.text_of(path, _DUMPS), str(path)) for path in paths_of(paths)]
+    ruleset = parts[0] if len(parts) == 1 else _together(parts, str(paths))
+    needs.require_sets(ruleset)
+    return ruleset
+
+
+def paths_of(paths: Path | str) -> list[Path]:
+    """The files that a word names: one, though commas be in its name, or several with commas between them."""
+    whole = Path(paths)
+    return [whole] if whole.exists() else [Path(path) for path in str(paths).split(",")]
 
 
 def parse(text: str, source: str = "the rule set") -> AnyRuleset:
     """The rule set in a text; it is nftables' where its first word is one of nft's, raises as `read` does."""
-    words = (line.split()[0] for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return NftRuleset(text, source) if next(words, "") in _COMMANDS else save.parse(text, source)
+    rest, sets = _without_sets(text)
+    words = (line.split()[0] for line in rest.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    if next(words, "") not in _COMMANDS:
+        if _NFT_TABLE.search(rest):
+            raise RulesError(f"{source} has tables of iptables and of nftables.", _ONE_KIND)
+        return replace(save.parse(rest, source), sets=sets)
+    if sets:
+        raise RulesError(f"{source} has rules of nftables and ipsets, which nftables does not know.", _ONE_KIND)
+    return NftRuleset(text, source)
 
 
 def text_of(ruleset: AnyRuleset) -> str:
     """What such a file says."""
-    return ruleset.rendered if isinstance(ruleset, NftRuleset) else save.render(ruleset)
+    return ruleset.rendered if isinstance(ruleset, NftRuleset) else save.render(ruleset) + ruleset.sets
 
 
 def lines_of(ruleset: AnyRuleset) -> list[str]:
@@ -36,3 +71,40 @@ def number_of_rules(ruleset: AnyRuleset) -> int:
     if isinstance(ruleset, NftRuleset):
         return sum("counter" in line.split() for line in ruleset.text.splitlines())
     return sum(1 for _ in ruleset.rules)
+
+
+def _without_sets(text: str) -> tuple[str, str]:
+    """A text with an empty line for each line of `ipset save`, and these lines."""
+    names: set[str] = set()
+    rest: list[str] = []
+    sets: list[str] = []
+    for line in text.split("\n"):
+        made, element = _SET.match(line), _ELEMENT.match(line)
+        names |= {made["name"]} if made else set()
+        of_a_set = made is not None or (element is not None and element["name"] in names)
+        (sets if of_a_set else rest).append(line)
+        if of_a_set:
+            rest.append("")
+    return "\n".join(rest), "".join(f"{line}\n" for line in sets)
+
+
+def _together(parts: Iterable[AnyRuleset], source: str) -> AnyRuleset:
+    """One rule set of several files; they are of one kind, and no table is in two of them."""
+    read_so_far = list(parts)
+    native = [part for part in read_so_far if isinstance(part, NftRuleset)]
+    others = [part for part in read_so_far if isinstance(part, Ruleset)]
+    if native and others:
+        raise RulesError(f"{native[0].source} is nftables' and {others[0].source} is not.", _ONE_KIND)
+    if native:
+        return NftRuleset("\n".join(part.text for part in native), source)
+    found = Ruleset((), source)
+    for part in others:
+        for table in part.tables:
+            if before := next((known.source for known in found.tables if known.name == table.name), ""):
+                raise RulesError(
+                    f"the table {table.name} is in {before} and in {part.source}.",
+                    "Give one dump of each; ip6tables-save's begins with a comment that names it.",
+                )
+        placed = (e if isinstance(e, Comment) else replace(e, source=part.source) for e in part.entries)
+        found = found.beside(replace(part, entries=tuple(placed)))
+    return found

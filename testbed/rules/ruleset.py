@@ -73,11 +73,13 @@ class Rule:
 class Table:
     """One table; `entries` keeps chains, rules and comments in the order of the file.
 
-    `filter` is IPv4's table of that name, `ip6 filter` IPv6's.
+    `filter` is IPv4's table of that name, `ip6 filter` IPv6's. `source` is the file it came from, where a rule set was
+    put together from several.
     """
 
     name: str
     entries: tuple[Chain | Rule | Comment, ...]
+    source: str = field(default="", compare=False)
 
     @property
     def of_ipv6(self) -> bool:

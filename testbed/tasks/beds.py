@@ -56,6 +56,8 @@ def up(
     note = f"{number_of_rules(record.ruleset)} rules ({record.source}), {ALL[record.backend].program}"
     out.print(f"The bed [bold]{name}[/] {'is up' if made else 'was up already'}.")
     out.print(map_of_bed.tree(record.topology, name, note))
+    for remark in record.remarks:
+        out.print(remark, markup=False, soft_wrap=True)
     out.print("[bold]What to try next[/]")
     out.print(_what_next(record))
 

@@ -13,7 +13,10 @@ HOST_HELP = "file that describes another Docker host (docs/engines.md)"
 ENGINE_HELP = (
     "version of Docker whose rules it has: 20.10 to 29, 29-nftables (default: 20.10 for the article's host, else 28)"
 )
-RULES_HELP = "file with another rule set (what iptables-save or `nft list ruleset` prints)"
+RULES_HELP = (
+    "file with another rule set: what iptables-save, ip6tables-save and `ipset save` print, behind each other or in"
+    " files of their own with commas between them, or what `nft list ruleset` prints (docs/regression.md)"
+)
 BACKEND_HELP = "nft or legacy; a bed that is up with the other one is left alone"
 _NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json as jsons
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +15,23 @@ from rich.text import Text
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
-from testbed.regress.campaign import Answers, Side, ask
+from testbed.regress.campaign import Answers, ask
+from testbed.regress.explained import Explained, explained
+from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.report import difference as report
-from testbed.rules import files
+from testbed.report import page
+from testbed.report.annotations import annotated
+from testbed.report.located import Source
+from testbed.report.page.difference import Difference
+from testbed.report.sarif import log
+from testbed.rules import files, rulefile
 from testbed.tasks.behaviours import asked
 from testbed.tasks.chosen import HOST_HELP, choose
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 _ARTICLE = "article"
+_TITLE = "What behaves differently"
 _SIDES = "A file of rules, a table of `invoke behaviours`, a version of Docker's engine, or `article`."
 
 
@@ -29,7 +39,7 @@ _SIDES = "A file of rules, a table of `invoke behaviours`, a version of Docker's
 class _Compared:
     """What one argument stands for: rules to be asked, or the rows of a table."""
 
-    name: str
+    source: Source
     side: Side | None
     rows: tuple[Row, ...] = ()
 
@@ -43,7 +53,11 @@ class _Compared:
         "backends": "what loads the rules; two with a comma between them for one each: nft,legacy",
         "allow": "file with changes that are meant, as --list prints them",
         "list": "print each change on a line of its own, as --allow reads them",
+        "ways": "print the witnesses' ways on both sides, rule by rule",
         "markdown": "file to write a comment for a pull request to",
+        "html": "file to write a page to, on which both ways of each witness stand side by side",
+        "sarif": "file to write the changes to as SARIF 2.1.0, for code scanning",
+        "annotations": "print annotations for a pull request on GitHub, too",
         "json": "print the changes for programs",
     },
 )
@@ -56,7 +70,11 @@ def diff(
     backends: str = "nft",
     allow: str = "",
     list: bool = False,  # noqa: A002 - it is the option's name
+    ways: bool = False,
     markdown: str = "",
+    html: str = "",
+    sarif: str = "",
+    annotations: bool = False,
     json: bool = False,
 ) -> None:
     """Show what behaves differently between two rule sets: opened, closed, translated or answered differently.
@@ -64,27 +82,39 @@ def diff(
     Both are asked the same questions by real packets. Exit code 0 when nothing differs, 1 when something does that is
     not allowed, 2 when they could not be asked.
     """
+    if annotations and (list or json):
+        raise TestbedError("--annotations are printed among what a person reads.", "Leave out --list and --json.")
     first, second = [*backends.split(","), backends][:2]
     sides = _compared(old, host, first), _compared(new, host, second)
     allowed = set(files.text_of(allow, "Give a file with changes.", TestbedError).splitlines()) if allow else set()
-    answers = _answers(choose(host, "", "").host, sides)
+    chosen = choose(host, "", "").host
+    answers = _answers(chosen, sides)
     before, now = _rows(sides, answers)
     found = [change for change in difference.changes(before, now) if str(change) not in allowed]
     remarks = [*_remarks(before, now), *(answers.remarks if answers is not None else [])]
-    causes = difference.causes(found)
-    heading = f"{sides[0].name} => {sides[1].name}: {len(found)} of {len(before)} behaviours differ"
+    causes = _explained(chosen, sides, answers, difference.causes(found))
+    remarks += [report.TABLE] if causes and None in [one.side for one in sides] else []
+    sources = sides[0].source, sides[1].source
+    heading = f"{sources[0].name} => {sources[1].name}: {len(found)} of {len(before)} behaviours differ"
     if markdown:
         _write(Path(markdown), report.markdown(causes, heading, remarks))
+    if html:
+        shown = Difference((sources[0].name, sources[1].name), len(before), tuple(causes), tuple(remarks))
+        _write(Path(html), page.html(page.Page(_TITLE, (), difference=shown)))
+    if sarif:
+        _write(Path(sarif), jsons.dumps(log(causes, *sources), indent=2))
     if json:
-        as_json({"compared": len(before), "changes": [report.as_dict(change) for change in found], "remarks": remarks})
+        why = [cause.as_dict() for cause in causes]
+        changed = [report.as_dict(change) for change in found]
+        as_json({"compared": len(before), "changes": changed, "causes": why, "remarks": remarks})
     elif list:
         for change in found:
             console().print(str(change), markup=False, soft_wrap=True)
     else:
-        out = console()
-        out.print(heading, soft_wrap=True)
-        for line in (*report.lines(causes), *map(Text, remarks)):
-            out.print(line, soft_wrap=True)
+        told = [Text(heading), *report.lines(causes, ways), *map(Text, remarks)]
+        told += map(Text, annotated(causes, *sources) if annotations else ())
+        for line in told:
+            console().print(line, soft_wrap=True)
     if found:
         raise Exit(code=FINDING)
 
@@ -92,20 +122,29 @@ def diff(
 def _compared(word: str, host: str, backend: str) -> _Compared:
     path = Path(word)
     if path.is_file() and table.is_table(path.read_text(errors="replace")):
-        return _Compared(word, None, tuple(table.read(path)))
-    if path.exists():
-        return _Compared(word, Side(choose(host, "", word).rules, backend))
+        return _Compared(Source(word), None, tuple(table.read(path)))
+    if any(file.exists() for file in rulefile.paths_of(word)):
+        rules = choose(host, "", word).rules
+        return _Compared(Source.of_file(path, rules), Side(rules, backend))
     try:
         rules = choose(host, "20.10" if host and word == _ARTICLE else "" if word == _ARTICLE else word, "").rules
     except TestbedError as error:
         raise TestbedError(f"{word} is no file and no engine.", _SIDES) from error
-    return _Compared(f"{word} ({rules.source})" if word != _ARTICLE else rules.source, Side(rules, backend))
+    name = f"{word} ({rules.source})" if word != _ARTICLE else rules.source
+    return _Compared(Source(name), Side(rules, backend))
 
 
 def _answers(host: DockerHost, sides: tuple[_Compared, ...]) -> Answers | None:
     """What the rules among both answer; None where both are tables."""
     own = [one.side for one in sides if one.side is not None]
     return asked(lambda step: ask(host, own, step)) if own else None
+
+
+def _explained(
+    host: DockerHost, sides: Sequence[_Compared], answers: Answers | None, causes: Sequence[difference.Cause]
+) -> list[Explained]:
+    probes = answers.probes.asked if answers is not None else ()
+    return explained(host, [one.side for one in sides], probes, causes)
 
 
 def _rows(sides: tuple[_Compared, ...], answers: Answers | None) -> list[list[Row]]:

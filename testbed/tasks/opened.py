@@ -12,17 +12,22 @@ from testbed.docker import DockerHost, article
 from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
+from testbed.rules import needs
 from testbed.tasks.chosen import choose
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A bed to ask, what it is called, the Docker host in it, and whose rules it has."""
+    """A bed to ask, what it is called, the Docker host in it, and whose rules it has.
+
+    `remarks` say what these name and nobody in it is.
+    """
 
     bed: Testbed
     name: str
     host: DockerHost
     source: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:
@@ -35,10 +40,12 @@ def opened_bed(name: str, host: str, engine: str, rules: str, backend: str) -> I
     standing = named.find(name)
     if standing is not None and not (host or engine or rules) and backend in ("", standing.backend):
         with named.attached(name) as bed:
-            yield Opened(bed, f"the bed {name}", standing.docker_host, standing.source)
+            yield Opened(bed, f"the bed {name}", standing.docker_host, standing.source, tuple(standing.remarks))
         return
     chosen = choose(host, engine, rules)
     loaded_by = backend_for(chosen.rules, backend or "nft").name
     require(loaded_by)
-    with quarantine(), Testbed(article.topology(chosen.host), chosen.rules, loaded_by) as bed:
-        yield Opened(bed, "a bed of its own", chosen.host, chosen.rules.source)
+    topology = article.topology(chosen.host)
+    remarks = tuple(needs.remarks(topology, [chosen.rules]))
+    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed:
+        yield Opened(bed, "a bed of its own", chosen.host, chosen.rules.source, remarks)

@@ -81,7 +81,7 @@ def trace(
     if json:
         as_json(story.as_dict())
     else:
-        _print(story)
+        _print(story, opened.remarks)
     if any(packet.journey.end.kind not in (DELIVERED, TAKEN_IN) for packet in packets):
         raise Exit(code=FINDING)
 
@@ -104,10 +104,12 @@ def _followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, 
     )
 
 
-def _print(story: Story) -> None:
+def _print(story: Story, remarks: tuple[str, ...]) -> None:
     out = console()
     out.print(f"{story.title}, {story.about}")
     for packet in story.packets:
         out.print()
         for line in report.lines(packet.journey):
             out.print(line, soft_wrap=True)
+    for remark in remarks:
+        out.print(remark, markup=False, soft_wrap=True)

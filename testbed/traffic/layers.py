@@ -34,4 +34,10 @@ __all__ = [
     "TCPerror",
     "UDPerror",
     "checksum",
+    "of",
 ]
+
+
+def of(data: bytes) -> IP | IPv6:
+    """The layers of an IP packet, from its bytes."""
+    return IPv6(data) if data[0] >> 4 == 6 else IP(data)

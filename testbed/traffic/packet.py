@@ -12,6 +12,7 @@ from testbed.traffic.layers import TCP, UDP, Raw
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _SCTP, _SCTP_HEADER = 132, 12  # ports, tag, checksum (RFC 9260)
 _ICMP, _ICMP_HEADER = {internet.ICMP_PROTOCOL, internet.ICMPV6_PROTOCOL}, 8
+_ECHOES = (0, 8, 128, 129)  # echo replies and requests of ICMP and ICMPv6 (RFC 792, RFC 4443)
 _FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
 ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
 
@@ -22,7 +23,7 @@ class Packet:
 
     `flags` are TCP's, one letter each (`SA`), `icmp` is (type, code) of an ICMP message; fields that the protocol does
     not have are zero or empty; `identification` is IPv6's flow label (internet.py), `ttl` its hop limit. `good` says
-    whether its checksums are right.
+    whether its checksums are right, `echo` is the identifier of an ICMP echo.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Packet:
     payload: bytes = b""
     timestamp: int = 0
     good: bool = field(default=True, compare=False)
+    echo: int | None = field(default=None, compare=False)
 
     @classmethod
     def dissect(cls, data: bytes) -> Packet:
@@ -61,6 +63,8 @@ class Packet:
             facts = {"source_port": transport.sport, "destination_port": transport.dport}
         elif header.protocol in _ICMP and not header.later:
             facts = {"icmp": (header.contents[0], header.contents[1])}
+            if header.contents[0] in _ECHOES:
+                facts["echo"] = int.from_bytes(header.contents[4:6], "big")
         elif header.protocol == _SCTP and not header.later:
             source_port, destination_port = struct.unpack_from("!HH", header.contents)
             facts = {"source_port": source_port, "destination_port": destination_port}

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from edits import changes, edited, kinds_and_witness, named, silent
 
-from testbed import Ruleset
-from testbed.docker import DockerHost, article, hostfile
+from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
-from testbed.regress import campaign, difference, table
-from testbed.regress.campaign import Side, ask
-from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Change
-from testbed.rules import save
-
-
-def silent(_: int) -> Callable[[], None]:
-    return lambda: None
-
-
-def changes(old: Ruleset, new: Ruleset, backends: tuple[str, str], host: DockerHost = article.HOST) -> list[Change]:
-    answers = ask(host, [Side(old, backends[0]), Side(new, backends[1])], silent)
-    before, now = (table.rows(side) for side in answers.sides)
-    assert len(before) == len(now) > 50
-    return difference.changes(before, now)
-
-
-def edited(old: str, new: str) -> Ruleset:
-    text = save.render(article.ruleset())
-    assert text.count(old) == 1
-    return save.parse(text.replace(old, new))
+from testbed.regress import campaign
+from testbed.regress.campaign import ask
+from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
+from testbed.regress.side import Side
 
 
 def test_a_rule_set_behaves_like_itself_on_both_ways_of_iptables() -> None:
@@ -90,18 +71,15 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "kinds", "witness"), EDITS, ids=[f"{old.strip()} to {new.strip()}" for old, new, *_ in EDITS]
-)
+@pytest.mark.parametrize(("old", "new", "kinds", "witness"), EDITS, ids=named(EDITS))
 def test_what_a_single_edit_of_the_articles_rules_changes(old: str, new: str, kinds: list[str], witness: str) -> None:
-    found = difference.causes(changes(article.ruleset(), edited(old, new), ("nft", "nft")))
-    assert list(dict.fromkeys(cause.kind for cause in found)) == kinds
-    assert [cause.witness.probe for cause in found[:1]] == [witness][: len(kinds)]
+    found = changes(article.ruleset(), edited(article.ruleset(), old, new), ("nft", "nft"))
+    assert kinds_and_witness(found) == (kinds, witness)
 
 
 def test_an_answer_that_is_dropped_names_the_rule() -> None:
     """The recipe that shuts the LAN out of DOCKER-USER by interface alone shuts the containers in."""
-    found = changes(article.ruleset(), edited(*EDITS[0][:2]), ("nft", "nft"))
+    found = changes(article.ruleset(), edited(article.ruleset(), *EDITS[0][:2]), ("nft", "nft"))
     (outside,) = [change for change in found if change.probe == OUTSIDE]
     assert outside.new.by[-1] == "answer: filter -A DOCKER-USER -i ens33 -j DROP"
 
@@ -109,7 +87,10 @@ def test_an_answer_that_is_dropped_names_the_rule() -> None:
 def test_errors_about_a_connection_are_asked_for_too() -> None:
     """A rule that lets answers pass, but not what is RELATED, hides from a container that a port is closed."""
     old, new = "--ctstate RELATED,ESTABLISHED", "--ctstate ESTABLISHED"
-    found = {change.probe: change for change in changes(article.ruleset(), edited(old, new), ("nft", "nft"))}
+    found = {
+        change.probe: change
+        for change in changes(article.ruleset(), edited(article.ruleset(), old, new), ("nft", "nft"))
+    }
     outside = found["web tcp 203.0.113.10:80"]
     assert outside.new.outcome == f"{outside.old.outcome}, errors are dropped"
     assert outside.new.by[-1] == "error: filter :FORWARD DROP"
@@ -121,14 +102,20 @@ def test_what_looks_as_if_it_belonged_to_a_connection_is_asked_where_rules_look_
         "-A DOCKER-USER -i ens33 -p tcp -m tcp ! --syn -m conntrack --ctstate NEW -j DROP",
     )
     found = [
-        change for change in changes(article.ruleset(), edited(old, new), ("nft", "legacy")) if change.kind != MOVED
+        change
+        for change in changes(article.ruleset(), edited(article.ruleset(), old, new), ("nft", "legacy"))
+        if change.kind != MOVED
     ]
     assert {change.probe for change in found if change.kind == CLOSED} >= {"client tcp 192.168.66.100:80 stray"}
     assert all(change.probe.endswith(" stray") for change in found)
 
 
 def test_rules_that_keep_count_are_asked_one_packet_at_a_time_and_named() -> None:
-    limited = edited("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -p udp -m limit --limit 1/min --limit-burst 1 -j DROP")
+    limited = edited(
+        article.ruleset(),
+        "-A DOCKER-USER -j RETURN",
+        "-A DOCKER-USER -p udp -m limit --limit 1/min --limit-burst 1 -j DROP",
+    )
     answers = ask(article.HOST, [Side(limited, "nft")], silent)
     assert answers.named.counting
     assert any("limit" in remark for remark in answers.remarks)

@@ -82,6 +82,8 @@ def test_two_engines_of_a_described_host(machine: Machine) -> None:
     [
         (("diff", "nothing.rules", "article"), "nothing.rules is no file and no engine", "A file of rules"),
         (("diff", "article", "article", "--allow", "/nowhere"), "/nowhere cannot be read", "a file with changes"),
+        (("diff", "article", "article", "--json", "--annotations"), "among what a person reads", "--json"),
+        (("diff", "article", "article", "--sarif", "/nowhere/log"), "/nowhere/log cannot be written", "another file"),
         (("diff", "article", "article", "--backends", "pf"), "there is no backend pf", "nft, legacy"),
         (("behaviours", "--out", "/nowhere/table"), "/nowhere/table cannot be written", "--out FILE"),
     ],
@@ -92,3 +94,46 @@ def test_what_cannot_be_compared_is_refused(
 ) -> None:
     assert_refused(machine.invoke(*asked), sentence, remedy)
     assert_nothing_is_left(machine)
+
+
+def test_the_ways_are_told_rule_by_rule_and_for_programs(machine: Machine, shut: str) -> None:
+    told = machine.invoke("diff", "article", shut, "--ways").stdout.splitlines()
+    at = told.index("newly closed  5 probes")
+    assert told[at + 4] == (
+        "  the ways part at: filter -A DOCKER-USER -j RETURN | filter -A DOCKER-USER -i ens33 -j DROP"
+    )
+    assert "  - → delivered to web as 192.168.66.1:40001 > 172.17.0.2:80" in told
+    assert "  + → dropped at host: filter -A DOCKER-USER -i ens33 -j DROP" in told
+    first = json.loads(machine.invoke("diff", "article", shut, "--json").stdout)["causes"][0]
+    assert first["witness"]["old"]["question"]["end"]["kind"] == "delivered"
+    assert first["witness"]["new"]["question"]["end"]["kind"] == "dropped"
+    assert first["witness"]["new"]["answer"] is None
+    assert first["parting"]["new"]["rule"] == "-A DOCKER-USER -i ens33 -j DROP"
+
+
+def test_code_scanning_and_annotations_find_the_line(machine: Machine, shut: str, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    log = tmp_path / "out.sarif"
+    finished = machine.invoke("diff", "article", shut, "--sarif", str(log), "--annotations")
+    line = Path(shut).read_text().splitlines().index("-A DOCKER-USER -i ens33 -j DROP") + 1
+    results = json.loads(log.read_text())["runs"][0]["results"]
+    assert [result["level"] for result in results] == ["warning", "warning", "note"]
+    for result in results:
+        place = result["locations"][0]["physicalLocation"]
+        assert place["artifactLocation"]["uri"] == "my.rules"
+        assert place["region"]["startLine"] == line
+        assert len(result["codeFlows"][0]["threadFlows"]) == 2
+    said = [told for told in finished.stdout.splitlines() if told.startswith("::")]
+    assert [told.partition(" ")[0] for told in said] == ["::warning", "::warning", "::notice"]
+    assert all(f"file=my.rules,line={line},title=" in told for told in said)
+
+
+def test_a_comment_has_the_ways_folded_away(machine: Machine, shut: str, tmp_path: Path) -> None:
+    comment = tmp_path / "comment.md"
+    machine.invoke("diff", "article", shut, "--markdown", str(comment))
+    text = comment.read_text()
+    assert "<details><summary>newly closed: the ways of <code>client tcp 127.0.0.1:80 handed to the host</code>" in text
+    assert (
+        "\nthe ways part at:\n\n- `filter -A DOCKER-USER -j RETURN`\n- `filter -A DOCKER-USER -i ens33 -j DROP`" in text
+    )
+    assert "+ → dropped at host: filter -A DOCKER-USER -i ens33 -j DROP" in text

@@ -8,6 +8,7 @@ from testbed.docker import article
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
 from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
+from testbed.regress.explained import Explained
 from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import INVALID, UNMENTIONED, probes
 from testbed.regress.table import Row
@@ -159,10 +160,10 @@ def test_one_cause_is_one_entry_with_the_rules_where_they_part() -> None:
     new = [Row(f"p{n}", "reaches web at 172.17.0.2:80", ("same", "new rule")) for n in range(3)]
     (cause,) = difference.causes(difference.changes(old, new))
     assert (cause.kind, len(cause.changes), cause.parted) == (OPENED, 3, ("old rule", "new rule"))
-    told = [line.plain for line in lines([cause])]
+    told = [line.plain for line in lines([Explained(cause)])]
     assert told[0] == "newly open  3 probes"
     assert told[2:4] == ["  - is dropped   by old rule", "  + reaches web at 172.17.0.2:80   by new rule"]
-    assert "| **newly open** (3 probes) | `p0` | is dropped<br>`old rule` |" in markdown([cause], "h", [])
+    assert "| **newly open** (3 probes) | `p0` | is dropped<br>`old rule` |" in markdown([Explained(cause)], "h", [])
 
 
 def test_probes_of_one_side_alone_are_said() -> None:

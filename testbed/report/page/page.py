@@ -15,6 +15,8 @@ from testbed.claims import Claim
 from testbed.mutation.campaign import Campaign
 from testbed.regress.covered import Report
 from testbed.report.coverage import mark
+from testbed.report.page import difference as differing
+from testbed.report.page.difference import Difference
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
@@ -35,6 +37,7 @@ class Page:
     results: Results | None = None
     coverage: Report | None = None
     mutation: Campaign | None = None
+    difference: Difference | None = None
 
 
 def html(page: Page) -> str:
@@ -42,7 +45,8 @@ def html(page: Page) -> str:
     stories = [
         view(story, number, page.claims if number == 1 else ()) for number, story in enumerate(page.stories, start=1)
     ]
-    return _environment().get_template("page.html.j2").render(page=page, stories=stories)
+    difference = differing.view(page.difference) if page.difference is not None else None
+    return _environment().get_template("page.html.j2").render(page=page, stories=stories, difference=difference)
 
 
 @cache

@@ -1,0 +1,48 @@
+"""What behaves differently as annotations that GitHub shows beside the lines of a pull request.
+
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from testbed.regress.explained import Explained
+from testbed.report.located import Source, spots
+from testbed.report.sarif import NOTE, level, sentence
+
+MOST = 10  # of each level, in a step of a job: GitHub passes over what is beyond
+_NAMES = {NOTE: "notice"}
+
+
+def annotated(found: Sequence[Explained], old: Source, new: Source) -> Iterator[str]:
+    """A line for each cause; behind them a sentence on those that GitHub would not show."""
+    seen: Counter[str] = Counter()
+    for one in found:
+        name = _NAMES.get(level(one.cause.kind), level(one.cause.kind))
+        seen[name] += 1
+        if seen[name] <= MOST:
+            yield f"::{name} {_properties(one, old, new)}::{_escaped(sentence(one))}"
+    for name, number in seen.items():
+        if number > MOST:
+            yield f"{number - MOST} more of level {name} are not annotated: GitHub shows {MOST} of each."
+
+
+def _properties(one: Explained, old: Source, new: Source) -> str:
+    """File and line, where there are any, and what kind of change it is."""
+    named = {}
+    for spot in spots(one, old, new)[:1]:
+        if spot.source.file:
+            named["file"] = spot.source.file
+        if spot.line:
+            named["line"] = str(spot.line)
+    named["title"] = f"{one.cause.kind}: {one.cause.witness.probe}"
+    return ",".join(f"{name}={_escaped(value, in_property=True)}" for name, value in named.items())
+
+
+def _escaped(text: str, in_property: bool = False) -> str:
+    """As the runner reads it back (toCommandValue, toCommandProperty in its toolkit, packages/core/src/command.ts)."""
+    for sign in "%\r\n" + (":," if in_property else ""):
+        text = text.replace(sign, f"%{ord(sign):02X}")
+    return text

@@ -1,0 +1,75 @@
+"""Where in the files of rules that were compared a difference has its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.regress.explained import Explained
+from testbed.regress.parting import Step, steps
+from testbed.regress.witness import Way
+from testbed.rules.nft import AnyRuleset
+from testbed.rules.places import Places, places
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One side of a comparison: what it is called; its file, relative to its repository, and the places there.
+
+    `file` is empty for rules that are in none, an engine's or the article's, and for a table, of which no rule can be
+    shown.
+    """
+
+    name: str
+    file: str = ""
+    places: Places = field(default_factory=dict)
+
+    @classmethod
+    def of_file(cls, path: Path, rules: AnyRuleset) -> Source:
+        return cls(str(path), _in_its_repository(path.resolve()), places(rules))
+
+    def line(self, step: Step) -> int:
+        """The line of a rule or of a policy; 0 where it has none."""
+        chain = self.places.get((step.table, step.chain))
+        return chain.line(step.asked.number if step.asked is not None else None) if chain is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """The step that made the difference, or stands for it, and where that is; `line` is 0 where it is in no file."""
+
+    source: Source
+    step: Step
+
+    @property
+    def line(self) -> int:
+        return self.source.line(self.step)
+
+
+def spots(one: Explained, old: Source, new: Source) -> list[Spot]:
+    """The steps with which a difference has to do, the one to blame first; none where no rule was seen.
+
+    That is the new side's, the old side's only where a rule is gone. Beside a table it is the rule that decided on
+    the other side.
+    """
+    apart = one.parting
+    if apart is not None:
+        both = [Spot(new, apart.new), Spot(old, apart.old)]
+        return both[::-1] if apart.gone else both
+    sides = (new, one.new, one.cause.parted[1]), (old, one.old, one.cause.parted[0])
+    return [Spot(source, step) for source, way, text in sides if way is not None for step in _called(way, text)]
+
+
+def _called(way: Way, text: str) -> Iterator[Step]:
+    """The step that a behaviour's `by` names."""
+    wanted = text.removeprefix("answer: ")
+    found = (step for journey in way.gone for step in steps(journey))
+    yield from [step for step in found if str(step) == wanted][:1]
+
+
+def _in_its_repository(path: Path) -> str:
+    """A file's name from the root of the repository that it is in; without one from here, or its mere name."""
+    here = Path.cwd()
+    roots = [*(folder for folder in path.parents if (folder / ".git").exists()), here, path.parent]
+    return next(str(path.relative_to(root)) for root in roots if path.is_relative_to(root))

@@ -1,0 +1,173 @@
+"""Two journeys side by side: hook beside hook, and in each the same rule on the same line."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Protocol, TypeVar
+
+from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey
+from testbed.regress.parting import Step
+
+MATCHED, FAILED, NOTHING = "matched", "failed", ""
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> Hashable: ...
+
+
+K = TypeVar("K", bound=_Keyed)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a side: a chain's name, a rule, or what else is said there.
+
+    `kind` is `chain`, `rule`, `policy`, `change`, `said` or `end`; `outcome` tells whether a rule matched, or the
+    packet got through; `words` are the text before, in and behind the clause that failed. `parts`: the ways part here.
+    """
+
+    kind: str
+    depth: int
+    words: tuple[str, str, str]
+    table: str = ""
+    chain: str = ""
+    number: int = 0
+    outcome: str = NOTHING
+    parts: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.words)
+
+    @property
+    def key(self) -> Hashable:
+        """What it has in common with the line that stands for the same thing on the other side."""
+        return self.kind, self.depth, self.table, self.chain, self.text if self.kind in ("chain", "rule") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A place on one side's way: `name` is `sent`, `NODE HOOK` or `end`, `says` what the packet is there."""
+
+    name: str
+    says: str
+    lines: tuple[Line, ...]
+
+    @property
+    def key(self) -> Hashable:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same place on both sides, None on one whose way does not lead there; `rows` are their lines."""
+
+    name: str
+    sides: tuple[Block | None, Block | None]
+    rows: tuple[tuple[Line | None, Line | None], ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides say the same."""
+        return self.sides[0] == self.sides[1]
+
+    @property
+    def parts(self) -> bool:
+        return any(line is not None and line.parts for row in self.rows for line in row)
+
+
+def aligned(old: Journey | None, new: Journey | None, apart: tuple[Step, Step] | None) -> list[Pair]:
+    """Both ways by place, where there are both; `apart` are the steps at which they part.
+
+    A place where both sides ask no rule is left out.
+    """
+    marks = apart if apart is not None else (None, None)
+    sides = [
+        list(_blocks(journey, mark)) if journey is not None else []
+        for journey, mark in zip((old, new), marks, strict=True)
+    ]
+    pairs = [Pair(_name(both), both, tuple(_rows(both))) for both in _beside(*sides)]
+    return [pair for pair in pairs if pair.rows or not pair.same]
+
+
+def _name(both: tuple[Block | None, Block | None]) -> str:
+    return next(block.name for block in both if block is not None)
+
+
+def _rows(both: tuple[Block | None, Block | None]) -> list[tuple[Line | None, Line | None]]:
+    one, other = (block.lines if block is not None else () for block in both)
+    return list(_beside(one, other))
+
+
+def _beside(one: Sequence[K], other: Sequence[K]) -> Iterator[tuple[K | None, K | None]]:
+    """What has the same key stands beside each other; what was replaced beside what replaces it."""
+    matcher = SequenceMatcher(None, [item.key for item in one], [item.key for item in other], autojunk=False)
+    for _, a, b, c, d in matcher.get_opcodes():
+        for number in range(max(b - a, d - c)):
+            yield (one[a + number] if a + number < b else None, other[c + number] if c + number < d else None)
+
+
+def _blocks(journey: Journey, mark: Step | None) -> Iterator[Block]:
+    for passed in journey.passes:
+        if not passed.hooks:
+            yield Block(passed.node, "crossed as a frame: no rule is asked", ())
+        for hook in passed.hooks:
+            place = f"{passed.node} {hook.hook}"
+            here = mark if mark is not None and mark.place == place else None
+            yield Block(place, _says(hook), tuple(_of_hook(hook, here)))
+    good = MATCHED if journey.end.kind in (DELIVERED, TAKEN_IN) else FAILED
+    ended = mark is not None and not mark.place
+    seen = journey.arrived or journey.sent
+    yield Block(
+        "end", f"{seen.from_} → {seen.to}", (Line("end", 0, (str(journey.end), "", ""), outcome=good, parts=ended),)
+    )
+
+
+def _says(hook: HookPass) -> str:
+    ways = [f"{way} {device}" for way, device in (("in by", hook.entered), ("out by", hook.left)) if device]
+    state = [f"{hook.state}{', a reply' if hook.reply else ''}"] if hook.state else []
+    return ", ".join([f"{hook.header.from_} → {hook.header.to}", *ways, *state])
+
+
+def _of_hook(hook: HookPass, mark: Step | None) -> Iterator[Line]:
+    for chain in hook.chains:
+        yield from _of_chain(chain, 0, mark)
+    yield from (Line("said", 0, (f"{name} is passed over", "", "")) for name in hook.passed_over)
+    other = mark is not None and not mark.is_rule and not mark.is_policy
+    yield from (Line("change", 0, (change, "", ""), parts=other) for change in hook.translations)
+
+
+def _of_chain(chain: ChainPass, depth: int, mark: Step | None) -> Iterator[Line]:
+    name = f"{chain.table} {chain.chain}" if depth == 0 else chain.chain
+    yield Line("chain", depth, (name, "", ""), chain.table, chain.chain)
+    for asked in chain.asked:
+        yield _rule(chain, asked, depth, mark)
+        if asked.into is not None:
+            yield from _of_chain(asked.into, depth + 1, mark)
+    if chain.not_reached:
+        number = len(chain.not_reached)
+        yield Line(
+            "said", depth, (f"{number} more rule{'s' * (number > 1)} not reached", "", ""), chain.table, chain.chain
+        )
+    if chain.end.startswith("policy "):
+        own = mark is not None and mark.is_policy and (mark.table, mark.chain) == (chain.table, chain.chain)
+        outcome = FAILED if chain.dropped_by_policy else NOTHING
+        yield Line("policy", depth, (chain.end, "", ""), chain.table, chain.chain, outcome=outcome, parts=own)
+
+
+def _rule(chain: ChainPass, asked: Asked, depth: int, mark: Step | None) -> Line:
+    spec, failed = asked.rule.spec, asked.failed
+    start, end = (failed.start, failed.end) if failed is not None else (len(spec), len(spec))
+    return Line(
+        "rule",
+        depth,
+        (spec[:start], spec[start:end], spec[end:]),
+        chain.table,
+        chain.chain,
+        asked.number,
+        MATCHED if asked.matched else FAILED,
+        mark is not None and asked is mark.asked,
+    )

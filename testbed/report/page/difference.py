@@ -1,0 +1,147 @@
+"""What differs between two rule sets as the page shows it: by cause, the witness's two ways side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed.regress.difference import ANSWERED, CLOSED, KINDS, MEANINGS, MOVED, OPENED, TRANSLATED
+from testbed.regress.explained import Explained
+from testbed.regress.parting import Parting, Step
+from testbed.regress.witness import Way
+from testbed.report.difference import OTHERWISE, TABLE
+from testbed.report.page.aligned import Pair, aligned
+
+_SIGNS = {OPENED: "+", CLOSED: "\N{MINUS SIGN}", TRANSLATED: "⇄", ANSWERED: "↩", MOVED: "≈"}
+_NOT_SENT = "Nothing was sent: the kernel has no way there."
+_NO_ANSWER = "No answer was given."
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What was compared: `names` of both sides, how many behaviours, and what differs."""
+
+    names: tuple[str, str]
+    compared: int
+    found: tuple[Explained, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """How many behaviours differ."""
+        return sum(len(one.cause.changes) for one in self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of change with how many probes are of it; `slug` is what links and styles call it."""
+
+    name: str
+    probes: int
+
+    @property
+    def slug(self) -> str:
+        return self.name.replace(" ", "-")
+
+    @property
+    def sign(self) -> str:
+        return _SIGNS[self.name]
+
+    @property
+    def meaning(self) -> str:
+        return MEANINGS[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class WaysView:
+    """The ways of one packet, the witness or its answer, on both sides; `notes` say why a side has none."""
+
+    title: str
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, str]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A side of a parting: its rule in words before, in and behind the clause that failed."""
+
+    table: str
+    words: tuple[str, str, str]
+    matched: bool
+    is_rule: bool
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class CauseView:
+    """A cause; `apart` are the steps where its ways part, or its answer's, empty where they do not."""
+
+    id: str
+    kind: Kind
+    one: Explained
+    of_answer: bool
+    apart: tuple[StepView, ...]
+    ways: tuple[WaysView, ...]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceView:
+    difference: Difference
+    kinds: tuple[Kind, ...]
+    causes: tuple[CauseView, ...]
+
+
+def view(difference: Difference) -> DifferenceView:
+    """How a difference is shown."""
+    probes: Counter[str] = Counter()
+    for one in difference.found:
+        probes[one.cause.kind] += len(one.cause.changes)
+    kinds = {kind: Kind(kind, probes[kind]) for kind in KINDS if probes[kind]}
+    shown = [_cause(one, kinds[one.cause.kind], n) for n, one in enumerate(difference.found, start=1)]
+    return DifferenceView(difference, tuple(kinds.values()), tuple(shown))
+
+
+def _cause(one: Explained, kind: Kind, number: int) -> CauseView:
+    apart = one.parting
+    steps = tuple(map(_step, apart.sides)) if apart is not None else ()
+    remarks = (OTHERWISE,) if one.otherwise else ()
+    return CauseView(
+        f"cause-{number}", kind, one, apart is not None and apart.of_answer, steps, tuple(_ways(one, apart)), remarks
+    )
+
+
+def _ways(one: Explained, apart: Parting | None) -> Sequence[WaysView]:
+    """The packet whose ways part first; the other one's are folded away."""
+    of_answer = apart is not None and apart.of_answer
+    sides = one.old, one.new
+    shown = []
+    for title, answer in (("The witness", False), ("Its answer", True)):
+        old, new = (way.journeys[answer] if way is not None else None for way in sides)
+        if old is None and new is None and (answer or sides == (None, None)):
+            continue
+        here = apart.sides if apart is not None and answer == of_answer else None
+        notes = [_note(way, answer) for way in sides]
+        shown.append(WaysView(title, tuple(aligned(old, new, here)), (notes[0], notes[1]), answer == of_answer))
+    return sorted(shown, key=lambda ways: not ways.open)
+
+
+def _note(way: Way | None, answer: bool) -> str:
+    if way is None:
+        return TABLE
+    if way.journeys[answer] is not None:
+        return ""
+    return _NO_ANSWER if answer else _NOT_SENT
+
+
+def _step(step: Step) -> StepView:
+    """With the clause that failed, if one did, apart; its place in the text is that in the rule's own words."""
+    text, failed = step.text, step.asked.failed if step.asked is not None else None
+    words = (text, "", "")
+    if step.asked is not None and failed is not None:
+        before = len(text) - len(step.asked.rule.spec)
+        start, end = before + failed.start, before + failed.end
+        words = (text[:start], text[start:end], text[end:])
+    return StepView(step.table, words, step.matched, step.is_rule, step.place)

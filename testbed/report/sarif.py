@@ -1,0 +1,127 @@
+"""What behaves differently as SARIF 2.1.0, which code scanning and editors read.
+
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+from testbed.regress.difference import KINDS, MEANINGS, MOVED, OPENED
+from testbed.regress.explained import Explained
+from testbed.regress.parting import Step, steps
+from testbed.regress.witness import Way
+from testbed.report.difference import TABLE, parting, step
+from testbed.report.located import Source, Spot, spots
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_DISTRIBUTION = "docker-host-testbed"
+ERROR, WARNING, NOTE = "error", "warning", "note"
+
+
+def log(found: Sequence[Explained], old: Source, new: Source) -> dict[str, Any]:
+    """The log: a run with a result for each cause."""
+    driver = {
+        "name": _DISTRIBUTION,
+        "semanticVersion": version(_DISTRIBUTION),
+        "rules": [_kind(kind) for kind in KINDS],
+    }
+    results = [_result(one, old, new) for one in found]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def level(kind: str) -> str:
+    """How grave a kind of change is."""
+    return {OPENED: ERROR, MOVED: NOTE}.get(kind, WARNING)
+
+
+def sentence(one: Explained) -> str:
+    """A cause in a paragraph: the witness, what became of it before and now, and where its ways part."""
+    witness, others = one.cause.witness, len(one.cause.changes) - 1
+    pairs = zip((witness.old, witness.new), one.cause.parted, strict=True)
+    before, now = (f"{row.outcome}, by {rule}" if rule else row.outcome for row, rule in pairs)
+    said = [f"{witness.probe}. Before: {before}. Now: {now}."]
+    said += [f"{line[0].upper()}{line[1:].removesuffix('.')}." for line in parting(one)]
+    said += [TABLE] if one.old is None or one.new is None else []
+    said += [f"It stands for {others} more probe{'s' * (others > 1)}."] if others else []
+    return " ".join(said)
+
+
+def _kind(kind: str) -> dict[str, Any]:
+    return {
+        "id": _id(kind),
+        "name": kind.title().replace(" ", ""),
+        "shortDescription": {"text": f"{kind[0].upper()}{kind[1:]}"},
+        "fullDescription": {"text": f"A packet {MEANINGS[kind]}."},
+        "defaultConfiguration": {"level": level(kind)},
+    }
+
+
+def _id(kind: str) -> str:
+    return kind.replace(" ", "-")
+
+
+def _result(one: Explained, old: Source, new: Source) -> dict[str, Any]:
+    blamed, *others = [*spots(one, old, new), None][:2]
+    result: dict[str, Any] = {
+        "ruleId": _id(one.cause.kind),
+        "ruleIndex": KINDS.index(one.cause.kind),
+        "level": level(one.cause.kind),
+        "message": {"text": sentence(one)},
+        "locations": [_location(blamed)] if blamed is not None else [],
+        "partialFingerprints": {"primaryLocationLineHash": f"{_fingerprint(one)}:1"},
+        "properties": {"probes": [change.probe for change in one.cause.changes]},
+    }
+    if related := [_location(spot) for spot in others if spot is not None]:
+        result["relatedLocations"] = related
+    both = _flow("before", one.old, old, one), _flow("now", one.new, new, one)
+    if flows := [flow for flow in both if flow["locations"]]:
+        result["codeFlows"] = [{"threadFlows": flows}]
+    return result
+
+
+def _fingerprint(one: Explained) -> str:
+    """Of what makes a cause one: not of lines and numbers, which move, nor of the witness, which others may replace.
+
+    It goes by the name of the one fingerprint that GitHub's code scanning looks at.
+    """
+    outcomes = [row.outcome.split(" ")[0] for row in (one.cause.witness.old, one.cause.witness.new)]
+    return hashlib.sha256("\n".join([one.cause.kind, *one.cause.parted, *outcomes]).encode()).hexdigest()[:16]
+
+
+def _flow(name: str, way: Way | None, source: Source, one: Explained) -> dict[str, Any]:
+    """A witness's way as steps: what it matched, its answer's too, and the step where the ways part."""
+    apart = one.parting.sides if one.parting is not None else ()
+    gone = way.gone if way is not None else ()
+    shown = [of for journey in gone for of in steps(journey) if of.matched or of in apart]
+    return {"id": name, "message": {"text": f"{name}: {source.name}"}, "locations": list(_along(shown, source, apart))}
+
+
+def _along(shown: Sequence[Step], source: Source, apart: Sequence[Step]) -> Iterator[dict[str, Any]]:
+    for number, one in enumerate(shown, start=1):
+        location = {**_location(Spot(source, one)), "message": {"text": _said(one)}}
+        importance = "essential" if one in apart else "important"
+        yield {"location": location, "executionOrder": number, "importance": importance}
+
+
+def _said(of: Step) -> str:
+    return f"{of.place}: {step(of)}" if of.place else step(of)
+
+
+def _location(spot: Spot) -> dict[str, Any]:
+    """In its file if it is in one, and in its chain."""
+    of, line = spot.step, spot.line
+    number = f"/{of.asked.number}" if of.asked is not None else ""
+    name = f"{of.table}/{of.chain}{number}" if of.table else of.text
+    found: dict[str, Any] = {"logicalLocations": [{"name": of.text, "fullyQualifiedName": name}]}
+    if spot.source.file:
+        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(spot.source.file), "uriBaseId": "%SRCROOT%"}}
+        if line:
+            physical["region"] = {"startLine": line}
+        found["physicalLocation"] = physical
+    return found

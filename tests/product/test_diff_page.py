@@ -1,0 +1,184 @@
+"""invoke diff --html: two rule sets side by side, in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from own_machine import RULES, assert_refused, own_machine
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desk", "phone"])
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+CLOSED, ANSWERED, MOVED = "#cause-1", "#cause-2", "#cause-3"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages of the article's rules beside such as shut out the LAN, and of the way back from a table."""
+    made = tmp_path_factory.mktemp("difference")
+    shut = made / "shut.rules"
+    shut.write_text(RULES.read_text().replace("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -i ens33 -j DROP"))
+    meant = RULES.read_text().replace("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -i ens3 -j DROP")
+    (made / "mistyped.rules").write_text(meant)
+    with own_machine() as machine:
+        assert machine.invoke("behaviours", "--rules", str(shut), "--out", str(made / "table")).returncode == 0
+        for name, old, new in (
+            ("shut", RULES, shut),
+            ("mistyped", shut, made / "mistyped.rules"),
+            ("table", made / "table", RULES),
+            ("same", RULES, RULES),
+        ):
+            finished = machine.invoke("diff", str(old), str(new), "--html", str(made / f"{name}.html"))
+            assert finished.returncode == (name != "same"), finished.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("chromium is missing, which shows the page in this test: apt-get install chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])  # which root has to
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
+    """Opens a page; at the end it has to have asked for nothing but itself and complained of nothing."""
+    pages: list[Page] = []
+    asked: list[str] = []
+    complaints: list[str] = []
+
+    def open_page(name: str = "shut", fragment: str = "", **options: Any) -> Page:
+        page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{(folder / f'{name}.html').as_uri()}{fragment}")
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert complaints == []
+    assert asked
+    assert all(url.startswith((folder.as_uri(), "about:", "data:")) for url in asked), asked
+
+
+def test_each_cause_has_its_kind_its_witness_and_what_became_of_it(opened: Callable[..., Page]) -> None:
+    page = opened()
+    expect(page.locator("h2")).to_have_text("28 of 102 behaviours differ")
+    assert page.locator(".cause").count() == page.locator(".overview li").count() == 3
+    cause = page.locator(CLOSED)
+    expect(cause.locator("h3")).to_have_text("\N{MINUS SIGN} newly closed client tcp 127.0.0.1:80 handed to the host")
+    before, now = cause.locator(".outcomes dd").all()
+    expect(before).to_contain_text("✓ reaches web at 172.17.0.2:80")
+    expect(now).to_contain_text("✗ is dropped by filter -A DOCKER-USER -i ens33 -j DROP")
+
+
+def test_the_rule_where_the_ways_part_is_marked_on_both_sides_on_one_line(opened: Callable[..., Page]) -> None:
+    cause = opened().locator(CLOSED)
+    old, new = cause.locator(".told.parts").all()
+    expect(old).to_contain_text("-j RETURN")
+    expect(new).to_contain_text("-i ens33 -j DROP")
+    boxes = [line.bounding_box() for line in (old, new)]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+
+
+def test_the_clause_that_fails_is_underlined(opened: Callable[..., Page]) -> None:
+    cause = opened("mistyped").locator(CLOSED)
+    expect(cause.locator("h3")).to_contain_text("newly open")
+    expect(cause.locator(".apart u")).to_have_text("-i ens3")
+    expect(cause.locator(".told.parts.failed u")).to_have_text("-i ens3")
+
+
+def test_the_answers_way_is_shown_where_the_answers_part(opened: Callable[..., Page]) -> None:
+    cause = opened().locator(ANSWERED)
+    expect(cause.locator(".apart h4")).to_have_text("Its answer's ways part")
+    assert cause.locator("> .pair .told.parts").count() == 2
+    folded = cause.locator("details:not(.others)")
+    expect(folded.locator(".pair").first).to_be_hidden()
+    folded.locator("summary").click()
+    expect(folded.locator(".pair").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["", "no script"])
+def test_the_filter_leaves_one_kind(opened: Callable[..., Page], scripts: bool) -> None:
+    page = opened(java_script_enabled=scripts)
+    expect(page.locator(".kinds")).to_contain_text("answered differently 6")
+    page.get_by_text("answered differently", exact=False).first.click()
+    assert page.locator(".cause:visible").count() == page.locator(".overview li:visible").count() == 1
+    expect(page.locator(ANSWERED)).to_be_visible()
+    page.locator("#kind-all").check(force=True)
+    assert page.locator(".cause:visible").count() == 3
+
+
+def test_the_filter_and_all_that_is_folded_are_used_by_keys(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.locator("#kind-all").focus()
+    page.keyboard.press("ArrowRight")
+    assert [cause.get_attribute("id") for cause in page.locator(".cause:visible").all()] == [CLOSED[1:]]
+    summary = page.locator(f"{CLOSED} .others summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{CLOSED} .others li").first).to_be_visible()
+    assert page.locator(f"{CLOSED} .others li").count() == 4
+
+
+def test_a_link_leads_to_its_cause_whatever_the_filter_hides(opened: Callable[..., Page]) -> None:
+    page = opened(fragment=MOVED)
+    expect(page.locator(MOVED)).to_be_in_viewport()
+    page.locator("#kind-newly-closed").check(force=True)
+    expect(page.locator(MOVED)).to_be_visible()
+    page.locator(f"{CLOSED} h3 a").click()
+    expect(page.locator(CLOSED)).to_be_in_viewport()
+    assert page.url.endswith(CLOSED)
+    expect(page.locator(MOVED)).to_be_hidden()
+
+
+def test_of_a_table_no_way_is_shown_and_that_is_said(opened: Callable[..., Page]) -> None:
+    cause = opened("table").locator(CLOSED)
+    expect(cause.locator("> .note").first).to_have_text(
+        "A A table has no ways that could be shown: only rules can be asked again."
+    )
+    assert cause.locator("ol[aria-label='A, before'] .told").count() == 0
+    assert cause.locator("ol[aria-label='B, now'] .told").count() > 10
+
+
+def test_what_does_not_differ_is_said(opened: Callable[..., Page]) -> None:
+    expect(opened("same").locator(".difference")).to_contain_text("Both sides do the same with every packet.")
+
+
+@SIZES
+@SCHEMES
+def test_nothing_sticks_out(opened: Callable[..., Page], width: int, height: int, scheme: str) -> None:
+    page = opened(viewport={"width": width, "height": height}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    old, new = (page.locator(f"{CLOSED} .pair.parted ol").nth(side).bounding_box() for side in (0, 1))
+    assert old is not None
+    assert new is not None
+    assert (old["y"] == new["y"]) == (width > 899)  # beside each other, or one below the other
+
+
+def test_it_prints_all_causes_with_what_is_folded_and_no_control(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.emulate_media(media="print")
+    assert page.locator(".cause:visible").count() == 3
+    assert page.locator(".kinds:visible").count() == 0
+    assert page.locator(f"{CLOSED} .others li").first.bounding_box() is not None
+
+
+def test_a_page_that_cannot_be_written_is_refused() -> None:
+    with own_machine() as machine:
+        finished = machine.invoke("diff", "article", "article", "--html", "/nowhere/page")
+    assert_refused(finished, "/nowhere/page cannot be written", "another file")

@@ -1,0 +1,84 @@
+"""Rules of other programs, and dumps with ipsets and interfaces of another host, as a person gives them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from own_machine import REPOSITORY, RULES, Machine, assert_nothing_is_left, assert_refused
+
+FOREIGN = REPOSITORY / "tests" / "data" / "foreign"
+SETS = "create bad hash:net family inet\nadd bad 192.168.66.0/30\n"
+OF_ANOTHER_HOST = (
+    "-A DOCKER-USER -i eth0 -m set --match-set bad src -j ACCEPT\n"
+    "-A DOCKER-USER -m set --match-set bad src -j DROP\n"
+    "-A DOCKER-USER -i virbr0 -s 192.168.122.0/24 -j ACCEPT\n"
+)
+SAID = [
+    "virbr0 is made with 192.168.122.1/24, as rules name it; nobody is behind it.",
+    "No packet comes in by eth0, which rules name: the bed's external interface is ens33.",
+]
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> tuple[str, str]:
+    """A rule set with rules for another host's interfaces, and its ipsets."""
+    rules, sets = tmp_path / "a.rules", tmp_path / "b.ipset"
+    user = "-A DOCKER-USER -j RETURN\n"
+    rules.write_text(RULES.read_text().replace(user, OF_ANOTHER_HOST + user))
+    sets.write_text(SETS)
+    return str(rules), str(sets)
+
+
+@pytest.mark.parametrize("name", ["ufw-docker-20.10.rules", "ufw-docker-28.5.rules"])
+def test_diff_names_what_ufw_closes_and_not_the_published_port(machine: Machine, name: str) -> None:
+    finished = machine.invoke("diff", "article", str(FOREIGN / name), "--json")
+    assert finished.returncode == 1, finished.stderr
+    changes = {change["probe"]: change for change in json.loads(finished.stdout)["changes"]}
+    closed = changes["client tcp 192.168.66.100:9"]
+    assert (closed["kind"], closed["new"]["outcome"]) == ("newly closed", "is dropped")
+    assert closed["new"]["by"] == ["filter :INPUT DROP"]
+    assert "client tcp 192.168.66.100:80" not in changes  # published: as open as without ufw
+    assert_nothing_is_left(machine)
+
+
+def test_a_set_closes_what_it_holds_and_what_is_nobodys_is_said(machine: Machine, dumps: tuple[str, str]) -> None:
+    finished = machine.invoke("trace", "--rules", ",".join(dumps))
+    assert finished.returncode == 1, finished.stderr
+    lines = finished.stdout.splitlines()
+    end = "→ dropped at host: filter -A DOCKER-USER -m set --match-set bad src -j DROP"
+    assert lines[lines.index(end) :] == [end, *SAID]
+
+
+def test_behaviours_and_differences_of_several_dumps(machine: Machine, dumps: tuple[str, str]) -> None:
+    finished = machine.invoke("behaviours", "--rules", ",".join(dumps))
+    assert finished.returncode == 0, finished.stderr
+    assert [f"# {said}" for said in SAID] == finished.stdout.splitlines()[1:3]
+    assert machine.invoke("diff", ",".join(dumps), ",".join(dumps)).returncode == 0
+
+
+def test_a_bed_that_stays_has_the_bridges_and_the_sets(machine: Machine, dumps: tuple[str, str]) -> None:
+    up = machine.invoke("up", "--rules", ",".join(dumps))
+    assert up.returncode == 0, up.stderr
+    assert SAID[0] in up.stdout
+    assert "192.168.122.1/24" in machine.run("ip", "-n", "testbed-host", "address", "show", "virbr0").stdout
+    assert machine.invoke("trace", "--json").returncode == 1  # by the client again
+    assert "was up already" in machine.invoke("up", "--rules", ",".join(dumps)).stdout
+    assert machine.invoke("down").returncode == 0
+    assert_nothing_is_left(machine)
+
+
+def test_rules_without_their_sets_are_refused_by_name(machine: Machine, dumps: tuple[str, str]) -> None:
+    for task in (("trace", "--rules", dumps[0]), ("diff", "article", dumps[0])):
+        assert_refused(machine.invoke(*task), "rules need the ipset bad, which no dump brings", "ipset save")
+    assert_nothing_is_left(machine)
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_a_chain_that_no_dump_brings_is_named_with_its_line(machine: Machine, tmp_path: Path, backend: str) -> None:
+    rules = tmp_path / "my.rules"
+    rules.write_text(RULES.read_text().replace("-A FORWARD -j DOCKER-USER", "-A FORWARD -j f2b-sshd"))
+    finished = machine.invoke("up", "--rules", str(rules), "--backend", backend)
+    assert_refused(finished, "line 11: '-A FORWARD -j f2b-sshd' cannot be loaded: f2b-sshd is neither", "whole dump")
+    assert_nothing_is_left(machine)
