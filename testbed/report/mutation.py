@@ -30,7 +30,7 @@ def numbers(campaign: Campaign) -> list[tuple[str, int]]:
 def lines(campaign: Campaign) -> Iterator[Text]:
     """The survivors, each with its witness and a case; then the numbers."""
     for one in campaign.of(*UNNOTICED):
-        yield from _unnoticed(one)
+        yield from _unnoticed(one, asked=bool(one.outcome.cases) or not campaign.wanted.engine)
         yield Text()
     for one in campaign.of(ERROR):
         yield Text.assemble(("error  ", "bold red"), one.mutant.sentence)
@@ -48,7 +48,7 @@ def heading(campaign: Campaign) -> str:
     return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
 
 
-def _unnoticed(one: Found) -> Iterator[Text]:
+def _unnoticed(one: Found, asked: bool) -> Iterator[Text]:
     outcome = one.outcome
     why = f"{_WHY[outcome.status]}{f' of the {outcome.cases} that reach it' if outcome.cases else ''}"
     yield Text.assemble((one.mutant.sentence, "bold"), f"   {why}  ", (outcome.mutant, "dim"))
@@ -58,7 +58,9 @@ def _unnoticed(one: Found) -> Iterator[Text]:
         yield Text.assemble("  + ", (line, "green"))
     witness = outcome.witness
     if witness is None:
-        yield Text("  No probe tells them apart.")
+        yield Text(
+            "  No probe tells them apart." if asked else "  No probe was asked: its host is known to cases alone."
+        )
         return
     yield Text.assemble(f"  {witness.kind}: ", (witness.probe, "cyan"))
     yield Text(f"    - {witness.before}")
