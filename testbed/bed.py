@@ -5,23 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Protocol
 
 from testbed import companion
 from testbed.docker import DockerHost, article
-from testbed.errors import KernelRefused, RulesError
-from testbed.kernel import devices, syscalls
+from testbed.errors import RulesError
+from testbed.kernel import devices, syscalls, wording
 from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.xtables import LEGACY
+from testbed.observe import exchange
 from testbed.observe.counting import Counting
+from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watcher
-from testbed.rules import AnyRuleset, Counters, NftRuleset, clauses, needs, nft_clauses
+from testbed.rules import AnyRuleset, NftRuleset, clauses, needs, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -67,12 +69,13 @@ class Testbed:
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
-            if needs.at_load(ruleset):
-                devices.build(topology, namespaces)
-                self.backend.load(self._host, ruleset)
-            else:
-                with self.backend.loading(self._host, ruleset):
+            with exchange.loading(ruleset, self._loaded):
+                if needs.at_load(self._loaded):
                     devices.build(topology, namespaces)
+                    self.backend.load(self._host, self._loaded)
+                else:
+                    with self.backend.loading(self._host, self._loaded):
+                        devices.build(topology, namespaces)
             self._observed(loaded=True)
         except BaseException:
             self.close()
@@ -108,7 +111,9 @@ class Testbed:
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
-        self._loaded = ruleset
+        self._given = ruleset
+        self._loaded = exchange.to_load(ruleset)
+        self._named: exchange.Names | None = None
 
     def __enter__(self) -> Testbed:
         return self
@@ -167,10 +172,12 @@ class Testbed:
         """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
+        loaded = exchange.to_load(ruleset)
         self._observed(loaded=False)
         try:
-            self.backend.load(self._host, ruleset)
-            self._loaded = ruleset
+            with exchange.loading(ruleset, loaded):
+                self.backend.load(self._host, loaded)
+            self._given, self._loaded, self._named = ruleset, loaded, None
             self._counters = None
         finally:
             self._observed(loaded=True)
@@ -183,17 +190,22 @@ class Testbed:
     def ruleset(self) -> AnyRuleset:
         """The host's rules as the kernel holds them now, in iptables' words (Ruleset) or nftables' (NftRuleset)."""
         saved: AnyRuleset = self.backend.saved(self._host)
-        return saved
+        return saved if self._names is None else self._given_words()
 
     def words(self) -> Ruleset:
         """The rules that count, in the kernel's words; of nftables' own each as `-A CHAIN statements`."""
-        return self._words(self._counts())
+        return self._given_words() if self._names is not None else self._words(self._counts())
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
+        counted = self.counters_by_own_names()
+        return exchange.reading_told(counted if self._names is None else self._names.reading(counted))
+
+    def counters_by_own_names(self) -> CounterReading:
+        """The same under the names of the rules that are really loaded, as traces have them (observe/exchange.py)."""
         self.settle()
         counts = self._counts()
-        return _reading(self._words(counts), counts, self._loaded)
+        return wording.reading(self._words(counts), counts, self._loaded)
 
     def counting(self) -> Counting:
         """A context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter ...'''`.
@@ -222,9 +234,10 @@ class Testbed:
                 native,
                 lambda: self._endpoints,
                 self.settle,
-                self.counters,
+                self.counters_by_own_names,
                 self._connections,
                 lambda: self._counts().identity,
+                self._told,
                 self.observer.watcher(self) if self.observer is not None else None,
             )
         )
@@ -348,17 +361,21 @@ class Testbed:
             self._counters = self._host.run(self.backend.open_counters)
         return self._counters()
 
-    def _words(self, counts: Counts) -> Ruleset:
-        """The kernel's words for the rules it holds now.
+    def _told(self, journey: Journey) -> Journey:
+        return exchange.journey_told(journey if self._names is None else self._names.journey(journey))
 
-        The same text loaded into the same kernel comes back the same, so the words are asked for once a process.
-        """
-        key = self.backend.name, self._loaded, counts.identity
-        if key not in _WORDS:
-            if len(_WORDS) >= _WORDS_KEPT:
-                _WORDS.clear()
-            _WORDS[key] = self.backend.words(self._host, counts)
-        return _WORDS[key]
+    @property
+    def _names(self) -> exchange.Names | None:
+        """What the rules are called where others were loaded than were given."""
+        if self._named is None and self._loaded is not self._given:
+            self._named = exchange.Names.of(self._given_words(), self._words(self._counts()))
+        return self._named
+
+    def _given_words(self) -> Ruleset:
+        return wording.words_of(self.backend, self._given)
+
+    def _words(self, counts: Counts) -> Ruleset:
+        return wording.words(self.backend, self._host, self._loaded, counts)
 
 
 def _received(opened: socket.socket) -> Iterator[bytes]:
@@ -366,28 +383,3 @@ def _received(opened: socket.socket) -> Iterator[bytes]:
     with suppress(BlockingIOError):
         while True:
             yield opened.recv(65536)
-
-
-_WORDS: dict[tuple[str, AnyRuleset, Hashable], Ruleset] = {}
-_WORDS_KEPT = 256
-
-
-def _reading(ruleset: Ruleset, counts: Counts, loaded: AnyRuleset) -> CounterReading:
-    """Counters given their rules: both list the rules of a chain in the same order.
-
-    Tables come in the order in which they were loaded; each of iptables' ways lists them in one of its own.
-    """
-    order = {table.name: number for number, table in enumerate(loaded.tables if isinstance(loaded, Ruleset) else ())}
-    lines: list[tuple[str, str, Counters]] = []
-    for table in sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order))):
-        for chain in table.chains:
-            rules = table.rules_of(chain.name)
-            counted = counts.chains.get((table.name, chain.name))
-            if counted is None and not rules:
-                continue  # iptables-nft-save lists all built-in chains of a table, also those that do not exist
-            if counted is None or len(rules) != len(counted.rules):
-                raise KernelRefused("the rules changed while their counters were read.", "Read them again.")
-            if counted.policy is not None:
-                lines.append((table.name, f":{chain.name} {chain.policy}", counted.policy))
-            lines += [(table.name, rule.text, counters) for rule, counters in zip(rules, counted.rules, strict=True)]
-    return CounterReading.of(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
@@ -31,6 +31,8 @@ from testbed.topology import Topology
 MakeBed = Callable[..., Testbed]
 ALL = "all"
 _BEDS = pytest.StashKey[list[Testbed]]()
+MAKING = pytest.StashKey[Callable[[Topology, AnyRuleset, str], AbstractContextManager[Testbed]]]()
+HOSTS = pytest.StashKey[list[DockerHost]]()  # the Docker hosts for which a test's beds were made
 _COMPARED = pytest.StashKey[str]()
 
 
@@ -120,7 +122,9 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
     `host` is a DockerHost, for which the rules of engine 20.10 are loaded where none are given, or a Topology; without
     it the article's host stands up, with the rules under test. All beds end with the test.
     """
-    beds: list[Testbed] = request.node.stash.setdefault(_BEDS, [])
+    beds: list[Testbed] = []
+    hosts = no_hosts()
+    request.node.stash[_BEDS], request.node.stash[HOSTS] = beds, hosts
     with ExitStack() as ends, _in_words():
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
@@ -131,8 +135,10 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
                 rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test
             with _in_words():
                 require(backend_for(rules, testbed_backend).name)
-                bed = ends.enter_context(Testbed(topology, rules, testbed_backend))
+                making = request.config.stash.get(MAKING, Testbed)
+                bed = ends.enter_context(making(topology, rules, testbed_backend))
             beds.append(bed)
+            hosts.extend([host or article.HOST] if not isinstance(host, Topology) else [])
             return bed
 
         yield make
@@ -148,6 +154,11 @@ def article_bed(make_bed: MakeBed) -> Testbed:
 def counting(article_bed: Testbed) -> Callable[[], Counting]:
     """The counters of the article's bed as a context: `with counting() as counted: ...`, then `counted.result`."""
     return article_bed.counting
+
+
+def no_hosts() -> list[DockerHost]:
+    """For HOSTS, before a bed was made."""
+    return []
 
 
 def _backends(config: pytest.Config) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed.bench import building, cases, mininet_plan, probing, replaying, tracing
+from testbed.bench import building, cases, mininet_plan, mutating, probing, replaying, tracing
 from testbed.bench.figures import Bench, Throughput
 from testbed.bench.growth import grown
 from testbed.errors import TestbedError
@@ -31,6 +31,7 @@ def run(rounds: int, sizes: Sequence[int], with_cases: bool) -> Bench:
             figures += replaying.figures(rounds, backend)
             figures += tracing.figures(rounds, backend)
             figures += probing.figures(rounds, backend)
+        figures += mutating.figures(rounds)
         growth = grown(sizes)
         throughput, without_cases = _throughput() if with_cases else (None, "Cases were not run, as was asked for.")
     return Bench(rounds, tuple(figures), growth, throughput, tuple(filter(None, [without_mininet, without_cases])))

@@ -45,7 +45,8 @@ class Traced:
     """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
 
     `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules. `legacy` says that
-    iptables-legacy loaded them, `native` that they are nftables' own. `watcher` is told of the tracing.
+    iptables-legacy loaded them, `native` that they are nftables' own. `told` is what who asks is told for a journey;
+    `watcher` is told of the tracing.
     """
 
     topology: Topology
@@ -59,6 +60,7 @@ class Traced:
     counters: Callable[[], CounterReading]
     connections: ConnectionTable
     identity: Callable[[], Hashable]
+    told: Callable[[Journey], Journey]
     watcher: Watcher | None = None
 
 
@@ -127,12 +129,12 @@ class Tracing:
             if self._captured.origin(packet) is None:
                 raise TestbedError(f"{packet} was not sent while it was traced.", "Send it in the block.")
             found = self._latest.setdefault(_cookie(packet), _Found())
-        return self._put_together(found, packet)
+        return self._bed.told(self._put_together(found, packet))
 
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of all packets that a router saw, in the order in which they set out."""
         self._collect()
-        return self._journeys()
+        return tuple(self._bed.told(journey) for journey in self._journeys())
 
     def _journeys(self) -> tuple[Journey, ...]:
         return tuple(self._put_together(found, None) for found in self._found)

@@ -233,7 +233,7 @@ class Flows:
         """The counters at a moment at which all that they counted has been traced."""
         for _ in range(_ATTEMPTS):
             self._look()
-            counted = self._bed.counters()
+            counted = self._bed.counters_by_own_names()
             if not self._look():
                 return counted
         raise TestbedError("the host never stops passing packets on.", "Ask when nobody else uses the bed.")

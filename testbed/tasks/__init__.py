@@ -11,12 +11,27 @@ from testbed.tasks.coverage import coverage
 from testbed.tasks.diff import diff
 from testbed.tasks.doctor import doctor
 from testbed.tasks.handshake import handshake
+from testbed.tasks.mutate import mutate
 from testbed.tasks.report import report
 from testbed.tasks.test import test
 from testbed.tasks.trace import trace
 
 namespace = Collection(
-    doctor, up, status, down, handshake, trace, test, behaviours, diff, coverage, claims, report, conformance, bench
+    doctor,
+    up,
+    status,
+    down,
+    handshake,
+    trace,
+    test,
+    behaviours,
+    diff,
+    mutate,
+    coverage,
+    claims,
+    report,
+    conformance,
+    bench,
 )
 
 __all__ = ["namespace"]

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from testbed.claims import Claim
+from testbed.mutation.campaign import Campaign
 from testbed.regress.covered import Report
 from testbed.report.coverage import mark
 from testbed.report.page import difference as differing
@@ -27,7 +28,7 @@ _OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)")
 class Page:
     """What is on the page. The claims are about the packets of the first story; results are of a run of the cases.
 
-    `coverage` is of a rule set, by a run of the cases.
+    `coverage` is of a rule set, by a run of the cases; `mutation` what became of the mutants of one.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Page:
     claims: Sequence[Claim] = ()
     results: Results | None = None
     coverage: Report | None = None
+    mutation: Campaign | None = None
     difference: Difference | None = None
 
 

@@ -1,0 +1,61 @@
+"""What it costs to put a mistake into a bed's rules, beside building a bed with it, and how that grows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from testbed.bed import Testbed
+from testbed.bench.figures import Figure, Times, timed
+from testbed.docker import article
+from testbed.regress.mutants import mutants
+from testbed.rules.ruleset import Rule, Ruleset, Table
+
+SIZES = (100, 300, 1000)  # rules
+
+
+def figures(rounds: int) -> list[Figure]:
+    """A mutant loaded in place of the rules of a bed that stands, and a bed built with it; then of larger rule sets."""
+    with Testbed.article() as bed:
+        changed = _changed(article.ruleset())
+        bed.load(changed)
+        swapped = [timed(lambda: bed.load(changed)) for _ in range(rounds)]
+        built = [timed(lambda: Testbed.article(changed).close()) for _ in range(rounds)]
+        found = [
+            Figure(
+                "swap a mutant",
+                Times("a mutant loaded into a bed that stands", tuple(swapped)),
+                Times("a bed built with it", tuple(built)),
+            )
+        ]
+        for size in SIZES:
+            rules = _of_size(size)
+            larger = _changed(rules)
+            loaded = [timed(partial(bed.load, larger)) for _ in range(rounds)]
+            made = [timed(partial(mutants, rules, strong=False)) for _ in range(rounds)]
+            found.append(
+                Figure(
+                    f"swap a mutant of {size} rules",
+                    Times(f"a mutant of {size} rules loaded", tuple(loaded)),
+                    Times("all mutants of these made", tuple(made)),
+                )
+            )
+    return found
+
+
+def _changed(rules: Ruleset) -> Ruleset:
+    """The first mutant that is another rule set."""
+    found = (mutant.apply(rules) for mutant in mutants(rules, strong=False))
+    return next(changed for changed in found if changed is not None and changed.listing != rules.listing)
+
+
+def _of_size(number: int) -> Ruleset:
+    """The article's rules with so many in all: the others name addresses, as a list of who is let in does."""
+    rules = article.ruleset()
+    lacking = number - sum(1 for _ in rules.rules)
+    more = tuple(Rule("DOCKER-USER", f"-s 198.18.{n // 256}.{n % 256}/32 -j RETURN") for n in range(lacking))
+
+    def longer(table: Table) -> Table:
+        return replace(table, entries=(*table.entries, *more)) if table.name == "filter" else table
+
+    return replace(rules, entries=tuple(longer(e) if isinstance(e, Table) else e for e in rules.entries))

@@ -1,0 +1,320 @@
+"""A campaign: the cases once on the rules as they are, then every mutant against the cases that reach it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import execnet
+import pytest
+
+from testbed.docker import article, hostfile
+from testbed.errors import TestbedError
+from testbed.kernel.requirements import require
+from testbed.mutation.journal import Journal, key
+from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
+from testbed.mutation.plan import Plan, Reach, Task, listed
+from testbed.pytest_mutants import Session
+from testbed.regress import coverage, difference, table
+from testbed.regress.campaign import ask
+from testbed.regress.coverage import Coverage
+from testbed.regress.mutants import Mutant, equivalent, mutants
+from testbed.regress.side import Side
+from testbed.rules import save
+from testbed.rules.ruleset import IPV6, Ruleset
+
+Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
+_WHOLE_READING = re.compile(r"\.result\s*==")
+_IN_VAIN = 2  # sessions that found nothing, after which the rest is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a campaign is about. `rules` are the rules to mutate; None: those that `engine` writes for the cases.
+
+    `rules_file` is where the cases are to get the rules from, `since` what they were once: only rules that are not
+    among those are mutated. `workers` are execnet's names of processes elsewhere (`ssh=HOST`), `table` is the text of a
+    behaviour table to be asked in place of cases. `fresh`: every bed is built anew.
+    """
+
+    rules: Ruleset | None
+    rules_file: str = ""
+    engine: str = ""
+    source: str = ""
+    host: str = ""
+    cases: str = "cases"
+    chosen: str = ""
+    backend: str = "nft"
+    jobs: int | None = None
+    workers: tuple[str, ...] = ()
+    strong: bool = False
+    since: Ruleset | None = None
+    table: str = ""
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A mutant, the rules that it is made from, and what became of it."""
+
+    mutant: Mutant
+    rules: Ruleset
+    outcome: Outcome
+
+    @property
+    def was(self) -> str:
+        """The line that was mutated, without its table."""
+        return _line(self.mutant, self.rules).removeprefix(f"{self.mutant.table} ")
+
+    @property
+    def line(self) -> int:
+        """Its number in the text of the rule set, as it is rendered."""
+        table = ""
+        for number, line in enumerate(save.render(self.rules).splitlines(), start=1):
+            table = line[1:] if line.startswith("*") else table
+            if table == self.mutant.table.removeprefix(IPV6) and line.partition(" [")[0] == self.was:
+                return number
+        return 1
+
+    @property
+    def where(self) -> str:
+        """Rule set, line and table."""
+        return f"{self.rules.source}, line {self.line}, table {self.mutant.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """All that was found; `cases` ran on the rules as they are, in `baseline` seconds; all took `seconds`."""
+
+    wanted: Wanted
+    rule_sets: tuple[Ruleset, ...]
+    found: tuple[Found, ...]
+    cases: tuple[str, ...]
+    baseline: float
+    seconds: float
+    reused: int = 0
+
+    @property
+    def score(self) -> Score:
+        return Score.of(one.outcome for one in self.found)
+
+    def of(self, *statuses: str) -> list[Found]:
+        """The mutants that came out so."""
+        return [one for one in self.found if one.outcome.status in statuses]
+
+
+def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
+    """Run a campaign; what the journal knows already is not run again.
+
+    Raises TestbedError where nothing can be said: the cases fail without any mutant, none is chosen, the trace is not
+    whole, there is nothing to mutate.
+    """
+    require(wanted.backend)
+    if wanted.rules is not None:
+        _some(list(_mutants(wanted, (wanted.rules,))))
+    began = time.perf_counter()
+    empty = Plan(strong=wanted.strong, source=wanted.source, engine=wanted.engine, host=wanted.host)
+    empty = replace(empty, table=wanted.table, backend=wanted.backend, fresh=wanted.fresh)
+    baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, empty)
+    ran = time.perf_counter()
+    rule_sets = (wanted.rules,) if wanted.rules is not None else _written_by_engine(wanted, baseline.coverage)
+    plan = replace(empty, rule_sets=rule_sets)
+    chosen = _some(list(_mutants(wanted, rule_sets)))
+    reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
+    outcomes: dict[str, Outcome] = {}
+    tasks: dict[str, Task] = {}
+    for mutant, number in chosen:
+        proof = equivalent(rule_sets[number], mutant)
+        if proof:
+            outcomes[mutant.id] = Outcome(mutant.id, EQUIVALENT, said=str(proof))
+        else:
+            cases = reach.cases(mutant) if not wanted.table else (_TABLE,)
+            tasks[mutant.id] = Task(mutant.id, number, cases)
+    keys = {name: key(plan, task, baseline.root) for name, task in tasks.items()}
+    known = {name: found for name in tasks if (found := journal.known(keys[name])) is not None}
+    outcomes |= known
+    progress(len(outcomes), len(chosen))
+
+    def done(outcome: Outcome) -> None:
+        if outcome.mutant not in outcomes:
+            outcomes[outcome.mutant] = outcome
+            if outcome.status != ERROR:
+                journal.add(keys[outcome.mutant], outcome)
+            progress(len(outcomes), len(chosen))
+
+    _judge(wanted, plan, tasks, outcomes, done)
+    all_found = tuple(Found(mutant, rule_sets[number], outcomes[mutant.id]) for mutant, number in chosen)
+    took = time.perf_counter()
+    return Campaign(wanted, rule_sets, all_found, baseline.cases, ran - began, took - began, len(known))
+
+
+_TABLE = "behaviours"
+
+
+def _judge(
+    wanted: Wanted, plan: Plan, tasks: dict[str, Task], outcomes: dict[str, Outcome], done: Callable[[Outcome], None]
+) -> None:
+    """Run what is left to run; a session that ended before all was done is begun again, without who is gone."""
+    left, said, in_vain = dict(tasks), "", 0
+    while in_vain < _IN_VAIN:
+        before, left = len(left), {name: task for name, task in left.items() if name not in outcomes}
+        if not left:
+            return
+        if said:
+            in_vain += before == len(left)
+            wanted = replace(wanted, workers=tuple(filter(_answers, wanted.workers)))
+        said = _session(wanted, replace(plan, tasks=tuple(left.values())), done, []) or "nothing"
+    for name in left:
+        done(Outcome(name, ERROR, said=f"the session ended before: {said.strip()[-300:]}"))
+
+
+def _answers(worker: str) -> bool:
+    """Whether a process elsewhere can be reached."""
+    group = execnet.Group()
+    try:
+        group.makegateway(worker)
+    except (OSError, execnet.HostNotFound, EOFError):
+        return False
+    finally:
+        group.terminate(timeout=1.0)
+    return True
+
+
+@dataclass(slots=True)
+class _Baseline:
+    """The cases as they came out on the rules as they are."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    root: Path = Path()
+    coverage: Coverage = field(default_factory=Coverage)
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        return tuple(self.passed)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.root = config.rootpath
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed[report.nodeid] = report.longreprtext
+        elif report.when == "call" and report.passed:
+            self.passed.append(report.nodeid)
+
+
+def _cases_pass(wanted: Wanted, plan: Plan) -> _Baseline:
+    """Run the cases on the rules as they are, traced; TestbedError unless all pass and the trace is whole."""
+    baseline = _Baseline()
+    if not Path(wanted.cases).exists():
+        raise TestbedError(f"there are no cases in {wanted.cases}.", "Run it where they are, or say where with --path.")
+    with TemporaryDirectory() as directory:
+        written = Path(directory) / "coverage.json"
+        said = _session(wanted, plan, lambda _: None, ["--rule-coverage", str(written)], baseline)
+        if baseline.failed:
+            case, how = next(iter(baseline.failed.items()))
+            raise TestbedError(
+                f"{len(baseline.failed)} cases fail on the rules as they are, so no mutant was run: {case}\n{how}",
+                "Run `invoke test` until all pass.",
+            )
+        if not baseline.passed:
+            raise TestbedError(f"no case was chosen, so nothing can be said.\n{said[-600:]}", "Look at -k and --path.")
+        baseline.coverage = coverage.read(written)
+    if baseline.coverage.troubles:
+        raise TestbedError(f"the trace of the cases is not whole: {baseline.coverage.troubles[0]}", "Run it again.")
+    return baseline
+
+
+def _strict(baseline: _Baseline) -> Iterator[str]:
+    """The cases that compare a whole reading of the counters, by their text."""
+    files = {case.partition("::")[0] for case in baseline.cases}
+    functions = {file: _comparing(baseline.root / file) for file in files if (baseline.root / file).is_file()}
+    for case in baseline.cases:
+        file, _, name = case.partition("::")
+        if name.partition("[")[0].rpartition("::")[2] in functions.get(file, ()):
+            yield case
+
+
+def _comparing(path: Path) -> set[str]:
+    text = path.read_text()
+    found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    return {node.name for node in found if _WHOLE_READING.search(ast.get_source_segment(text, node) or "")}
+
+
+def _table_holds(wanted: Wanted) -> _Baseline:
+    """A behaviour table as the only case; TestbedError where the rules as they are behave otherwise."""
+    if wanted.rules is None:
+        raise TestbedError("a behaviour table belongs to one rule set.", "Name it with --rules FILE.")
+    host = hostfile.parse(wanted.host) if wanted.host else article.HOST
+    answers = ask(host, [Side(wanted.rules, wanted.backend)], lambda _: lambda: None)
+    committed = table.parse(wanted.table, "the behaviour table")
+    differing = difference.changes(committed, table.rows(answers.sides[0]))
+    if differing:
+        raise TestbedError(
+            f"the rules as they are do not behave as the table says, so no mutant was run: {differing[0]}",
+            "Write the table anew with `invoke behaviours --out FILE`, or correct the rules.",
+        )
+    return _Baseline(passed=[_TABLE])
+
+
+def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: list[str], *plugins: object) -> str:
+    """A pytest session with that plan, here or in other processes; what pytest printed is returned."""
+    nothing = str(Path(__file__).parent)  # where there are no cases
+    arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.pytest_mutants"]
+    arguments += ["--testbed-backend", wanted.backend, "-q", "--tb=short", "-p", "no:cacheprovider", *more]
+    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *_spread(wanted)]
+    if wanted.rules_file:
+        arguments += ["--testbed-rules", str(Path(wanted.rules_file).resolve())]
+    if wanted.chosen:
+        arguments += ["-k", wanted.chosen]
+    with redirect_stdout(StringIO()) as printed:
+        pytest.main(arguments, plugins=[Session(plan.text(), done), *plugins])
+    return printed.getvalue()
+
+
+def _spread(wanted: Wanted) -> list[str]:
+    """How xdist is told to spread it. A bed sleeps half of its time, so that two processes share a processor well."""
+    if wanted.workers:
+        there = [word for worker in wanted.workers for word in ("--tx", worker)]
+        return [*there, "--dist", "worksteal", "--rsyncdir", str(Path.cwd())]
+    jobs = wanted.jobs if wanted.jobs is not None else 2 * len(os.sched_getaffinity(0))
+    return ["--numprocesses", str(jobs), "--dist", "worksteal"] if jobs else ["--numprocesses", "0"]
+
+
+def _written_by_engine(wanted: Wanted, found: Coverage) -> tuple[Ruleset, ...]:
+    """The rule sets that the engine has written and cases have loaded, also those to which a case has added a rule."""
+    own = [one for one in found.rule_sets if one.source == wanted.source]
+    return tuple(listed(one.listing, one.source) for one in own)
+
+
+def _some(chosen: list[tuple[Mutant, int]]) -> list[tuple[Mutant, int]]:
+    if not chosen:
+        raise TestbedError("there is nothing to mutate.", "Is there a rule? With --changed-since, has one changed?")
+    return chosen
+
+
+def _mutants(wanted: Wanted, rule_sets: Iterable[Ruleset]) -> Iterator[tuple[Mutant, int]]:
+    """Every mutant once, with the number of the first rule set that it is made from."""
+    seen: set[str] = set()
+    before = set(wanted.since.listing) if wanted.since is not None else set()
+    for number, rules in enumerate(rule_sets):
+        for mutant in mutants(rules, wanted.strong):
+            if mutant.id not in seen and _line(mutant, rules) not in before:
+                seen.add(mutant.id)
+                yield mutant, number
+
+
+def _line(mutant: Mutant, rules: Ruleset) -> str:
+    """The line of a rule set's listing that is mutated."""
+    if mutant.rule is not None:
+        return f"{mutant.table} {mutant.rule.text}"
+    policy = next(chain.policy for chain in rules.table(mutant.table).chains if chain.name == mutant.chain)
+    return f"{mutant.table} :{mutant.chain} {policy}"

@@ -1,0 +1,158 @@
+"""Whether the cases notice a mutant, and by what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from testbed.docker import DockerHost
+from testbed.errors import TestbedError
+from testbed.mutation.casewriting import setting
+from testbed.mutation.outcome import (
+    BEHAVIOUR,
+    COUNTERS,
+    ERROR,
+    KILLED,
+    NO_COVERAGE,
+    SEEN_IN_COUNTERS,
+    SURVIVED,
+    Outcome,
+    Witness,
+)
+from testbed.mutation.plan import Plan, Task
+from testbed.mutation.witness import Sides, fares_differently, witness
+from testbed.observe import exchange
+from testbed.observe.exchange import Seen
+from testbed.regress import table
+from testbed.regress.campaign import ask
+from testbed.regress.difference import KINDS, MOVED, changes
+from testbed.regress.mutants import Mutant
+from testbed.regress.side import Side
+from testbed.regress.table import Row
+from testbed.rules import AnyRuleset
+from testbed.rules.ruleset import Ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A case that ran: the failure in words (empty: it passed), what it was told, for which hosts it made beds."""
+
+    failure: str
+    seen: Seen
+    hosts: tuple[DockerHost, ...] = ()
+
+
+@dataclass(slots=True)
+class Exchanges:
+    """Puts a mutant into every rule set that holds the rule; `pairs` are those rule sets and what they became."""
+
+    mutant: Mutant
+    source: str
+    pairs: dict[Ruleset, Ruleset] = field(default_factory=dict)
+
+    def __call__(self, rules: AnyRuleset) -> AnyRuleset | None:
+        if not isinstance(rules, Ruleset) or self.source not in rules.source:
+            return None
+        changed = self.mutant.apply(rules)
+        if changed is not None:
+            self.pairs[rules] = changed
+        return changed
+
+    def sides(self, host: DockerHost) -> list[Sides]:
+        """What it got into, on a host."""
+        return [(host, given, now) for given, now in self.pairs.items()]
+
+
+class Judge:
+    """Runs cases against mutants; `run` runs a case, by name, in this process, on beds just built if told so.
+
+    A case that fails may have seen a packet fare differently or only other counters. To tell, it runs once more and is
+    told the counters that it reads without the mutant, on a fresh bed: when it fails even so, it was a packet.
+    """
+
+    def __init__(self, run: Callable[[str, bool], Ran], plan: Plan, host: DockerHost) -> None:
+        self._run = run
+        self._source = plan.source
+        self._backend = plan.backend
+        self._host = host
+        self._table = table.parse(plan.table, "the behaviour table") if plan.table else None
+        self._without: dict[str, Ran] = {}
+
+    def outcome(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
+        """What becomes of a mutant."""
+        began = time.perf_counter()
+        try:
+            found = self._judged(mutant, rules, task)
+        except TestbedError as error:
+            found = Outcome(mutant.id, ERROR, said=error.what)
+        return replace(found, cases=len(task.cases), seconds=time.perf_counter() - began)
+
+    def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
+        if self._table is not None:
+            return self._by_table(mutant, rules, self._table)
+        met: dict[Sides, None] = {}
+        for case in task.cases:
+            exchanges = Exchanges(mutant, self._source)
+            with exchange.changed(exchanges):
+                ran = self._run(case, False)
+            if ran.failure:
+                return self._killed(exchanges, case, ran)
+            met |= dict.fromkeys(sides for host in ran.hosts for sides in exchanges.sides(host))
+        status = SURVIVED if task.cases else NO_COVERAGE
+        return Outcome(mutant.id, status, witness=self._witness(mutant, rules, met))
+
+    def _witness(self, mutant: Mutant, rules: Ruleset, met: Iterable[Sides]) -> Witness | None:
+        """Looked for with the rules on the campaign's host, then on the hosts of cases as these make them."""
+        under_test = None if self._source else rules
+        asked = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
+        changed = mutant.apply(rules)
+        if changed is not None and under_test is not None:  # what an engine wrote is for a host that only cases know
+            asked.insert(0, (self._host, rules, changed))
+        return witness(mutant, asked, under_test, self._backend)
+
+    def _by_table(self, mutant: Mutant, rules: Ruleset, committed: Sequence[Row]) -> Outcome:
+        """Held against a behaviour table: whether a row of it is another with the mutant."""
+        changed = mutant.apply(rules)
+        if changed is None:
+            return Outcome(mutant.id, NO_COVERAGE)
+        sides = [Side(rules, self._backend), Side(changed, self._backend)]
+        now = table.rows(ask(self._host, sides, lambda _: lambda: None).sides[1])
+        found = sorted(changes(committed, now), key=lambda change: KINDS.index(change.kind))
+        if not found:
+            return Outcome(mutant.id, SURVIVED, witness=self._witness(mutant, rules, ()))
+        how = COUNTERS if found[0].kind == MOVED else BEHAVIOUR
+        return Outcome(mutant.id, KILLED, how, killer=found[0].probe, said=str(found[0]))
+
+    def _killed(self, exchanges: Exchanges, case: str, ran: Ran) -> Outcome:
+        mutant = exchanges.mutant.id
+        if refusal := exchange.refusal():
+            return Outcome(mutant, ERROR, said=refusal)
+        without = self._case_without(case)
+        if without.failure:
+            return Outcome(mutant, ERROR, said=f"{case} fails without any mutant too, at times: {without.failure}")
+        how = BEHAVIOUR
+        if not _alike(ran.seen, without.seen):
+            with exchange.changed(exchanges), exchange.telling(without.seen):
+                blind = self._run(case, True)
+            if not blind.failure:
+                how = SEEN_IN_COUNTERS if self._fares_differently(exchanges, ran.hosts) else COUNTERS
+        return Outcome(mutant, KILLED, how, killer=case, said=ran.failure)
+
+    def _case_without(self, case: str) -> Ran:
+        """The case on the rules as they are."""
+        if case not in self._without:
+            self._without[case] = self._run(case, False)
+        return self._without[case]
+
+    def _fares_differently(self, exchanges: Exchanges, hosts: Iterable[DockerHost]) -> bool:
+        met = dict.fromkeys(sides for host in hosts for sides in exchanges.sides(host))
+        return any(fares_differently(*sides, self._backend) for sides in met)
+
+
+def _alike(seen: Seen, without: Seen) -> bool:
+    """Whether a case that may have ended early was told what it is told without the mutant, up to there."""
+    return (
+        seen.readings == without.readings[: len(seen.readings)]
+        and seen.journeys == without.journeys[: len(seen.journeys)]
+    )

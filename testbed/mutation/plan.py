@@ -1,0 +1,165 @@
+"""What a campaign has to do: which mutants there are, and which cases can notice each, the likeliest first."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from testbed.regress.coverage import Coverage, RuleSetRecord
+from testbed.regress.mutants import Mutant
+from testbed.rules import save
+from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
+
+_LISTED = re.compile(r"(?P<table>(?:ip6 )?\S+) (?::(?P<chain>\S+) (?P<policy>\S+)|-A (?P<of>\S+)(?: (?P<spec>.*))?)")
+Place = tuple[str, str, int]  # table, chain, number of the rule from 1; 0: the chain's policy
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A mutant, the rule set that it is made from (its number in the plan), and the cases that reach the mistake."""
+
+    mutant: str
+    rules: int
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the processes of a campaign are told.
+
+    `source`: only rule sets that came from there are mutated; empty for all that hold the rule. `engine`: only cases of
+    this engine are collected. `host` is the text of the host that probes are sent to, empty for the article's,
+    `table` the text of a behaviour table that is asked in place of cases. `fresh`: every bed is built anew.
+    """
+
+    rule_sets: tuple[Ruleset, ...] = ()
+    strong: bool = False
+    source: str = ""
+    engine: str = ""
+    host: str = ""
+    table: str = ""
+    backend: str = "nft"
+    fresh: bool = False
+    tasks: tuple[Task, ...] = ()
+
+    def text(self) -> str:
+        """As JSON."""
+        value = {name: getattr(self, name) for name in _PLAIN}
+        value["rule_sets"] = [[save.render(rules), rules.source, rules.sets] for rules in self.rule_sets]
+        value["tasks"] = [[task.mutant, task.rules, task.cases] for task in self.tasks]
+        return json.dumps(value)
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """What `text` was made of."""
+        value = json.loads(text)
+        return cls(
+            rule_sets=tuple(_rules(written, source, sets) for written, source, sets in value["rule_sets"]),
+            tasks=tuple(Task(mutant, rules, tuple(cases)) for mutant, rules, cases in value["tasks"]),
+            **{name: value[name] for name in _PLAIN},
+        )
+
+
+_PLAIN = ("strong", "source", "engine", "host", "table", "backend", "fresh")
+
+
+def _rules(written: str, source: str, sets: str) -> Ruleset:
+    read = save.parse(written, source)
+    return Ruleset(read.entries, source, sets)
+
+
+class Reach:
+    """Which cases reach what a mutant changes, by their coverage; `strict` are those that compare all counters.
+
+    The likeliest to notice it comes first. A rule that matches less, or does something else, is noticed by a case that
+    matches it, one that matches more by a case that only reaches it, so that these take turns. Of either kind a strict
+    case comes before others, then the one that matches the fewest rules.
+    """
+
+    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = ()) -> None:
+        own = (one for one in coverage.rule_sets if source in one.source)
+        self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
+        self._strict = strict
+
+    def cases(self, mutant: Mutant) -> tuple[str, ...]:
+        """The cases of which a packet reaches the first place at which a chain is another.
+
+        A packet that does not get there fares as without the mutant: its way up to there is the same.
+        """
+        matches: dict[str, bool] = {}
+        breadth: dict[str, int] = {}
+        for reached in self._sets:
+            changed = mutant.apply(reached.rules)
+            if changed is not None:
+                for case, matched in reached.by(first_differences(reached.rules, changed, mutant)):
+                    matches[case] = matches.get(case, False) or matched
+                    breadth[case] = max(breadth.get(case, 0), reached.breadth[case])
+        found = sorted(matches, key=lambda case: (case not in self._strict, breadth[case], case))
+        kinds = [[case for case in found if matches[case] == kind] for kind in (True, False)]
+        first, second = reversed(kinds) if mutant.operator in _MATCHING_MORE else kinds
+        return tuple(case for pair in zip_longest(first, second) for case in pair if case is not None)
+
+
+_MATCHING_MORE = ("drop-clause",)
+
+
+def listed(listing: Iterable[str], source: str) -> Ruleset:
+    """The rule set that has this listing (Ruleset.listing): tables by name, without counters."""
+    tables: dict[str, list[Chain | Rule]] = {}
+    for line in listing:
+        if (found := _LISTED.fullmatch(line)) is not None:
+            entry: Chain | Rule
+            if found["policy"]:
+                entry = Chain(found["chain"], None if found["policy"] == "-" else found["policy"])
+            else:
+                entry = Rule(found["of"], found["spec"] or "")
+            tables.setdefault(found["table"], []).append(entry)
+    return Ruleset(tuple(Table(name, tuple(entries)) for name, entries in tables.items()), source)
+
+
+class _Reached:
+    """A rule set that cases load, and which of them reach what in it; `breadth` is how many rules a case matches."""
+
+    def __init__(self, record: RuleSetRecord) -> None:
+        self.rules = listed(record.listing, record.source)
+        self._records = {(rule.table, rule.chain, rule.number): rule for rule in record.rules}
+        self._tests = {test for rule in record.rules for test in rule.reached_by}
+        self.breadth = Counter(test for rule in record.rules for test in rule.matched_by)
+
+    def by(self, places: Iterable[Place]) -> Iterator[tuple[str, bool]]:
+        """Each case that gets to one of these places, and whether it matches the rule that stands there."""
+        for table, chain, number in places:
+            record = self._records.get((table, chain, number))
+            if record is None:  # behind the last rule of a chain of somebody's own
+                record = self._records.get((table, chain, number - 1))
+            reached = record.reached_by if record is not None else sorted(self._tests)
+            yield from ((test, record is not None and test in record.matched_by) for test in reached)
+
+
+def first_differences(rules: Ruleset, changed: Ruleset, mutant: Mutant) -> list[Place]:
+    """Of each chain that is another, the place of the first rule (or the policy: 0) at which it is."""
+    places: list[Place] = []
+    for table in rules.tables:
+        now = changed.table(table.name)
+        for chain in table.chains:
+            old, new = ([rule.text for rule in of.rules_of(chain.name)] for of in (table, now))
+            if (at := _parting(old, new)) is not None:
+                places.append((table.name, chain.name, at + 1 if at < len(old) or chain.policy is None else 0))
+            elif chain not in now.chains:
+                places.append((table.name, chain.name, 0))
+    if rules.sets != changed.sets and mutant.rule is not None:
+        texts = [rule.text for rule in rules.table(mutant.table).rules_of(mutant.chain)]
+        places.append((mutant.table, mutant.chain, texts.index(mutant.rule.text) + 1))
+    return places
+
+
+def _parting(old: Sequence[str], new: Sequence[str]) -> int | None:
+    """Where two lists part, counted from 0; None: nowhere."""
+    for at, (one, other) in enumerate(zip(old, new, strict=False)):
+        if one != other:
+            return at
+    return None if len(old) == len(new) else min(len(old), len(new))

@@ -1,0 +1,97 @@
+"""A witness against a mutant: a probe that tells it from the rules, and a case that would notice it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from testbed.docker import DockerHost
+from testbed.errors import TestbedError
+from testbed.mutation import casewriting
+from testbed.mutation.casewriting import Setting
+from testbed.mutation.outcome import Witness
+from testbed.mutation.trying import notices
+from testbed.observe.exchange import Names
+from testbed.regress import table
+from testbed.regress.behaviour import Behaviour
+from testbed.regress.campaign import ask
+from testbed.regress.difference import KINDS, MOVED, Change, changes
+from testbed.regress.mutants import Mutant
+from testbed.regress.side import Side
+from testbed.rules.ruleset import Ruleset
+
+Sides = tuple[DockerHost, Ruleset, Ruleset]  # a host, the rules for it, and the mutant of these
+_TRIED = 5  # probes of which a case is made, until one is found that notices
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A change, and both behaviours behind it."""
+
+    change: Change
+    before: Behaviour
+    now: Behaviour
+
+
+def told_apart(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> list[Told]:
+    """Every probe that fares differently with the mutant, or is decided by another rule; the gravest kind first."""
+    answers = ask(host, [Side(rules, backend), Side(changed, backend)], lambda _: lambda: None)
+    before, now = answers.sides
+    behind = {str(one.probe): (one, other) for one, other in zip(before, now, strict=True)}
+    names = {str(line): str(name) for line, name in Names.of(rules, changed).called.items()}
+    rows = [replace(row, by=tuple(_named(by, names) for by in row.by)) for row in table.rows(now)]
+    found = [Told(change, *behind[change.probe]) for change in changes(table.rows(before), rows)]
+    return sorted(found, key=lambda told: KINDS.index(told.change.kind))
+
+
+def _named(by: str, names: Mapping[str, str]) -> str:
+    """A rule that decided under the name that it has without the mutant: that it says something else is no change."""
+    answer = "answer: " if by.startswith("answer: ") else ""
+    rule = by.removeprefix(answer)
+    return f"{answer}{names.get(rule, rule)}"
+
+
+def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> bool:
+    """Whether any probe has another outcome with the mutant."""
+    return any(told.change.kind != MOVED for told in told_apart(host, rules, changed, backend))
+
+
+def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str) -> Witness | None:
+    """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
+    moved: Witness | None = None
+    for host, rules, changed in dict.fromkeys(sides):
+        made = casewriting.setting(host, rules, under_test)
+        for told in _certain(host, rules, changed, backend)[:_TRIED]:
+            source = _tried_case(mutant, told, made, changed, backend) if made is not None else ""
+            change = told.change
+            found = Witness(change.probe, change.kind, _words(told.before), _words(told.now), source)
+            if change.kind != MOVED and source:
+                return found
+            if moved is None or (source and not moved.case):
+                moved = found
+        if moved is not None and moved.kind != MOVED:
+            return moved
+    return moved
+
+
+def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> list[Told]:
+    """What tells them apart each time that they are asked."""
+    found = told_apart(host, rules, changed, backend)
+    again = {told.change for told in told_apart(host, rules, changed, backend)} if found else set()
+    return [told for told in found if told.change in again]
+
+
+def _words(behaviour: Behaviour) -> str:
+    by = f"   by {behaviour.by[-1]}" if behaviour.by else ""
+    return f"{behaviour.outcome}{by}"
+
+
+def _tried_case(mutant: Mutant, told: Told, made: Setting, changed: Ruleset, backend: str) -> str:
+    """The source of a case that passes on the rules and fails on the mutant; empty where none is found."""
+    for source in casewriting.cases(mutant, told.before, told.now, made, backend):
+        try:
+            if notices(source, made, changed, backend):
+                return source
+        except TestbedError:
+            continue
+    return ""

@@ -1,0 +1,163 @@
+"""A pytest session whose items are mutants: each runs the cases that can notice it, until one does.
+
+So pytest-xdist spreads mutants over processes and machines, and starts a process anew that a mutant has taken along.
+The process that was started (`-p testbed.pytest_mutants`, with a Session) tells every other one what is to be done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from testbed.bed import Testbed
+from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.engines import Engine
+from testbed.mutation.judging import Judge, Ran
+from testbed.mutation.outcome import ERROR, Outcome
+from testbed.mutation.plan import Plan, Task
+from testbed.mutation.standing import StandingBeds
+from testbed.observe import exchange
+from testbed.pytest_plugin import HOSTS, MAKING, no_hosts
+from testbed.regress.mutants import Mutant, mutants
+from testbed.rules.ruleset import Ruleset
+
+PREFIX = "mutants::"
+_OUTCOME = "testbed-mutant"
+_PLAN = "testbed_plan"
+_LONGEST = 300  # characters of a failure that are kept
+_LAST = 3  # so often a mutant may take its process along before it is given up
+
+
+class Session:
+    """The process that was started: it tells the others what to do, and `done` of each outcome. `plan` is Plan.text."""
+
+    def __init__(self, plan: str, done: Callable[[Outcome], None]) -> None:
+        self._plan = plan
+        self._done = done
+        self._crashes: Counter[str] = Counter()
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.register(Workshop(self._plan), "testbed-workshop")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[_PLAN] = self._plan
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
+        """A mutant whose process ended is run again, by another process."""
+        self._crashes[crashitem] += 1
+        report.outcome = "skipped"
+        if self._crashes[crashitem] < _LAST:
+            sched.mark_test_pending(crashitem)
+        else:
+            said = f"{_LAST} processes ended while they ran it"
+            self._done(Outcome(crashitem.removeprefix(PREFIX), ERROR, said=said))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for name, value in report.user_properties:
+            if name == _OUTCOME:
+                self._done(Outcome.from_dict(json.loads(str(value))))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a process that another one has started."""
+    given: dict[str, str] = getattr(config, "workerinput", {})
+    if _PLAN in given:
+        config.pluginmanager.register(Workshop(given[_PLAN]), "testbed-workshop")
+
+
+class MutantItem(pytest.Item):
+    """A mutant as an item of a session."""
+
+    def __init__(self, *, mutant: Mutant, rules: Ruleset, task: Task, **of_item: Any) -> None:
+        super().__init__(**of_item)
+        self.mutant, self.rules, self.task = mutant, rules, task
+
+    def runtest(self) -> None:
+        raise AssertionError("a mutant is judged by the session's workshop")
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, self.mutant.sentence
+
+
+class Workshop:
+    """What each process does: it collects the cases, and runs them against the mutants that it is given.
+
+    Without mutants it runs the cases as they are: those that the campaign is about.
+    """
+
+    def __init__(self, plan: str) -> None:
+        self._plan = Plan.parse(plan)
+        self._cases: dict[str, pytest.Item] = {}
+        self._standing = StandingBeds()
+        host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
+        self._judge = Judge(self._run, self._plan, host)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        plan = self._plan
+        if plan.engine:
+            items[:] = [item for item in items if _engine_of(item) in ("", plan.engine)]
+        if not plan.tasks:
+            return
+        self._cases = {item.nodeid: item for item in items}
+        known = [{mutant.id: mutant for mutant in mutants(rules, plan.strong)} for rules in plan.rule_sets]
+        items[:] = [
+            MutantItem.from_parent(
+                session,
+                name=task.mutant,
+                nodeid=f"{PREFIX}{task.mutant}",
+                mutant=known[task.rules][task.mutant],
+                rules=plan.rule_sets[task.rules],
+                task=task,
+            )
+            for task in plan.tasks
+        ]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        if not isinstance(item, MutantItem):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        outcome = self._judge.outcome(item.mutant, item.rules, item.task)
+        said: list[tuple[str, object]] = [(_OUTCOME, json.dumps(outcome.as_dict()))]
+        report = pytest.TestReport(
+            item.nodeid, item.location, {}, "passed", None, "call", duration=outcome.seconds, user_properties=said
+        )
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def pytest_sessionfinish(self) -> None:
+        self._standing.close()
+
+    def _run(self, case: str, fresh: bool) -> Ran:
+        """Run a case as pytest runs it, with its fixtures; nothing is reported. `fresh`: on beds just built."""
+        item = self._cases[case]
+        item.config.stash[MAKING] = Testbed if fresh or self._plan.fresh else self._standing.bed
+        item.stash[HOSTS] = no_hosts()
+        item._report_sections.clear()
+        with exchange.noting() as seen:
+            reports = runtestprotocol(item, log=False, nextitem=None)
+        made: list[DockerHost] = item.stash[HOSTS]
+        return Ran(next(_failures(reports), ""), seen, tuple(made))
+
+
+def _engine_of(item: pytest.Item) -> str:
+    """The engine that a case is for; empty for one that is not parametrized by engines."""
+    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return next((value.name for value in parameters.values() if isinstance(value, Engine)), "")
+
+
+def _failures(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    for report in reports:
+        if report.failed:
+            lines = ["it failed", *report.longreprtext.strip().splitlines()]
+            yield next((line for line in lines if line.startswith("E ")), lines[-1])[:_LONGEST]

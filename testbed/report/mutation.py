@@ -1,0 +1,102 @@
+"""What became of the mutants of a rule set, for a terminal and for a pull request's comment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from testbed.mutation.campaign import Campaign, Found
+from testbed.mutation.outcome import ERROR, NO_COVERAGE, SURVIVED
+
+UNNOTICED = (SURVIVED, NO_COVERAGE)
+_WHY = {SURVIVED: "no case notices it", NO_COVERAGE: "no case reaches it"}
+
+
+def numbers(campaign: Campaign) -> list[tuple[str, int]]:
+    """How many mutants came out how; errors only where there are any."""
+    score = campaign.score
+    return [
+        ("made", score.made),
+        ("proved equivalent", score.equivalent),
+        ("killed by behaviour", score.by_behaviour),
+        ("killed by counters only", score.by_counters),
+        ("survived", score.survived),
+        ("no case reaches it", score.no_coverage),
+        *([("errors", score.errors)] if score.errors else []),
+    ]
+
+
+def lines(campaign: Campaign) -> Iterator[Text]:
+    """The survivors, each with its witness and a case; then the numbers."""
+    for one in campaign.of(*UNNOTICED):
+        yield from _unnoticed(one, asked=bool(one.outcome.cases) or not campaign.wanted.engine)
+        yield Text()
+    for one in campaign.of(ERROR):
+        yield Text.assemble(("error  ", "bold red"), one.mutant.sentence)
+        yield Text(f"  {one.outcome.said}")
+    yield Text.assemble((heading(campaign), "bold"))
+    yield Text(", ".join(f"{name} {number}" for name, number in numbers(campaign)))
+    reused = f", {campaign.reused} mutants known from before" if campaign.reused else ""
+    took = f"{campaign.seconds:.1f} s, {campaign.baseline:.1f} of them for the cases on the rules as they are"
+    yield Text(f"{len(campaign.cases)} cases; {took}{reused}", style="dim")
+
+
+def heading(campaign: Campaign) -> str:
+    """The result in one line."""
+    source = campaign.wanted.source or campaign.rule_sets[0].source
+    return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
+
+
+def _unnoticed(one: Found, asked: bool) -> Iterator[Text]:
+    outcome = one.outcome
+    why = f"{_WHY[outcome.status]}{f' of the {outcome.cases} that reach it' if outcome.cases else ''}"
+    yield Text.assemble((one.mutant.sentence, "bold"), f"   {why}  ", (outcome.mutant, "dim"))
+    yield Text(f"  {one.where}", style="dim")
+    yield Text.assemble("  - ", (one.was, "red"))
+    for line in one.mutant.replaced:
+        yield Text.assemble("  + ", (line, "green"))
+    witness = outcome.witness
+    if witness is None:
+        yield Text(
+            "  No probe tells them apart." if asked else "  No probe was asked: its host is known to cases alone."
+        )
+        return
+    yield Text.assemble(f"  {witness.kind}: ", (witness.probe, "cyan"))
+    yield Text(f"    - {witness.before}")
+    yield Text(f"    + {witness.now}")
+    if witness.case:
+        yield Text("  A case that notices it:")
+        yield from (Text(f"    {line}".rstrip()) for line in witness.case.splitlines())
+    else:
+        yield Text("  No case for it could be written.")
+
+
+def markdown(campaign: Campaign) -> str:
+    """A comment for a pull request."""
+    score = numbers(campaign)
+    parts = [f"### {heading(campaign)}", ""]
+    parts += [f"| {' | '.join(name for name, _ in score)} |", f"|{' ---: |' * len(score)}"]
+    parts += [f"| {' | '.join(str(number) for _, number in score)} |", ""]
+    parts += _folded(campaign.of(*UNNOTICED))
+    parts += [f"- error: {one.mutant.sentence}: {one.outcome.said}" for one in campaign.of(ERROR)]
+    return "\n".join([*parts, ""])
+
+
+def _folded(unnoticed: Sequence[Found]) -> Iterator[str]:
+    for one in unnoticed:
+        witness = one.outcome.witness
+        yield f"<details><summary>{_escaped(one.mutant.sentence)} ({_WHY[one.outcome.status]})</summary>"
+        yield from ("", f"{one.where}", "", "```diff", f"- {one.was}")
+        yield from (f"+ {line}" for line in one.mutant.replaced)
+        if witness is not None:
+            yield from ("```", "", f"{witness.kind}: `{witness.probe}`", "", "```diff")
+            yield from (f"- {witness.before}", f"+ {witness.now}")
+        yield "```"
+        if witness is not None and witness.case:
+            yield from ("", "```python", witness.case.rstrip(), "```")
+        yield from ("</details>", "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,96 @@
+"""What became of the mutants of a rule set, for programs: JUnit XML, and the schema of mutation testing elements."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+from testbed.mutation.campaign import Campaign, Found
+from testbed.mutation.outcome import EQUIVALENT, ERROR, KILLED, NO_COVERAGE, SURVIVED
+from testbed.rules import save
+
+_STATUS = {  # of mutation-testing-report-schema, "MutantStatus"
+    KILLED: "Killed",
+    SURVIVED: "Survived",
+    NO_COVERAGE: "NoCoverage",
+    EQUIVALENT: "Ignored",
+    ERROR: "RuntimeError",
+}
+_THRESHOLDS = {"high": 100, "low": 80}
+
+
+def junit(campaign: Campaign) -> str:
+    """Each mutant as a test case: one that is not noticed has failed, one that is equivalent was skipped."""
+    suite = ElementTree.Element("testsuite", name="mutants", time=f"{campaign.seconds:.3f}")
+    number = {"tests": len(campaign.found), "failures": 0, "errors": 0, "skipped": 0}
+    for one in campaign.found:
+        outcome, classname = one.outcome, f"mutants.{one.mutant.table}.{one.mutant.chain}".replace(" ", "-")
+        seconds = f"{outcome.seconds:.3f}"
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=classname, name=f"{one.mutant.id}: {one.mutant.sentence}", time=seconds
+        )
+        if outcome.status in (SURVIVED, NO_COVERAGE):
+            number["failures"] += 1
+            ElementTree.SubElement(case, "failure", message=outcome.status).text = _told(one)
+        elif outcome.status == ERROR:
+            number["errors"] += 1
+            ElementTree.SubElement(case, "error", message=outcome.said)
+        elif outcome.status == EQUIVALENT:
+            number["skipped"] += 1
+            ElementTree.SubElement(case, "skipped", message=outcome.said)
+    suite.attrib.update({name: str(value) for name, value in number.items()})
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _told(one: Found) -> str:
+    told = [f"- {one.was}", *(f"+ {line}" for line in one.mutant.replaced)]
+    if (witness := one.outcome.witness) is not None:
+        told += [f"{witness.kind}: {witness.probe}", f"- {witness.before}", f"+ {witness.now}", witness.case]
+    return "\n".join(told)
+
+
+def elements(campaign: Campaign) -> dict[str, Any]:
+    """As https://github.com/stryker-mutator/mutation-testing-elements has it, version 2.0; a file for each rule set."""
+    return {
+        "$schema": "https://git.io/mutation-testing-schema",
+        "schemaVersion": "2.0",
+        "thresholds": _THRESHOLDS,
+        "framework": {"name": "docker-host-testbed"},
+        "files": {
+            rules.source if number == 0 else f"{rules.source} ({number + 1})": {
+                "language": "iptables",
+                "source": save.render(rules),
+                "mutants": [_mutant(one) for one in campaign.found if one.rules is rules],
+            }
+            for number, rules in enumerate(campaign.rule_sets)
+        },
+        "testFiles": _test_files(campaign),
+    }
+
+
+def _mutant(one: Found) -> dict[str, Any]:
+    outcome = one.outcome
+    said = outcome.how if outcome.status == KILLED else outcome.said
+    line = one.line
+    return {
+        "id": outcome.mutant,
+        "mutatorName": one.mutant.operator,
+        "description": one.mutant.sentence,
+        "replacement": "\n".join(one.mutant.replaced),
+        "location": {"start": {"line": line, "column": 1}, "end": {"line": line, "column": len(one.was) + 1}},
+        "status": _STATUS[outcome.status],
+        "duration": round(1000 * outcome.seconds),
+        **({"statusReason": said} if said else {}),
+        **({"killedBy": [outcome.killer]} if outcome.killer else {}),
+    }
+
+
+def _test_files(campaign: Campaign) -> dict[str, Any]:
+    files: dict[str, Any] = {}
+    for case in campaign.cases:
+        of_file = files.setdefault(case.partition("::")[0], {"tests": []})
+        of_file["tests"].append({"id": case, "name": case.partition("::")[2] or case})
+    return files

@@ -1,0 +1,97 @@
+"""Beds that stand from case to case are as new ones, and those that might not be are not used again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from testbed import Testbed
+from testbed.docker import article
+from testbed.kernel.namespace import quarantine
+from testbed.mutation.standing import StandingBeds
+from testbed.rules.ruleset import Ruleset
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPerror, TCPerror
+
+PUBLISHED = ("192.168.66.100", 80)
+TOPOLOGY = article.topology()
+ACCEPT = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"
+
+
+@pytest.fixture
+def beds() -> Iterator[StandingBeds]:
+    with quarantine():
+        made = StandingBeds()
+        yield made
+        made.close()
+
+
+def used(beds: StandingBeds, use: Callable[[Testbed], object], rules: Ruleset | None = None) -> Testbed:
+    """A bed that was used so and given back."""
+    with beds.bed(TOPOLOGY, rules or article.ruleset(), "nft") as bed:
+        use(bed)
+    return bed
+
+
+def handshake(bed: Testbed) -> tuple[object, ...]:
+    """All that a case can know of a handshake."""
+    with bed.counting() as counting:
+        crossings = bed.tcp("client", "web", PUBLISHED).handshake()
+    told = [(str(c.sent), c.sent.identification, c.translated, c.routers) for c in crossings]
+    return told, str(counting.result), str(bed.counters()), [str(c) for c in bed.connections()], len(bed.seen("web"))
+
+
+def test_it_is_used_again_and_a_case_sees_what_it_sees_on_a_new_one(beds: StandingBeds) -> None:
+    found: list[tuple[object, ...]] = []
+    first = used(beds, lambda bed: found.append(handshake(bed)))
+    assert used(beds, lambda bed: found.append(handshake(bed))) is first
+    with Testbed.article() as new:
+        found.append(handshake(new))
+    assert found[0] == found[1] == found[2]
+
+
+def test_rules_of_one_case_are_not_there_for_the_next(beds: StandingBeds) -> None:
+    more = article.ruleset().insert("mangle", "FORWARD", "-j DROP").delete("filter", ACCEPT)
+    first = used(beds, lambda bed: bed.tcp("client", "web", PUBLISHED).syn(), more)
+    delivered: list[bool] = []
+    again = used(beds, lambda bed: delivered.append(bed.tcp("client", "web", PUBLISHED).syn().delivered))
+    assert again is first
+    assert delivered == [True]
+
+
+def in_use(bed: Testbed) -> object:
+    return bed.send("client", IP(src="192.168.66.1", dst="172.17.0.2", flags="MF") / UDP(), to="web")
+
+
+def about_another(bed: Testbed) -> object:
+    quoted = IPerror(src="192.168.66.1", dst="172.17.0.2") / TCPerror(sport=40123, dport=80)
+    return bed.send("web", IP(src="172.17.0.2", dst="192.168.66.1") / ICMP(type=3, code=4) / quoted, to="client")
+
+
+def expiring(bed: Testbed) -> object:
+    bed.endpoint("client")
+    return bed.send(
+        "client", IP(src="192.168.66.1", dst="203.0.113.10", ttl=1) / TCP(), to="internet", via=PUBLISHED[0]
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda bed: bed.host.command(["true"]),
+        lambda bed: bed.node("web"),
+        lambda bed: bed.namespaces,
+        lambda bed: bed.kernel("host"),
+        lambda bed: bed.ask("host", PUBLISHED).asking.close(),
+        lambda bed: bed.tracing(),
+        lambda bed: bed.endpoint("web"),
+        in_use,
+        about_another,
+        expiring,
+    ],
+)
+def test_a_bed_in_which_more_may_have_been_left_is_not_used_again(
+    beds: StandingBeds, use: Callable[[Testbed], object]
+) -> None:
+    first = used(beds, use)
+    assert used(beds, handshake) is not first
