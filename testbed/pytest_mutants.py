@@ -108,14 +108,14 @@ class Workshop:
         if not plan.tasks:
             return
         self._cases = {item.nodeid: item for item in items}
-        known = [{mutant.id: mutant for mutant in mutants(rules, plan.strong)} for rules in plan.rule_sets]
+        known = {mutant.id: mutant for mutant in mutants(plan.rules, plan.strong)}
         items[:] = [
             MutantItem.from_parent(
                 session,
                 name=task.mutant,
                 nodeid=f"{PREFIX}{task.mutant}",
-                mutant=known[task.rules][task.mutant],
-                rules=plan.rule_sets[task.rules],
+                mutant=known[task.mutant],
+                rules=plan.rules,
                 task=task,
             )
             for task in plan.tasks

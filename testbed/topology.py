@@ -224,12 +224,18 @@ class Topology:
         )
 
     def mac_of(self, port: Port, address: Address) -> str:
-        """The hardware address that `address` has on the segment of `port`; TopologyError when it is not there."""
+        """The hardware address that `address` has on the segment of `port`; TopologyError when it is not there.
+
+        A kernel answers for each of its addresses on each of its devices (arp_ignore is 0, networking/ip-sysctl.rst).
+        """
         for _, device in self.segment(port):
             if any(own.ip == address for own in device.addresses):
                 return device.mac
             if isinstance(device, Interface) and any(own.ip == address for own in device.scripted):
                 return device.endpoint_mac
+        for node, near in self._within_reach(port):
+            if node.name == self.host and any(own.ip == address for device in node.devices for own in device.addresses):
+                return near.mac
         raise TopologyError(f"nobody on the segment of {port} has the address {address}.")
 
     def next_hop(self, name: str, destination: Address) -> Address:

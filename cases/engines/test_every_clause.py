@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from testbed import Testbed
 from testbed.docker.engines import Engine
-from testbed.traffic.layers import IP, SCTP, UDP, Raw, SCTPChunkInit
+from testbed.traffic.layers import IP, SCTP, TCP, UDP, Raw, SCTPChunkInit
 
 BedOf = Callable[[str], Testbed]
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
 WEB, OTHER, NOBODY = "172.17.0.2", "172.17.0.3", "172.17.0.99"
+NEXT = OTHER  # to web's address, where nobody else is
+TWO_BRIDGES = """
+networks: {back: {driver_opts: {com.docker.network.bridge.name: br-back}}}
+services: {web: {ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}
+"""
 PORT_80 = "services: {web: {ports: ['80:80']}}"
 NEIGHBOURS = "services: {web: {ports: ['80:80']}, other: {}}"
 DNAT = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
@@ -35,13 +42,27 @@ def test_another_port_and_another_protocol_are_the_hosts_own(bed_of: BedOf) -> N
     assert str(counting.result.rule("filter", ":INPUT ACCEPT")) == "[2:83]"
 
 
-def test_what_goes_to_a_bridge_from_outside_and_to_no_port_of_it_is_dropped(bed_of: BedOf, engine: Engine) -> None:
+@pytest.mark.parametrize("flags", ["S", "SF"], ids=["a connection", "what can begin none"])
+@pytest.mark.parametrize("address", [NEXT, NOBODY])
+def test_what_goes_to_a_bridge_from_outside_and_to_no_port_of_it_is_dropped(
+    bed_of: BedOf, engine: Engine, address: str, flags: str
+) -> None:
     """At an address that no container has: by a rule of its own since 28, by the policy of FORWARD before."""
     bed = bed_of(PORT_80)
-    with bed.counting() as counting:
-        assert not bed.tcp("client", "web", (NOBODY, 80), via=HOST).syn().delivered
+    with bed.tracing() as tracing:
+        asked = IP(src=CLIENT, dst=address) / TCP(sport=4000, dport=80, flags=flags)
+        journey = tracing.journey(bed.send("client", asked, to="web", via=HOST))
     dropped = "-A DOCKER ! -i docker0 -o docker0 -j DROP" if engine.since >= (28,) else ":FORWARD DROP"
-    assert str(counting.result.rule("filter", dropped)) == "[1:52]"
+    assert str(journey.end) == f"dropped at host: filter {dropped}"
+
+
+def test_a_container_that_asks_for_anothers_port_at_the_hosts_address_asks_the_host(bed_of: BedOf) -> None:
+    """With the userland proxy: what a bridge's containers ask is not translated, so that the proxy gets it."""
+    bed = bed_of(TWO_BRIDGES)
+    with bed.tracing() as tracing:
+        asked = IP(src=WEB, dst=HOST) / TCP(sport=4000, dport=8082)
+        journey = tracing.journey(bed.send("web", asked, to="app"))
+    assert (journey.end.place, journey.translations) == ("taken in by host", ())
 
 
 def test_neighbours_call_each_other_by_every_port_and_protocol(bed_of: BedOf) -> None:
@@ -55,10 +76,14 @@ def test_neighbours_call_each_other_by_every_port_and_protocol(bed_of: BedOf) ->
 
 def test_several_ports_of_a_container_have_a_rule_each(bed_of: BedOf) -> None:
     """In whatever order an engine writes them, a packet is held against the rules of the others."""
-    bed = bed_of("services: {web: {ports: ['79:79', '80:80', '80:80/udp']}}")
-    for port in (79, 80):
-        syn = bed.tcp("client", "web", (HOST, port)).syn()
+    bed = bed_of("services: {web: {ports: ['79:79', '80:80', '81:81', '80:80/udp']}}")
+    for port in (79, 80, 81):
+        with bed.counting() as counting:
+            syn = bed.tcp("client", "web", (HOST, port)).syn()
         assert syn.translated == (f"destination {HOST}:{port} > {WEB}:{port}",)
+        accepting = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport {} -j ACCEPT"
+        counted = [str(counting.result.rule("filter", accepting.format(of))) for of in (79, 80, 81)]
+        assert counted == ["[1:52]" if of == port else "[0:0]" for of in (79, 80, 81)]
     asked = bed.send("client", IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=80) / Raw(b"who"), to="web")
     assert asked.translated == (f"destination {HOST}:80 > {WEB}:80",)
 

@@ -45,6 +45,15 @@ def test_on_its_loopback_the_userland_proxy_does_it(bed_of: BedOf) -> None:
         assert (relayed.source, relayed.to) == (BRIDGE, "172.17.0.2:80")
 
 
+def test_the_same_port_of_another_host_is_that_hosts(bed_of: BedOf) -> None:
+    """Only what goes to an address of the host's own is held against the published ports."""
+    bed = bed_of(WEB)
+    internet, web = bed.endpoint("internet"), bed.endpoint("web")
+    with bed.ask("host", ("203.0.113.10", 8080)):
+        assert [packet.to for packet in internet.arrivals() if packet.flags == "S"] == ["203.0.113.10:8080"]
+    assert web.arrivals() == ()
+
+
 def test_a_port_unreachable_about_a_datagram_comes_back_as_if_from_the_host(bed_of: BedOf) -> None:
     """What the container's kernel would say where nobody listens: related, and translated like an answer."""
     bed = bed_of(WEB)

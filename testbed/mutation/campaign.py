@@ -6,7 +6,7 @@ import ast
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -21,7 +21,7 @@ from testbed.errors import TestbedError
 from testbed.kernel.requirements import require
 from testbed.mutation.journal import Journal, key
 from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
-from testbed.mutation.plan import Plan, Reach, Task, listed
+from testbed.mutation.plan import Plan, Reach, Task
 from testbed.pytest_mutants import Session
 from testbed.regress import coverage, difference, table
 from testbed.regress.campaign import ask
@@ -38,14 +38,14 @@ _IN_VAIN = 2  # sessions that found nothing, after which the rest is given up
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a campaign is about. `rules` are the rules to mutate; None: those that `engine` writes for the cases.
+    """What a campaign is about. `rules` are the rules to mutate; `engine`: in what that engine writes for cases' hosts.
 
     `rules_file` is where the cases are to get the rules from, `since` what they were once: only rules that are not
     among those are mutated. `workers` are execnet's names of processes elsewhere (`ssh=HOST`), `table` is the text of a
     behaviour table to be asked in place of cases. `fresh`: every bed is built anew.
     """
 
-    rules: Ruleset | None
+    rules: Ruleset
     rules_file: str = ""
     engine: str = ""
     source: str = ""
@@ -95,7 +95,6 @@ class Campaign:
     """All that was found; `cases` ran on the rules as they are, in `baseline` seconds; all took `seconds`."""
 
     wanted: Wanted
-    rule_sets: tuple[Ruleset, ...]
     found: tuple[Found, ...]
     cases: tuple[str, ...]
     baseline: float
@@ -118,26 +117,23 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     whole, there is nothing to mutate.
     """
     require(wanted.backend)
-    if wanted.rules is not None:
-        _some(list(_mutants(wanted, (wanted.rules,))))
+    chosen = _some(list(_mutants(wanted)))
     began = time.perf_counter()
     empty = Plan(strong=wanted.strong, source=wanted.source, engine=wanted.engine, host=wanted.host)
     empty = replace(empty, table=wanted.table, backend=wanted.backend, fresh=wanted.fresh)
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, empty)
     ran = time.perf_counter()
-    rule_sets = (wanted.rules,) if wanted.rules is not None else _written_by_engine(wanted, baseline.coverage)
-    plan = replace(empty, rule_sets=rule_sets)
-    chosen = _some(list(_mutants(wanted, rule_sets)))
+    plan = replace(empty, rules=wanted.rules)
     reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
     outcomes: dict[str, Outcome] = {}
     tasks: dict[str, Task] = {}
-    for mutant, number in chosen:
-        proof = equivalent(rule_sets[number], mutant)
+    for mutant in chosen:
+        proof = equivalent(wanted.rules, mutant)
         if proof:
             outcomes[mutant.id] = Outcome(mutant.id, EQUIVALENT, said=str(proof))
         else:
             cases = reach.cases(mutant) if not wanted.table else (_TABLE,)
-            tasks[mutant.id] = Task(mutant.id, number, cases)
+            tasks[mutant.id] = Task(mutant.id, cases)
     keys = {name: key(plan, task, baseline.root) for name, task in tasks.items()}
     known = {name: found for name in tasks if (found := journal.known(keys[name])) is not None}
     outcomes |= known
@@ -151,9 +147,9 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
             progress(len(outcomes), len(chosen))
 
     _judge(wanted, plan, tasks, outcomes, done)
-    all_found = tuple(Found(mutant, rule_sets[number], outcomes[mutant.id]) for mutant, number in chosen)
+    all_found = tuple(Found(mutant, wanted.rules, outcomes[mutant.id]) for mutant in chosen)
     took = time.perf_counter()
-    return Campaign(wanted, rule_sets, all_found, baseline.cases, ran - began, took - began, len(known))
+    return Campaign(wanted, all_found, baseline.cases, ran - began, took - began, len(known))
 
 
 _TABLE = "behaviours"
@@ -251,8 +247,6 @@ def _comparing(path: Path) -> set[str]:
 
 def _table_holds(wanted: Wanted) -> _Baseline:
     """A behaviour table as the only case; TestbedError where the rules as they are behave otherwise."""
-    if wanted.rules is None:
-        raise TestbedError("a behaviour table belongs to one rule set.", "Name it with --rules FILE.")
     host = hostfile.parse(wanted.host) if wanted.host else article.HOST
     answers = ask(host, [Side(wanted.rules, wanted.backend)], lambda _: lambda: None)
     committed = table.parse(wanted.table, "the behaviour table")
@@ -289,27 +283,18 @@ def _spread(wanted: Wanted) -> list[str]:
     return ["--numprocesses", str(jobs), "--dist", "worksteal"] if jobs else ["--numprocesses", "0"]
 
 
-def _written_by_engine(wanted: Wanted, found: Coverage) -> tuple[Ruleset, ...]:
-    """The rule sets that the engine has written and cases have loaded, also those to which a case has added a rule."""
-    own = [one for one in found.rule_sets if one.source == wanted.source]
-    return tuple(listed(one.listing, one.source) for one in own)
-
-
-def _some(chosen: list[tuple[Mutant, int]]) -> list[tuple[Mutant, int]]:
+def _some(chosen: list[Mutant]) -> list[Mutant]:
     if not chosen:
         raise TestbedError("there is nothing to mutate.", "Is there a rule? With --changed-since, has one changed?")
     return chosen
 
 
-def _mutants(wanted: Wanted, rule_sets: Iterable[Ruleset]) -> Iterator[tuple[Mutant, int]]:
-    """Every mutant once, with the number of the first rule set that it is made from."""
-    seen: set[str] = set()
+def _mutants(wanted: Wanted) -> Iterator[Mutant]:
+    """Every mutant of the rules, or of those among them that have changed."""
     before = set(wanted.since.listing) if wanted.since is not None else set()
-    for number, rules in enumerate(rule_sets):
-        for mutant in mutants(rules, wanted.strong):
-            if mutant.id not in seen and _line(mutant, rules) not in before:
-                seen.add(mutant.id)
-                yield mutant, number
+    for mutant in mutants(wanted.rules, wanted.strong):
+        if _line(mutant, wanted.rules) not in before:
+            yield mutant
 
 
 def _line(mutant: Mutant, rules: Ruleset) -> str:

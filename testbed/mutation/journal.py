@@ -53,7 +53,7 @@ class Journal:
 
 def key(plan: Plan, task: Task, root: Path) -> str:
     """What an outcome depends on: rules, mutant, cases and what they say, host, kernel, the testbed itself."""
-    rules = plan.rule_sets[task.rules]
+    rules = plan.rules
     files = sorted({case.partition("::")[0] for case in task.cases})
     parts = [
         _testbed(),

@@ -107,7 +107,7 @@ class Judge:
         under_test = None if self._source else rules
         asked = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
         changed = mutant.apply(rules)
-        if changed is not None and under_test is not None:  # what an engine wrote is for a host that only cases know
+        if changed is not None:
             asked.insert(0, (self._host, rules, changed))
         return witness(mutant, asked, under_test, self._backend)
 

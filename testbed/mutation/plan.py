@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from testbed.regress.coverage import Coverage, RuleSetRecord
@@ -20,23 +20,22 @@ Place = tuple[str, str, int]  # table, chain, number of the rule from 1; 0: the 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A mutant, the rule set that it is made from (its number in the plan), and the cases that reach the mistake."""
+    """A mutant, and the cases that reach the mistake."""
 
     mutant: str
-    rules: int
     cases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the processes of a campaign are told.
+    """What the processes of a campaign are told: the rules that mutants are made from, and what to do with each.
 
     `source`: only rule sets that came from there are mutated; empty for all that hold the rule. `engine`: only cases of
     this engine are collected. `host` is the text of the host that probes are sent to, empty for the article's,
     `table` the text of a behaviour table that is asked in place of cases. `fresh`: every bed is built anew.
     """
 
-    rule_sets: tuple[Ruleset, ...] = ()
+    rules: Ruleset = field(default_factory=lambda: Ruleset(()))
     strong: bool = False
     source: str = ""
     engine: str = ""
@@ -49,8 +48,8 @@ class Plan:
     def text(self) -> str:
         """As JSON."""
         value = {name: getattr(self, name) for name in _PLAIN}
-        value["rule_sets"] = [[save.render(rules), rules.source, rules.sets] for rules in self.rule_sets]
-        value["tasks"] = [[task.mutant, task.rules, task.cases] for task in self.tasks]
+        value["rules"] = [save.render(self.rules), self.rules.source, self.rules.sets]
+        value["tasks"] = [[task.mutant, task.cases] for task in self.tasks]
         return json.dumps(value)
 
     @classmethod
@@ -58,8 +57,8 @@ class Plan:
         """What `text` was made of."""
         value = json.loads(text)
         return cls(
-            rule_sets=tuple(_rules(written, source, sets) for written, source, sets in value["rule_sets"]),
-            tasks=tuple(Task(mutant, rules, tuple(cases)) for mutant, rules, cases in value["tasks"]),
+            rules=_rules(*value["rules"]),
+            tasks=tuple(Task(mutant, tuple(cases)) for mutant, cases in value["tasks"]),
             **{name: value[name] for name in _PLAIN},
         )
 

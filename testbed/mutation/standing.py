@@ -36,7 +36,15 @@ class StandingBed(Testbed):
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
         self._depth = 0
         self._private = False
+        self._closed = False
         super().__init__(topology, ruleset, backend)
+
+    def close(self) -> None:
+        """Also done by cases that are through with a bed; it does not stand any more."""
+        self._private = True
+        if not self._closed:
+            self._closed = True
+            super().close()
 
     @property
     def clean(self) -> bool:

@@ -44,7 +44,7 @@ def lines(campaign: Campaign) -> Iterator[Text]:
 
 def heading(campaign: Campaign) -> str:
     """The result in one line."""
-    source = campaign.wanted.source or campaign.rule_sets[0].source
+    source = campaign.wanted.source or campaign.wanted.rules.source
     return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
 
 

@@ -53,19 +53,19 @@ def _told(one: Found) -> str:
 
 
 def elements(campaign: Campaign) -> dict[str, Any]:
-    """As https://github.com/stryker-mutator/mutation-testing-elements has it, version 2.0; a file for each rule set."""
+    """As https://github.com/stryker-mutator/mutation-testing-elements has it, version 2.0."""
+    rules = campaign.wanted.rules
     return {
         "$schema": "https://git.io/mutation-testing-schema",
         "schemaVersion": "2.0",
         "thresholds": _THRESHOLDS,
         "framework": {"name": "docker-host-testbed"},
         "files": {
-            rules.source if number == 0 else f"{rules.source} ({number + 1})": {
+            rules.source: {
                 "language": "iptables",
                 "source": save.render(rules),
-                "mutants": [_mutant(one) for one in campaign.found if one.rules is rules],
+                "mutants": [_mutant(one) for one in campaign.found],
             }
-            for number, rules in enumerate(campaign.rule_sets)
         },
         "testFiles": _test_files(campaign),
     }

@@ -82,7 +82,7 @@ def mutate(
     without any mistake or could not run.
     """
     wanted = Wanted(
-        rules=None if engine else _iptables(rules, host),
+        rules=_iptables(rules, host, engine),
         rules_file=rules,
         engine=engine_or_native(engine).name if engine else "",
         source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
@@ -108,8 +108,8 @@ def mutate(
         raise Exit(code=FINDING)
 
 
-def _iptables(rules: str, host: str) -> Ruleset:
-    chosen = choose(host, "", rules).rules
+def _iptables(rules: str, host: str, engine: str) -> Ruleset:
+    chosen = choose(host, engine, rules).rules
     if not isinstance(chosen, Ruleset):
         raise TestbedError(f"{chosen.source} is in nftables' syntax.", "Mutants are made of what iptables-save prints.")
     return chosen

@@ -84,6 +84,7 @@ def expiring(bed: Testbed) -> object:
         lambda bed: bed.kernel("host"),
         lambda bed: bed.ask("host", PUBLISHED).asking.close(),
         lambda bed: bed.tracing(),
+        lambda bed: bed.close(),
         lambda bed: bed.endpoint("web"),
         in_use,
         about_another,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _ENDS = {
     GOES_ON: "left to the same rules that follow",
     COMES_BACK: "left to the same rules that follow",
 }
+
+
+_PORT_KEPT = re.compile(r"(?<!! )--dport (?P<port>\d+) .*-j DNAT --to-destination \S*:(?P=port)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ def _of_policy(book: Rulebook, chain: str) -> Proof | None:
 
 
 def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
+    if (plain := _plainly(old, new, mutant)) is not None:
+        return plain
     gone = isinstance(mutant.edit, Preceded) or not mutant.replaced
     shadows, ends, counters, reached = [], [], True, False
     cases = list(_cases(old, new, mutant))
@@ -95,6 +101,23 @@ def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
             ends.append(was.done)
             counters = counters and _counted(was, gone) == _counted(is_now, gone) is not None
     return Proof(_sentence(old, mutant, shadows, ends, reached), counters)
+
+
+def _plainly(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
+    """What the words of the rule say by themselves."""
+    was, is_now = old.chains[mutant.chain], new.chains.get(mutant.chain, ())
+    if isinstance(mutant.edit, Preceded):
+        added = is_now[_place(mutant, was)]
+        again = added.spec == was[_place(mutant, was)].spec
+        return Proof("the rule behind it says the same", counters=False) if again else None
+    if not isinstance(mutant.edit, Rewritten) or len(was) != len(is_now) or mutant.edit.chain != mutant.chain:
+        return None
+    before, after = was[_place(mutant, was)], is_now[_place(mutant, was)]
+    if before is was[-1] and f" {before.spec}".replace(" -j ", " -g ").strip() == after.spec:
+        return Proof("it is the last rule of its chain, so that both lead back to the same place", counters=True)
+    if (kept := _PORT_KEPT.search(before.spec)) and before.spec.removesuffix(f":{kept['port']}") == after.spec:
+        return Proof(f"what it translates is for port {kept['port']} already", counters=True)
+    return None
 
 
 def _both(old: Rulebook, new: Rulebook, way: Reached, box: Box) -> tuple[Outcome, Outcome] | None:
