@@ -102,7 +102,7 @@ class _Places:
     @classmethod
     def of(cls, host: DockerHost) -> _Places:
         own = tuple(str(own.address) for container in host.containers for own in container.attachments)
-        bridges = tuple(str(network.gateway.ip) for network in host.networks)
+        bridges = _bridges(host, 4)
         unused = tuple(str(_unused(network.subnet, own)) for network in host.networks)
         return cls(4, str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip), bridges, own, unused, "127.0.0.1")
 
@@ -110,9 +110,15 @@ class _Places:
     def of_ipv6(cls, host: DockerHost) -> _Places:
         found = [own.address6 for container in host.containers for own in container.attachments]
         own = tuple(str(address) for address in found if address is not None)
-        bridges = tuple(str(network.gateway6.ip) for network in host.networks if network.gateway6 is not None)
+        bridges = _bridges(host, 6)
         unused = tuple(str(_unused(network.subnet6, own)) for network in host.networks if network.subnet6 is not None)
         return cls(6, str(HOST_ADDRESS6.ip), str(INTERNET_ADDRESS6.ip), bridges, own, unused, "::1")
+
+
+def _bridges(host: DockerHost, version: int) -> tuple[str, ...]:
+    """The bridges' own addresses; a network in mode isolated has none."""
+    found = (address for network in host.networks for address in network.bridge_addresses)
+    return tuple(str(address.ip) for address in found if address.version == version)
 
 
 def _ways_of(topology: Topology, host: DockerHost, to: _Places) -> Iterator[tuple[str, list[str], bool]]:

@@ -118,6 +118,15 @@ def random_spec(chance: random.Random, chain: str) -> str:
     return " ".join([piece.format(no=chance.choice(("", "", "! "))) for piece in chosen] + [f"{verb} {target}"])
 
 
+def translated(came_to: tuple[str, ...] | None, facts: Facts) -> tuple[str, ...] | None:
+    """A fate with the port that a packet keeps where it is translated to an address alone."""
+    if came_to is None:
+        return None
+    return tuple(
+        f"{word}:{facts.destination_port}" if word.startswith("DNAT ") and ":" not in word else word for word in came_to
+    )
+
+
 def contradicted(rules: Ruleset, mutant: Mutant, chance: random.Random, packets: int) -> int:
     """Packets that both sides decided; fails for one that they decide otherwise."""
     changed = mutant.apply(rules)
@@ -126,7 +135,7 @@ def contradicted(rules: Ruleset, mutant: Mutant, chance: random.Random, packets:
     for _ in range(packets):
         hook = chance.choice(HOOKS[mutant.table])
         facts = packet(chance, hook)
-        was, is_now = (fate(side.table(mutant.table), hook, facts) for side in (rules, changed))
+        was, is_now = (translated(fate(side.table(mutant.table), hook, facts), facts) for side in (rules, changed))
         if was is not None and is_now is not None:
             compared += 1
             assert was == is_now, (

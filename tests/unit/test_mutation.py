@@ -115,7 +115,7 @@ def test_the_first_difference_of_a_move_is_where_the_chain_parts() -> None:
 
 # plan and journal
 
-PLAN = Plan((RULES,), strong=True, source="s", engine="28", host="h", table="t", tasks=(Task("x-1", 0, ("a.py::b",)),))
+PLAN = Plan(RULES, strong=True, source="s", engine="28", host="h", table="t", tasks=(Task("x-1", ("a.py::b",)),))
 
 
 def test_a_plan_is_told_and_understood() -> None:
@@ -140,10 +140,10 @@ def test_what_is_remembered_depends_on_rules_and_cases(tmp_path: Path) -> None:
     first = key(PLAN, PLAN.tasks[0], tmp_path)
     assert key(PLAN, PLAN.tasks[0], tmp_path) == first
     others = [
-        key(replace(PLAN, rule_sets=(without(ACCEPT),)), PLAN.tasks[0], tmp_path),
-        key(PLAN, Task("x-2", 0, ("a.py::b",)), tmp_path),
-        key(PLAN, Task("x-1", 0, ("a.py::b", "a.py::c")), tmp_path),
-        key(PLAN, Task("x-1", 0, ("other.py::b",)), tmp_path),
+        key(replace(PLAN, rules=without(ACCEPT)), PLAN.tasks[0], tmp_path),
+        key(PLAN, Task("x-2", ("a.py::b",)), tmp_path),
+        key(PLAN, Task("x-1", ("a.py::b", "a.py::c")), tmp_path),
+        key(PLAN, Task("x-1", ("other.py::b",)), tmp_path),
         key(replace(PLAN, table="u"), PLAN.tasks[0], tmp_path),
     ]
     assert len({first, *others}) == 6
@@ -164,7 +164,7 @@ def campaign() -> Campaign:
         Outcome(chosen[6].id, ERROR, said="refused"),
     ]
     found = tuple(Found(one, RULES, outcome) for one, outcome in zip(chosen, outcomes, strict=True))
-    return Campaign(Wanted(RULES), (RULES,), found, ("cases/a.py::test_a", "cases/a.py::test_b"), 1.0, 2.0)
+    return Campaign(Wanted(RULES), found, ("cases/a.py::test_a", "cases/a.py::test_b"), 1.0, 2.0)
 
 
 def test_the_score_is_of_what_can_be_noticed() -> None:
