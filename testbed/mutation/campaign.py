@@ -24,7 +24,7 @@ from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
 from testbed.mutation.plan import Plan, Reach, Task
 from testbed.pytest_mutants import Session
 from testbed.regress import coverage, difference, table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.coverage import Coverage
 from testbed.regress.mutants import Mutant, equivalent, mutants
 from testbed.regress.side import Side

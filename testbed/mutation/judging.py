@@ -25,7 +25,7 @@ from testbed.mutation.witness import Sides, fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen
 from testbed.regress import table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.difference import KINDS, MOVED, changes
 from testbed.regress.mutants import Mutant
 from testbed.regress.side import Side

@@ -13,8 +13,8 @@ from testbed.mutation.outcome import Witness
 from testbed.mutation.trying import notices
 from testbed.observe.exchange import Names
 from testbed.regress import table
+from testbed.regress.answers import ask
 from testbed.regress.behaviour import Behaviour
-from testbed.regress.campaign import ask
 from testbed.regress.difference import KINDS, MOVED, Change, changes
 from testbed.regress.mutants import Mutant
 from testbed.regress.side import Side

@@ -1,7 +1,7 @@
 """Many probes on their way at once, each a flow of its own: what was traced of it, and what arrived where.
 
 A flow is known by a port, or an echo identifier, that no other has. Nothing that rules ask a packet for ties one flow
-to another, but for rules that keep count of packets; where there are such, probes go one by one (campaign.py).
+to another, but for rules that keep count of packets; where there are such, probes go one by one (answers.py).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from testbed.errors import TestbedError
 from testbed.regress import table
-from testbed.regress.campaign import Answers, ask
+from testbed.regress.answers import Answers, ask
 from testbed.regress.side import Side
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import as_json, console, in_words

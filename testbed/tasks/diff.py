@@ -15,7 +15,7 @@ from rich.text import Text
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
-from testbed.regress.campaign import Answers, ask
+from testbed.regress.answers import Answers, ask
 from testbed.regress.explained import Explained, explained
 from testbed.regress.side import Side
 from testbed.regress.table import Row

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from testbed import Ruleset
 from testbed.docker import DockerHost, article
 from testbed.regress import difference, table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.difference import Change
 from testbed.regress.side import Side
 from testbed.rules import save

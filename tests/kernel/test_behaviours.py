@@ -7,8 +7,8 @@ from edits import changes, edited, kinds_and_witness, named, silent
 
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
-from testbed.regress import campaign
-from testbed.regress.campaign import ask
+from testbed.regress import answers
+from testbed.regress.answers import ask
 from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
 from testbed.regress.side import Side
 
@@ -136,8 +136,8 @@ def test_over_ipv6_every_port_was_open_before_ip6tables_was_the_default() -> Non
 
 def test_many_questions_are_shared_out_among_processes_and_answered_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = ask(article.HOST, [Side(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
-    monkeypatch.setattr(campaign, "_MANY", 1)
-    monkeypatch.setattr(campaign, "_SHARE", 40)
+    monkeypatch.setattr(answers, "_MANY", 1)
+    monkeypatch.setattr(answers, "_SHARE", 40)
     shared = ask(article.HOST, [Side(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
     assert [len(side) for side in shared.sides] == [len(alone.probes.asked)] * 2
     assert shared == alone

@@ -10,7 +10,7 @@ import pytest
 from testbed.docker import article
 from testbed.errors import RulesError
 from testbed.regress import difference, table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.rules import AnyRuleset, NftRuleset, rulefile

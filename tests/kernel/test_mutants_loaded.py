@@ -13,7 +13,7 @@ from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
 from testbed.kernel.namespace import quarantine
 from testbed.regress import difference, table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.difference import MOVED, Change
 from testbed.regress.mutants import Mutant, mutants, proof
 from testbed.regress.side import Side

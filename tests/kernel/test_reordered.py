@@ -15,7 +15,7 @@ from testbed import Ruleset
 from testbed.docker import DockerHost, article
 from testbed.docker.engines import engine
 from testbed.regress import difference, table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Cause
 from testbed.regress.side import Side
 from testbed.rules import rulefile, save

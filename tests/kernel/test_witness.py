@@ -11,7 +11,7 @@ from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
 from testbed.observe.journey import DELIVERED
 from testbed.regress import difference, table
-from testbed.regress.campaign import ask
+from testbed.regress.answers import ask
 from testbed.regress.explained import explained
 from testbed.regress.probes import ICMP, INVALID, TCP, UDP, Probe
 from testbed.regress.side import Side

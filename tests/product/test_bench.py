@@ -23,8 +23,8 @@ INVOKE = (sys.executable, "-m", "invoke")
 OWN_FIGURES = {
     f"{what} {backend}"
     for backend in BACKENDS
-    for what in ("build", "tear down", "counters", "handshake", "replay", "journey")
-}
+    for what in ("build", "tear down", "counters", "handshake", "replay", "journey", "probe")
+} | {"swap a mutant", *(f"swap a mutant of {rules} rules" for rules in (100, 300, 1000))}
 AGAINST_MININET = {"build against Mininet", "tear down against Mininet"}
 ONE_ROUND = ("bench", "--rounds", "1", "--containers", "1,3", "--no-cases")
 

@@ -61,13 +61,15 @@ def fingerprint(run: Run) -> dict[str, Any]:
 
 
 def whole_run(run: Run, name: str) -> None:
-    """Everything a user does: a bed with a name, a handshake by each backend, all cases."""
+    """What users do: a bed with a name, a handshake by each backend, cases of every kind of bed, a behaviour table."""
     for arguments in (
         ("up", "--name", name),
         ("handshake", "--name", name),
         ("handshake", "--backend", "legacy", "--close"),
         ("down", "--name", name),
-        ("test", "--jobs", "2"),
+        ("test", "--path", "cases/article", "--jobs", "2"),
+        ("test", "--path", "cases/engines", "-k", "ipv6 or proxy or networks", "--backend", "nft", "--jobs", "2"),
+        ("behaviours", "--backend", "legacy"),
     ):
         finished = run(sys.executable, "-m", "invoke", *arguments)
         assert finished.returncode == 0, finished.stdout + finished.stderr
