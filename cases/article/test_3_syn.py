@@ -283,11 +283,9 @@ def test_nat_docker_is_referred_to_twice(article_bed: Testbed) -> None:
     listed = article_bed.host.command([article_bed.backend.program, "-t", "nat", "-n", "-L", "DOCKER"])
     assert listed.stdout.splitlines()[0] == "Chain DOCKER (2 references)"
     web = article_bed.endpoint("web")
-    with article_bed.counting() as counting, article_bed.kernel("host").tcp() as asking:
-        asking.setblocking(False)
-        asking.connect_ex(PUBLISHED)
-        syn = web.wait_for(lambda packet: packet.flags == "S", "the host's own SYN")
-    assert (syn.source, syn.to) == ("192.168.66.100", "172.17.0.2:80")
+    with article_bed.counting() as counting, article_bed.ask("host", PUBLISHED):
+        (syn,) = web.arrivals()
+    assert (syn.flags, syn.source, syn.to) == ("S", "192.168.66.100", "172.17.0.2:80")
     output = "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"
     assert str(counting.result.rule("nat", output)) == "[1:60]"
     assert counting.result.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER").packets == 0

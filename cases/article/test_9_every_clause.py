@@ -8,7 +8,7 @@ from testbed import Testbed
 from testbed.docker import hostfile
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import AnyRuleset
-from testbed.traffic.layers import IP, UDP, Raw
+from testbed.traffic.layers import ICMP, IP, UDP, Raw
 
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
 WEB, OTHER, INTERNET = "172.17.0.2", "172.17.0.3", "203.0.113.10"
@@ -171,3 +171,45 @@ def test_for_another_protocol_it_is_not(article_bed: Testbed) -> None:
     assert crossing.delivered
     assert crossing.translated == ()
     assert counting.result == ON_THE_BRIDGE.format("1:31")
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("172.17.0.0", HOST),
+        ("172.17.255.255", HOST),
+        ("172.16.255.255", "172.16.255.255"),
+        ("172.18.0.0", "172.18.0.0"),
+    ],
+)
+def test_who_is_masqueraded_is_a_question_of_the_bridges_subnet(article_bed: Testbed, source: str, seen: str) -> None:
+    """Whatever address a container gives itself: on both sides of both borders."""
+    asked = article_bed.send("web", IP(src=source, dst=INTERNET) / UDP(sport=4000, dport=53), to="internet")
+    assert asked.arrived is not None
+    assert asked.arrived.source == seen
+
+
+@pytest.mark.parametrize("address", ["127.0.0.0", "127.127.0.1", "127.128.0.1", "127.255.255.254"])
+def test_no_loopback_address_is_a_published_ports(article_bed: Testbed, address: str) -> None:
+    web = article_bed.endpoint("web")
+    with article_bed.ask("host", (address, 80)) as attempt:
+        assert attempt.outcome != "open"
+    assert web.arrivals() == ()
+
+
+@pytest.mark.parametrize("address", ["126.255.255.254", "128.0.0.1"])
+def test_every_other_address_of_the_hosts_own_is(article_bed: Testbed, address: str) -> None:
+    assert article_bed.host.command(["ip", "address", "add", f"{address}/32", "dev", "lo"]).returncode == 0
+    web = article_bed.endpoint("web")
+    with article_bed.ask("host", (address, 80)):
+        assert [packet.to for packet in web.arrivals()] == [f"{WEB}:80"]
+
+
+def test_an_error_about_a_containers_own_question_comes_back_to_it(article_bed: Testbed) -> None:
+    """RELATED: it belongs to a connection, and is let in by that alone."""
+    asked = article_bed.send("web", IP(src=WEB, dst=INTERNET) / UDP(sport=4000, dport=53), to="internet")
+    assert asked.translated == (f"source {WEB}:4000 > {HOST}:4000",)
+    quoted = bytes(IP(src=HOST, dst=INTERNET) / UDP(sport=4000, dport=53))
+    error = IP(src=INTERNET, dst=HOST) / ICMP(type=3, code=3) / Raw(quoted)
+    came_back = article_bed.send("internet", error, to="web")
+    assert came_back.translated == (f"destination {HOST} > {WEB}",)
