@@ -197,14 +197,6 @@ def test_no_loopback_address_is_a_published_ports(article_bed: Testbed, address:
     assert web.arrivals() == ()
 
 
-@pytest.mark.parametrize("address", ["126.255.255.254", "128.0.0.1"])
-def test_every_other_address_of_the_hosts_own_is(article_bed: Testbed, address: str) -> None:
-    assert article_bed.host.command(["ip", "address", "add", f"{address}/32", "dev", "lo"]).returncode == 0
-    web = article_bed.endpoint("web")
-    with article_bed.ask("host", (address, 80)):
-        assert [packet.to for packet in web.arrivals()] == [f"{WEB}:80"]
-
-
 def test_an_error_about_a_containers_own_question_comes_back_to_it(article_bed: Testbed) -> None:
     """RELATED: it belongs to a connection, and is let in by that alone."""
     asked = article_bed.send("web", IP(src=WEB, dst=INTERNET) / UDP(sport=4000, dport=53), to="internet")
