@@ -82,9 +82,12 @@ class Flow:
 
     @property
     def question_arrived(self) -> Arrival | None:
-        """Where the question came out, if it is one that is answered."""
-        answerable = self.asked is not None and self.probe.state == NEW and not self.probe.source
-        return self.arrival_of(self.asked) if answerable and self.asked is not None else None
+        """Where the question came out, if it is one that is answered: nobody answers what comes as from himself."""
+        if self.asked is None or self.probe.state != NEW or self.probe.source:
+            return None
+        came = self.arrival_of(self.asked)
+        own = came is not None and (came.node, came.header.source) == (self.probe.origin, self.asked.source)
+        return None if own else came
 
 
 class Flows:

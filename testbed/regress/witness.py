@@ -108,5 +108,7 @@ def _answer(bed: Testbed, tracing: Tracing, probe: Probe, asked: Journey, number
     seen = asked.arrived
     if seen is None or asked.end.kind != DELIVERED or probe.state != NEW or probe.source:
         return None
+    if (asked.end.where, seen.source) == (asked.origin, asked.sent.source):
+        return None  # nobody answers what comes as from himself
     data = packets.answer(bed, probe, number, asked.end.where, seen)
     return tracing.journey(bed.send(asked.end.where, layers.of(data), to=asked.end.where))
