@@ -67,24 +67,30 @@ class Passage:
 
 
 class Sorter:
-    """Sorts what one node traces; a packet may be on its way between two calls."""
+    """Sorts what one node traces; a packet may be on its way between two calls.
+
+    `heard`: whether the last call brought anything, be it the rest of a packet's way that had begun before.
+    """
 
     def __init__(self, node: str, tracer: Tracer) -> None:
         self._node = node
         self._tracer = tracer
         self._open: dict[int, Passage] = {}
         self._recent: deque[Passage] = deque(maxlen=_RECENT)
+        self.heard = False
         self._legacy: defaultdict[tuple[Cookie, str], deque[TraceEvent]] = defaultdict(deque)
 
     def passages(self) -> list[Passage]:
         """The packets that began to pass since the last call, in order."""
         found: list[Passage] = []
-        for event in self._tracer.events():
+        events, legacy_events = self._tracer.events(), self._tracer.legacy_events()
+        self.heard = bool(events or legacy_events)
+        for event in events:
             if event.table != _OURS:
                 self._of(event).hooks[-1].events.append(event)
             elif event.network or event.rule:
                 self._at(CHECKPOINTS[event.chain], event, found)
-        for event in self._tracer.legacy_events():
+        for event in legacy_events:
             cookie = Header.read(event.network, event.transport).cookie
             self._legacy[cookie, event.hook].append(event)
         return found

@@ -188,7 +188,7 @@ class Tracing:
         new = [passage for sorter in self._sorters for passage in sorter.passages()]
         for passage in new:
             self._add(passage)
-        return bool(new)
+        return any(sorter.heard for sorter in self._sorters)
 
     def _add(self, passage: Passage) -> None:
         known = self._latest.get(passage.cookie)

@@ -100,8 +100,7 @@ class Flows:
         self._bed = bed
         self._topology = bed.topology
         self._ends = [bed.endpoint(n.name) for n in bed.topology.nodes if not n.passes_on and n.name != self._host]
-        self._book = bed.backend.book(bed.host)
-        self._reader = Reader(self._book)
+        self._reader = Reader(bed.backend.book(bed.host))
         self._native = isinstance(bed.loaded, NftRuleset)
         self._flows: dict[int, Flow] = {}
         self._sent: dict[Cookie, Flow] = {}
@@ -189,8 +188,7 @@ class Flows:
     def _look(self) -> bool:
         """Take in what was traced and what arrived, once nothing is on its way; whether anything was traced."""
         self._bed.settle_everywhere()
-        new = self._sorter.passages()
-        for passage in new:
+        for passage in self._sorter.passages():
             self._passages.append(passage)
             if passage.hooks[0].name == "OUTPUT":
                 self._seen_leaving(passage.hooks[0].header)
@@ -198,7 +196,7 @@ class Flows:
             flow = self._flow_of(arrival.header) or (self._flow_of(arrival.quoted) if arrival.quoted else None)
             if flow is not None:
                 flow.arrivals.append(arrival)
-        return bool(new)
+        return self._sorter.heard
 
     def _seen_leaving(self, header: Header) -> None:
         """Whether it is a question of the host's own kernel, which chose what it is known by."""
