@@ -14,7 +14,7 @@ from testbed.mutation.trying import notices
 from testbed.observe.exchange import Names
 from testbed.regress import table
 from testbed.regress.answers import ask
-from testbed.regress.behaviour import Behaviour
+from testbed.regress.behaviour import ANSWER, ERROR, Behaviour
 from testbed.regress.difference import KINDS, MOVED, Change, changes
 from testbed.regress.mutants import Mutant
 from testbed.regress.side import Side
@@ -46,9 +46,9 @@ def told_apart(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str)
 
 def _named(by: str, names: Mapping[str, str]) -> str:
     """A rule that decided under the name that it has without the mutant: that it says something else is no change."""
-    answer = "answer: " if by.startswith("answer: ") else ""
-    rule = by.removeprefix(answer)
-    return f"{answer}{names.get(rule, rule)}"
+    about = next((prefix for prefix in (ANSWER, ERROR) if by.startswith(prefix)), "")
+    rule = by.removeprefix(about)
+    return f"{about}{names.get(rule, rule)}"
 
 
 def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from testbed.observe.header import Header
 from testbed.regress.probes import Probe
 
+ANSWER, ERROR = "answer: ", "error: "  # before a rule that dropped the answer, or errors about the question
 _REACHES = "reaches"
 _SPOKEN = {
     "icmp 3/3": "port unreachable",
@@ -25,7 +26,7 @@ _SPOKEN = {
 class Behaviour:
     """A probe and its outcome; `by` are the rules and policies that decided.
 
-    Behind `answer: ` stands the one that dropped the answer, behind `error: ` the one that dropped errors about it.
+    Behind ANSWER stands the one that dropped the answer, behind ERROR the one that dropped errors about it.
     """
 
     probe: Probe

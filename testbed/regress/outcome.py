@@ -8,7 +8,7 @@ from functools import lru_cache
 from testbed.bed import Testbed
 from testbed.kernel import routes
 from testbed.observe.header import Header
-from testbed.regress.behaviour import Behaviour, spoken
+from testbed.regress.behaviour import ANSWER, ERROR, Behaviour, spoken
 from testbed.regress.flows import ECHO_REPLIES, Flow, Passed
 from testbed.topology import Port
 
@@ -132,9 +132,9 @@ def _dropped_answers(flow: Flow) -> Iterator[str]:
     """By which rules the answer and errors were dropped; of both by the same one once."""
     answer, error = (_dropped_by(flow.ways_of(sent)) if sent else "" for sent in (flow.answered, flow.erred))
     if answer:
-        yield f"answer: {answer}"
+        yield f"{ANSWER}{answer}"
     if error and error != answer:
-        yield f"error: {error}"
+        yield f"{ERROR}{error}"
 
 
 def _dropped_by(ways: Iterable[Passed]) -> str:
