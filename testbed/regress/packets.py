@@ -12,7 +12,6 @@ from testbed.bed import Testbed
 from testbed.kernel.packets import on_cpu
 from testbed.observe.header import Header
 from testbed.regress.probes import ICMP, INVALID, NEW, STRAY, TCP, UDP, Probe
-from testbed.topology import Port
 from testbed.traffic import template
 from testbed.traffic.packet import Packet
 from testbed.traffic.template import Form
@@ -56,7 +55,7 @@ def question(bed: Testbed, probe: Probe, number: int) -> tuple[bytes, str | None
         seq=number,  # so that what a kernel answers can be told from its other answers
         echo=number,
     )
-    return data, _beside(bed, probe.origin) if probe.direct else None
+    return data, str(end.kernel_beside) if probe.direct else None
 
 
 def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: Header | Packet) -> bytes:
@@ -120,11 +119,6 @@ def _echo(six: bool, number: int) -> bytes:
     source, destination = ("::", "::") if six else ("0.0.0.0", "0.0.0.0")
     asked = template.build(Form("echo", 6 if six else 4), source, destination, (0, 0), 0, echo=number, contents=_ECHOED)
     return asked[40 if six else 20 :]
-
-
-def _beside(bed: Testbed, node: str) -> str:
-    """The host's address on the segment of a node's first interface."""
-    return str(bed.topology.nearest_kernel(Port(node, bed.topology.node(node).interfaces[0].name)))
 
 
 def _version(address: str) -> int:

@@ -140,12 +140,20 @@ class Endpoint:
             return
         with on_cpu(self._cpu):
             for end in self._ends:
-                if end.port not in self._kernels:
-                    self._kernels[end.port] = self._topology.nearest_kernel(end.port)
-                kernel = self._kernels[end.port]
+                kernel = self._kernel_beside(end)
                 for _ in range(_ROUND_TRIPS):
                     end.socket.arp_round_trip(end.interface.endpoint_mac, kernel)
         self.settled = True
+
+    @property
+    def kernel_beside(self) -> IPv4Address:
+        """An address beside its first interface that a kernel answers for, the host's own where it is there."""
+        return self._kernel_beside(self._ends[0])
+
+    def _kernel_beside(self, end: End) -> IPv4Address:
+        if end.port not in self._kernels:
+            self._kernels[end.port] = self._topology.nearest_kernel(end.port)
+        return self._kernels[end.port]
 
     def arrivals(self) -> tuple[Packet, ...]:
         """Everything that has arrived here since the endpoint was made."""
