@@ -25,7 +25,6 @@ from testbed.mutation.standing import StandingBeds
 from testbed.observe import exchange
 from testbed.pytest_plugin import HOSTS, MAKING, no_hosts
 from testbed.regress.mutants import Mutant, mutants
-from testbed.rules.ruleset import Ruleset
 
 PREFIX = "mutants::"
 _OUTCOME = "testbed-mutant"
@@ -76,9 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
 class MutantItem(pytest.Item):
     """A mutant as an item of a session."""
 
-    def __init__(self, *, mutant: Mutant, rules: Ruleset, task: Task, **of_item: Any) -> None:
+    def __init__(self, *, mutant: Mutant, task: Task, **of_item: Any) -> None:
         super().__init__(**of_item)
-        self.mutant, self.rules, self.task = mutant, rules, task
+        self.mutant, self.task = mutant, task
 
     def runtest(self) -> None:
         raise AssertionError("a mutant is judged by the session's workshop")
@@ -115,7 +114,6 @@ class Workshop:
                 name=task.mutant,
                 nodeid=f"{PREFIX}{task.mutant}",
                 mutant=known[task.mutant],
-                rules=plan.rules,
                 task=task,
             )
             for task in plan.tasks
@@ -126,7 +124,7 @@ class Workshop:
         if not isinstance(item, MutantItem):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        outcome = self._judge.outcome(item.mutant, item.rules, item.task)
+        outcome = self._judge.outcome(item.mutant, self._plan.rules, item.task)
         said: list[tuple[str, object]] = [(_OUTCOME, json.dumps(outcome.as_dict()))]
         report = pytest.TestReport(
             item.nodeid, item.location, {}, "passed", None, "call", duration=outcome.seconds, user_properties=said

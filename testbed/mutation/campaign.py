@@ -119,11 +119,18 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     require(wanted.backend)
     chosen = _some(list(_mutants(wanted)))
     began = time.perf_counter()
-    empty = Plan(strong=wanted.strong, source=wanted.source, engine=wanted.engine, host=wanted.host)
-    empty = replace(empty, table=wanted.table, backend=wanted.backend, fresh=wanted.fresh)
-    baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, empty)
+    plan = Plan(
+        wanted.rules,
+        strong=wanted.strong,
+        source=wanted.source,
+        engine=wanted.engine,
+        host=wanted.host,
+        table=wanted.table,
+        backend=wanted.backend,
+        fresh=wanted.fresh,
+    )
+    baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
-    plan = replace(empty, rules=wanted.rules)
     reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
     outcomes: dict[str, Outcome] = {}
     tasks: dict[str, Task] = {}

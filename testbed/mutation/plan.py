@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from testbed.regress.coverage import Coverage, RuleSetRecord
@@ -35,7 +35,7 @@ class Plan:
     `table` the text of a behaviour table that is asked in place of cases. `fresh`: every bed is built anew.
     """
 
-    rules: Ruleset = field(default_factory=lambda: Ruleset(()))
+    rules: Ruleset
     strong: bool = False
     source: str = ""
     engine: str = ""
