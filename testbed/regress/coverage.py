@@ -188,10 +188,7 @@ def read(path: Path | str) -> Coverage:
 
 def write(coverage: Coverage, path: Path | str) -> None:
     """Write it into a file; TestbedError when that cannot be."""
-    try:
-        Path(path).write_text(text(coverage), encoding="utf-8")
-    except OSError as error:
-        raise TestbedError(f"{path} cannot be written: {error.strerror}.", "Say where with another name.") from error
+    files.write(path, text(coverage), "Say where with another name.")
 
 
 def _united(*tests: Iterable[str]) -> tuple[str, ...]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from invoke.context import Context
 from invoke.tasks import task
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from testbed.errors import TestbedError
 from testbed.regress import table
 from testbed.regress.answers import Answers, ask
 from testbed.regress.side import Side
+from testbed.rules import files
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import as_json, console, in_words
 
@@ -52,10 +51,7 @@ def behaviours(
     if not out:
         console().print(written, end="", markup=False, soft_wrap=True)
         return
-    try:
-        Path(out).write_text(written)
-    except OSError as error:
-        raise TestbedError(f"{out} cannot be written: {error.strerror}.", "Say where with --out FILE.") from error
+    files.write(out, written, "Say where with --out FILE.")
     console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
 
 

@@ -31,12 +31,11 @@ from testbed.report import coverage as report
 from testbed.report import coverage_files
 from testbed.report.page import Page
 from testbed.report.page import html as page
-from testbed.rules import AnyRuleset, NftRuleset, rulefile
-from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.rules import AnyRuleset, NftRuleset, files, rulefile
+from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, NEWEST_MEASURED, RULES_HELP
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 _ALL = "all"
-_NEWEST = "28"
 _LISTING = "coverage.rules"
 
 
@@ -109,13 +108,13 @@ def coverage(
     if told is None:
         raise TestbedError(f"no case loaded {asked.rules.source}.", "Choose other cases with -k or --path.")
     if text and (lcov or cobertura):
-        _write(file, text)
+        files.write(file, text)
     if lcov:
-        _write(Path(lcov), coverage_files.lcov(told, file))
+        files.write(lcov, coverage_files.lcov(told, file))
     if cobertura:
-        _write(Path(cobertura), coverage_files.cobertura(told, file, Path.cwd()))
+        files.write(cobertura, coverage_files.cobertura(told, file, Path.cwd()))
     if html:
-        _write(Path(html), page(Page(f"Rule coverage of {told.source}", (), coverage=told)))
+        files.write(html, page(Page(f"Rule coverage of {told.source}", (), coverage=told)))
     _show(told, json)
     _judge(told, fail_under)
 
@@ -125,7 +124,7 @@ def _asked(rules: str, host: str, engine: str) -> _Asked:
     if rules:
         return _Asked(docker_host, rulefile.read(rules), Path(rules), by_source=False)
     if host or engine:
-        return _Asked(docker_host, engine_or_native(engine or _NEWEST).rules(docker_host), None, by_source=True)
+        return _Asked(docker_host, engine_or_native(engine or NEWEST_MEASURED).rules(docker_host), None, by_source=True)
     with as_file(article.RULES_FILE) as file:
         return _Asked(docker_host, article.ruleset(), file, by_source=False)
 
@@ -178,10 +177,3 @@ def _judge(told: Report, fail_under: float) -> None:
         if share.percent < fail_under:
             console(stderr=True).print(f"{name}: {share}, and --fail-under asks for {fail_under:g} %.", soft_wrap=True)
             raise Exit(code=FINDING)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TestbedError(f"{path} cannot be written: {error.strerror}.", "Give another file.") from error

@@ -97,12 +97,12 @@ def diff(
     sources = sides[0].source, sides[1].source
     heading = f"{sources[0].name} => {sources[1].name}: {len(found)} of {len(before)} behaviours differ"
     if markdown:
-        _write(Path(markdown), report.markdown(causes, heading, remarks))
+        files.write(markdown, report.markdown(causes, heading, remarks))
     if html:
         shown = Difference((sources[0].name, sources[1].name), len(before), tuple(causes), tuple(remarks))
-        _write(Path(html), page.html(page.Page(_TITLE, (), difference=shown)))
+        files.write(html, page.html(page.Page(_TITLE, (), difference=shown)))
     if sarif:
-        _write(Path(sarif), jsons.dumps(log(causes, *sources), indent=2))
+        files.write(sarif, jsons.dumps(log(causes, *sources), indent=2))
     if json:
         why = [cause.as_dict() for cause in causes]
         changed = [report.as_dict(change) for change in found]
@@ -159,10 +159,3 @@ def _remarks(before: list[Row], now: list[Row]) -> list[str]:
         for probes, where in ((gone, "the first"), (added, "the second"))
         if probes
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise TestbedError(f"{path} cannot be written: {error.strerror}.", "Give another file.") from error

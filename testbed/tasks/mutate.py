@@ -158,7 +158,4 @@ def _write(found: Campaign, junit: str, json: str, markdown: str, page: str) -> 
     }
     for name, text in texts.items():
         if name:
-            try:
-                Path(name).write_text(text())
-            except OSError as error:
-                raise TestbedError(f"{name} cannot be written: {error.strerror}.", "Give another file.") from error
+            files.write(name, text())

@@ -19,6 +19,7 @@ from testbed.kernel.requirements import require
 from testbed.question import Question, Talk, talk
 from testbed.report import results as junit
 from testbed.report.page import Page, html
+from testbed.rules import files
 from testbed.story import Story, follow
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, Chosen, choose
 from testbed.tasks.console import console, in_words
@@ -59,7 +60,7 @@ def report(
     chosen = [choose("", "", ""), *([choose(host, engine, rules)] if host or engine or rules else [])]
     told = claims.read(Path(ledger)) if ledger != _LEDGER or Path(ledger).exists() else []
     page = Page(_TITLE, tuple(_stories(chosen, host, backend)), told, run)
-    _write(Path(out), html(page))
+    files.write(out, html(page), "Say where with --out FILE.html.")
     packets = sum(len(story.packets) for story in page.stories)
     stories = "a story" if len(page.stories) == 1 else f"{len(page.stories)} stories"
     console().print(f"{out}: {packets} packets in {stories}, {len(told)} claims.", soft_wrap=True)
@@ -97,10 +98,3 @@ def _address(port: PublishedPort) -> str:
     if port.address is None or port.everywhere:
         return str(HOST_ADDRESS.ip if port.in_version(4) else HOST_ADDRESS6.ip)
     return str(port.address)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TestbedError(f"{path} cannot be written: {error.strerror}.", "Say where with --out FILE.html.") from error
