@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from own_machine import RULES, assert_refused, own_machine
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desk", "phone"])
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -35,17 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             finished = machine.invoke("diff", str(old), str(new), "--html", str(made / f"{name}.html"))
             assert finished.returncode == (name != "same"), finished.stderr
     return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("chromium is missing, which shows the page in this test: apt-get install chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])  # which root has to
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from own_machine import Machine, assert_refused, own_machine
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from testbed.regress.coverage import ChainRecord, RuleRecord
 from testbed.regress.covered import CoveredRule, Report
@@ -79,17 +78,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finished = machine.invoke("report", *asked, "--results", str(folder / "junit.xml"))
     assert finished.returncode == 0, finished.stderr
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("chromium is missing, which shows the page in this test: apt-get install chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])  # which root has to
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
