@@ -10,7 +10,7 @@ from testbed.regress.behaviour import Behaviour
 from testbed.regress.flows import Flow, Flows
 from testbed.regress.outcome import Outcomes
 from testbed.regress.probes import Probe
-from testbed.regress.witness import made_ready
+from testbed.regress.ready import made_ready
 
 AT_ONCE = 128  # probes in a wave: a kernel repeats what it asks after a second
 _FRUITLESS = 10  # how often in vain what went astray is asked again, before that is what becomes of it

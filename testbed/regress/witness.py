@@ -9,20 +9,15 @@ from typing import Any
 
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
-from testbed.kernel.devices import write_sysctls
 from testbed.kernel.namespace import quarantine
 from testbed.observe.journey import DELIVERED, TAKEN_IN, Journey
 from testbed.observe.tracing import Tracing
 from testbed.regress import packets
-from testbed.regress.nobody import stand_for_nobody
 from testbed.regress.probes import NEW, Probe
+from testbed.regress.ready import made_ready
 from testbed.regress.side import Side
 from testbed.rules import needs
 from testbed.traffic import layers
-
-# A kernel sends few errors a second to one address (Documentation/networking/ip-sysctl.rst).
-_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)
-_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of message types that are limited: an error is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +67,6 @@ def ways(bed: Testbed, probes: Iterable[Probe]) -> Ways:
     made_ready(bed, asked)
     with bed.tracing() as tracing:
         return {str(probe): _way(bed, tracing, probe) for probe in asked}
-
-
-def made_ready(bed: Testbed, asked: Iterable[Probe]) -> None:
-    """Have a bed's routers answer each question as if it were the only one, and somebody stand for nobody."""
-    asked = tuple(asked)
-    six = any(":" in probe.address for probe in asked)
-    for router in (node.name for node in bed.topology.nodes if node.passes_on):
-        bed.node(router).run(write_sysctls, (*_ANSWER_ALWAYS, *(_ANSWER_ALWAYS6 if six else ())))
-    stand_for_nobody(bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address})
 
 
 def _way(bed: Testbed, tracing: Tracing, probe: Probe) -> Way:
