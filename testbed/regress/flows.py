@@ -89,6 +89,12 @@ class Flow:
         own = came is not None and (came.node, came.header.source) == (self.probe.origin, self.asked.source)
         return None if own else came
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the question came so late that it was not answered any more."""
+        due = (self.answered,) if self.probe.protocol == ICMP else (self.answered, self.erred)
+        return self.question_arrived is not None and None in due
+
 
 class Flows:
     """A context manager that sends waves of probes; everything that the host sees meanwhile is traced and counted.

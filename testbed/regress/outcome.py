@@ -40,7 +40,12 @@ class Outcomes:
         return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)))
 
     def astray(self, flow: Flow) -> bool:
-        """Whether a packet left for somebody who is there, and did not arrive: a network loses packets now and then."""
+        """Whether a packet left for somebody who is there, and did not arrive, or came when answers had been given.
+
+        A network loses and delays packets now and then.
+        """
+        if flow.unanswered:
+            return True
         by_scripts = (flow.answered, flow.erred, flow.asked if flow.probe.origin != self._host else None)
         for sent in filter(None, by_scripts):
             if not flow.ways_of(sent) and flow.arrival_of(sent) is None:

@@ -12,10 +12,13 @@ import pytest
 
 from testbed import Testbed
 from testbed.docker import article
-from testbed.regress import table
+from testbed.observe.header import Header
+from testbed.regress import packets, table
 from testbed.regress.asking import behaviours
+from testbed.regress.flows import Arrival, Flow
 from testbed.regress.mentioned import mentioned
-from testbed.regress.probes import probes
+from testbed.regress.outcome import Outcomes
+from testbed.regress.probes import Probe, probes
 
 LINKS = (("lan", "client"), ("lan", "gateway"), ("lan", "host"), ("host", article.WEB.attachments[0].veth))
 
@@ -68,3 +71,17 @@ def test_a_table_does_not_change_by_a_line_in_a_flaky_network(
     assert len(before) > 100
     flaw(article_bed)
     assert table.rows(behaviours(article_bed, asked)) == before
+
+
+def test_a_question_that_comes_when_answers_have_been_given_is_asked_again(article_bed: Testbed) -> None:
+    """Else a delay would look like an end that does not answer."""
+    probe = Probe("client", "udp", "203.0.113.10", 9)
+    data, _ = packets.question(article_bed, probe, 40000)
+    asked = Header.of(data)
+    late = Flow(probe, 40000, asked=asked, arrivals=[Arrival("internet", asked, data, None)])
+    assert late.unanswered
+    assert Outcomes(article_bed).astray(late)
+    late.answered = Header.of(packets.answer(article_bed, probe, 40000, "internet", asked))
+    assert late.unanswered
+    late.erred = Header.of(packets.error(article_bed, "internet", asked, data))
+    assert not late.unanswered
