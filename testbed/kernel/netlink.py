@@ -31,10 +31,11 @@ def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """(type, value) of each attribute in a row; nested ones are read by calling it on a value."""
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        yield kind & _TYPE_MASK, data[_ATTRIBUTE.size : length]
-        data = data[(length + 3) & ~3 :]
+    start, end = 0, len(data) - _ATTRIBUTE.size
+    while start <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, start)
+        yield kind & _TYPE_MASK, data[start + _ATTRIBUTE.size : start + length]
+        start += (length + 3) & ~3
 
 
 def text(value: memoryview) -> str:

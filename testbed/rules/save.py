@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from testbed.errors import RulesError
@@ -107,14 +108,22 @@ def _entry(line: str, number: int, source: str) -> Chain | Rule:
         return Chain(chain["name"], policy, Counters.parse(chain["counters"] or ""), number)
     if rule := _RULE.fullmatch(line):
         spec = rule["spec"] or ""
-        try:
-            shlex.split(spec)
-        except ValueError as error:
-            raise _broken(source, number, line, f"a quote is not closed ({error})") from error
+        if wrong := _wrong_quotes(spec):
+            raise _broken(source, number, line, f"a quote is not closed ({wrong})")
         return Rule(rule["chain"], spec, Counters.parse(rule["counters"] or ""), number)
     if _COMMANDS.match(line):
         raise _broken(source, number, line, "a rule set lists its rules with -A, as iptables-save prints them")
     raise _broken(source, number, line, "expected a chain (:NAME POLICY [0:0]), a rule (-A CHAIN ...) or COMMIT")
+
+
+@lru_cache(maxsize=4096)
+def _wrong_quotes(spec: str) -> str:
+    """What is wrong with the quotes of a rule; empty where nothing is."""
+    try:
+        shlex.split(spec)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _broken(source: str, number: int, line: str, why: str) -> RulesError:
