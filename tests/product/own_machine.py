@@ -25,9 +25,9 @@ class Machine:
     inherited: frozenset[str]
 
     def argv(self, *command: str, folder: Path = REPOSITORY) -> list[str]:
-        """How a command is run on this machine; it can be interrupted also where this test's own process ignores it."""
+        """How a command is run on this machine; it can be ended by signals that this test's own process ignores."""
         entering = ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--"]
-        return [*entering, "env", "--default-signal=INT", f"--chdir={folder}", *command]
+        return [*entering, "env", "--default-signal=INT,HUP", f"--chdir={folder}", *command]
 
     def run(self, *command: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
