@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -33,6 +34,7 @@ from testbed.rules.ruleset import IPV6, Ruleset
 
 Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
 _WHOLE_READING = re.compile(r"\.result\s*==")
+_SLOW = 8  # times the median
 _IN_VAIN = 2  # sessions that found nothing, after which the rest is given up
 
 
@@ -131,7 +133,7 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     )
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
-    reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
+    reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)), baseline.slow)
     outcomes: dict[str, Outcome] = {}
     tasks: dict[str, Task] = {}
     for mutant in chosen:
@@ -174,7 +176,8 @@ def _judge(
         if said:
             in_vain += before == len(left)
             wanted = replace(wanted, workers=tuple(filter(_answers, wanted.workers)))
-        said = _session(wanted, replace(plan, tasks=tuple(left.values())), done, []) or "nothing"
+        likely_to_share = sorted(left.values(), key=lambda task: task.cases[:1])  # what a case says without a mutant
+        said = _session(wanted, replace(plan, tasks=tuple(likely_to_share)), done, []) or "nothing"
     for name in left:
         done(Outcome(name, ERROR, said=f"the session ended before: {said.strip()[-300:]}"))
 
@@ -193,9 +196,9 @@ def _answers(worker: str) -> bool:
 
 @dataclass(slots=True)
 class _Baseline:
-    """The cases as they came out on the rules as they are."""
+    """The cases as they came out on the rules as they are; of those that passed, in how many seconds."""
 
-    passed: list[str] = field(default_factory=list)
+    passed: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     root: Path = Path()
     coverage: Coverage = field(default_factory=Coverage)
@@ -204,6 +207,12 @@ class _Baseline:
     def cases(self) -> tuple[str, ...]:
         return tuple(self.passed)
 
+    @property
+    def slow(self) -> set[str]:
+        """The cases that take much longer than others."""
+        usual = statistics.median(self.passed.values())
+        return {case for case, seconds in self.passed.items() if seconds > _SLOW * usual}
+
     def pytest_configure(self, config: pytest.Config) -> None:
         self.root = config.rootpath
 
@@ -211,7 +220,7 @@ class _Baseline:
         if report.failed:
             self.failed[report.nodeid] = report.longreprtext
         elif report.when == "call" and report.passed:
-            self.passed.append(report.nodeid)
+            self.passed[report.nodeid] = report.duration
 
 
 def _cases_pass(wanted: Wanted, plan: Plan) -> _Baseline:
@@ -263,14 +272,15 @@ def _table_holds(wanted: Wanted) -> _Baseline:
             f"the rules as they are do not behave as the table says, so no mutant was run: {differing[0]}",
             "Write the table anew with `invoke behaviours --out FILE`, or correct the rules.",
         )
-    return _Baseline(passed=[_TABLE])
+    return _Baseline(passed={_TABLE: 0.0})
 
 
 def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: list[str], *plugins: object) -> str:
     """A pytest session with that plan, here or in other processes; what pytest printed is returned."""
     nothing = str(Path(__file__).parent)  # where there are no cases
     arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.pytest_mutants"]
-    arguments += ["--testbed-backend", wanted.backend, "-q", "--tb=short", "-p", "no:cacheprovider", *more]
+    briefly = "--tb=line" if plan.tasks else "--tb=short"  # which reads no source, failure after failure
+    arguments += ["--testbed-backend", wanted.backend, "-q", briefly, "-p", "no:cacheprovider", *more]
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *_spread(wanted)]
     if wanted.rules_file:
         arguments += ["--testbed-rules", str(Path(wanted.rules_file).resolve())]

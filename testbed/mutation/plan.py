@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from testbed.regress.coverage import Coverage, RuleSetRecord
 from testbed.regress.mutants import Mutant
-from testbed.rules import save
+from testbed.rules import clauses, save
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
 _LISTED = re.compile(r"(?P<table>(?:ip6 )?\S+) (?::(?P<chain>\S+) (?P<policy>\S+)|-A (?P<of>\S+)(?: (?P<spec>.*))?)")
@@ -75,14 +75,15 @@ class Reach:
     """Which cases reach what a mutant changes, by their coverage; `strict` are those that compare all counters.
 
     The likeliest to notice it comes first. A rule that matches less, or does something else, is noticed by a case that
-    matches it, one that matches more by a case that only reaches it, so that these take turns. Of either kind a strict
-    case comes before others, then the one that matches the fewest rules.
+    matches it, one that matches more by a case that only reaches it, so that these take turns. Of the latter come first
+    those that miss the rule for a clause alone that is not there any more. Then a strict case comes before others, then
+    the one that matches the fewest rules. The `slow` ones come last.
     """
 
-    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = ()) -> None:
+    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = (), slow: Container[str] = ()) -> None:
         own = (one for one in coverage.rule_sets if source in one.source)
         self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
-        self._strict = strict
+        self._strict, self._slow = strict, slow
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
         """The cases of which a packet reaches the first place at which a chain is another.
@@ -91,16 +92,23 @@ class Reach:
         """
         matches: dict[str, bool] = {}
         breadth: dict[str, int] = {}
+        missing: set[str] = set()
         for reached in self._sets:
             changed = mutant.apply(reached.rules)
             if changed is not None:
+                missing |= reached.missing(mutant)
                 for case, matched in reached.by(first_differences(reached.rules, changed, mutant)):
                     matches[case] = matches.get(case, False) or matched
                     breadth[case] = max(breadth.get(case, 0), reached.breadth[case])
-        found = sorted(matches, key=lambda case: (case not in self._strict, breadth[case], case))
-        kinds = [[case for case in found if matches[case] == kind] for kind in (True, False)]
-        first, second = reversed(kinds) if mutant.operator in _MATCHING_MORE else kinds
-        return tuple(case for pair in zip_longest(first, second) for case in pair if case is not None)
+
+        def likely(case: str) -> tuple[object, ...]:
+            return case not in missing, case not in self._strict, breadth[case], case
+
+        matching = sorted((case for case in matches if matches[case]), key=lambda case: likely(case)[1:])
+        others = sorted((case for case in matches if not matches[case]), key=likely)
+        kinds = (others, matching) if mutant.operator in _MATCHING_MORE else (matching, others)
+        found = [case for pair in zip_longest(*kinds) for case in pair if case is not None]
+        return tuple(sorted(found, key=lambda case: case in self._slow))
 
 
 _MATCHING_MORE = ("drop-clause",)
@@ -129,6 +137,20 @@ class _Reached:
         self._tests = {test for rule in record.rules for test in rule.reached_by}
         self.breadth = Counter(test for rule in record.rules for test in rule.matched_by)
 
+    def missing(self, mutant: Mutant) -> set[str]:
+        """The cases of which a packet misses the rule for a clause alone that the mutant does not have."""
+        if mutant.rule is None or len(mutant.replaced) != 1:
+            return set()
+        left = {clause.text for clause in clauses.clauses(mutant.replaced[0].removeprefix(f"-A {mutant.chain} "))}
+        return {
+            case
+            for (table, chain, _), rule in self._records.items()
+            if (table, chain, rule.text) == (mutant.table, mutant.chain, mutant.rule.text)
+            for clause in rule.clauses
+            if clause.text not in left
+            for case in clause.alone_by
+        }
+
     def by(self, places: Iterable[Place]) -> Iterator[tuple[str, bool]]:
         """Each case that gets to one of these places, and whether it matches the rule that stands there."""
         for table, chain, number in places:
@@ -144,6 +166,8 @@ def first_differences(rules: Ruleset, changed: Ruleset, mutant: Mutant) -> list[
     places: list[Place] = []
     for table in rules.tables:
         now = changed.table(table.name)
+        if now == table:
+            continue
         for chain in table.chains:
             old, new = ([rule.text for rule in of.rules_of(chain.name)] for of in (table, now))
             if (at := _parting(old, new)) is not None:

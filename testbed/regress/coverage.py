@@ -14,20 +14,29 @@ from typing import Any
 from testbed.errors import TestbedError
 from testbed.rules import files
 
-FORMAT = 1
+FORMAT = 2
 _REMEDY = "Give the file that `pytest --rule-coverage=FILE` wrote."
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseRecord:
-    """A clause of a rule: `alone` packets would have matched the rule without it; of `unknown` that cannot be told."""
+    """A clause of a rule: `alone` packets would have matched the rule without it; of `unknown` that cannot be told.
+
+    `alone_by` names the tests that sent the former, sorted.
+    """
 
     text: str
     alone: int = 0
     unknown: int = 0
+    alone_by: tuple[str, ...] = ()
 
     def __add__(self, other: ClauseRecord) -> ClauseRecord:
-        return replace(self, alone=self.alone + other.alone, unknown=self.unknown + other.unknown)
+        return replace(
+            self,
+            alone=self.alone + other.alone,
+            unknown=self.unknown + other.unknown,
+            alone_by=_united(self.alone_by, other.alone_by),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +217,10 @@ def _rule_set_as_dict(one: RuleSetRecord, number: dict[str, int]) -> dict[str, A
                 "text": rule.text,
                 "words": rule.words,
                 "line": rule.line,
-                "clauses": [[clause.text, clause.alone, clause.unknown] for clause in rule.clauses],
+                "clauses": [
+                    [clause.text, clause.alone, clause.unknown, [number[test] for test in clause.alone_by]]
+                    for clause in rule.clauses
+                ],
                 "reached": rule.reached,
                 "matched": rule.matched,
                 "reached_by": [number[test] for test in rule.reached_by],
@@ -220,9 +232,15 @@ def _rule_set_as_dict(one: RuleSetRecord, number: dict[str, int]) -> dict[str, A
 
 
 def _rule_set(value: dict[str, Any], tests: list[str]) -> RuleSetRecord:
+    def named(places: list[int]) -> tuple[str, ...]:
+        return tuple(tests[place] for place in places)
+
     def rule(of: dict[str, Any]) -> RuleRecord:
-        named = {name: tuple(tests[place] for place in of[name]) for name in ("reached_by", "matched_by")}
-        return RuleRecord(**{**of, **named, "clauses": tuple(ClauseRecord(*clause) for clause in of["clauses"])})
+        by = {name: named(of[name]) for name in ("reached_by", "matched_by")}
+        clauses = tuple(
+            ClauseRecord(text, alone, unknown, named(alone_by)) for text, alone, unknown, alone_by in of["clauses"]
+        )
+        return RuleRecord(**{**of, **by, "clauses": clauses})
 
     chains = tuple(ChainRecord(*chain) for chain in value["chains"])
     return RuleSetRecord(value["source"], tuple(value["listing"]), chains, tuple(map(rule, value["rules"])))

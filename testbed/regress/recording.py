@@ -151,6 +151,7 @@ class _RuleTally:
     reached: int = 0
     matched: int = 0
     alone: Counter[Clause] = field(default_factory=Counter)
+    alone_by: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unknown: Counter[Clause] = field(default_factory=Counter)
     reached_by: set[str] = field(default_factory=set)
     matched_by: set[str] = field(default_factory=set)
@@ -162,10 +163,16 @@ class _RuleTally:
             self.matched += 1
             self.matched_by.add(test)
 
-    def blame(self, asked: Asked) -> None:
+    def blame(self, test: str, asked: Asked) -> None:
         if asked.alone is not None:
             self.alone[asked.alone] += 1
+            self.alone_by[asked.alone.text].add(test)
         self.unknown.update(asked.unknown)
+
+    def clause(self, text: str) -> ClauseRecord:
+        """What is known of a clause."""
+        alone_by = tuple(sorted(self.alone_by[text]))
+        return ClauseRecord(text, _of(self.alone, text), _of(self.unknown, text), alone_by)
 
 
 @dataclass(slots=True)
@@ -183,7 +190,7 @@ class _RuleSetTally:
                 for asked in chain.asked:
                     tally = self.rules[chain.table, chain.chain, asked.number]
                     tally.add(test, asked.matched)
-                    tally.blame(asked)
+                    tally.blame(test, asked)
             for base in hook.chains:
                 if base.end.startswith(_POLICY):
                     self.rules[base.table, base.chain, 0].add(test, matched=True)
@@ -200,9 +207,7 @@ class _RuleSetTally:
         tally = self.rules[rule.table, rule.chain, rule.number]
         return replace(
             rule,
-            clauses=tuple(
-                ClauseRecord(one.text, _of(tally.alone, one.text), _of(tally.unknown, one.text)) for one in rule.clauses
-            ),
+            clauses=tuple(tally.clause(one.text) for one in rule.clauses),
             reached=tally.reached,
             matched=tally.matched,
             reached_by=tuple(sorted(tally.reached_by)),

@@ -18,7 +18,7 @@ DROP = "-A FORWARD -p tcp -m tcp --dport 80 -j DROP"
 
 def rule_set(test: str, alone: int = 0, source: str = "my.rules") -> RuleSetRecord:
     """A rule and a policy, both reached by one packet of a test that missed the rule."""
-    asked = (ClauseRecord("-p tcp", alone), ClauseRecord("--dport 80", 0, 1 - alone))
+    asked = (ClauseRecord("-p tcp", alone, 0, (test,) * alone), ClauseRecord("--dport 80", 0, 1 - alone))
     return RuleSetRecord(
         source,
         ("filter :FORWARD DROP", f"filter {DROP}"),
@@ -35,7 +35,7 @@ def test_the_same_rule_set_of_two_processes_is_one_with_the_packets_of_both() ->
     merged, other = both.rule_sets
     rule, policy = merged.rules
     assert (rule.reached, rule.matched, rule.missed, rule.reached_by, rule.matched_by) == (2, 0, 2, ("a", "b"), ())
-    assert rule.clauses == (ClauseRecord("-p tcp", 1, 0), ClauseRecord("--dport 80", 0, 1))
+    assert rule.clauses == (ClauseRecord("-p tcp", 1, 0, ("b",)), ClauseRecord("--dport 80", 0, 1))
     assert (policy.matched, policy.missed, policy.matched_by) == (2, 0, ("a", "b"))
     assert merged.chains[0].entered == 2
     assert other == rule_set("c", source="others.rules")
@@ -57,14 +57,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert coverage.read(tmp_path / "coverage.json") == written
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":1,"tests":[],"troubles":[],"rule_sets":[{}]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":2,"tests":[],"troubles":[],"rule_sets":[{}]}'])
 def test_what_is_no_coverage_is_said_to_be_none(text: str) -> None:
     with pytest.raises(TestbedError, match=r"^mine.json is no rule coverage"):
         coverage.parse(text, "mine.json")
 
 
 def test_another_format_is_named() -> None:
-    with pytest.raises(TestbedError, match="is of format 9, and this reads 1"):
+    with pytest.raises(TestbedError, match="is of format 9, and this reads 2"):
         coverage.parse('{"format":9}')
 
 

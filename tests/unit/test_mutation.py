@@ -25,7 +25,7 @@ from testbed.mutation.outcome import (
 )
 from testbed.mutation.plan import Plan, Reach, Task, first_differences, listed
 from testbed.observe.exchange import Names
-from testbed.regress.coverage import Coverage, RuleRecord, RuleSetRecord
+from testbed.regress.coverage import ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.regress.mutants import Mutant, mutants
 from testbed.report import mutation as report
 from testbed.report import mutation_files
@@ -78,11 +78,14 @@ def test_another_policy_counts_under_the_name_that_it_had() -> None:
 # reach
 
 
-def record(*reached: tuple[int, tuple[str, ...], tuple[str, ...]]) -> Coverage:
-    """The coverage of the article's rules, with who reached and who matched rules of FORWARD by number."""
+def record(*reached: tuple[int, tuple[str, ...], tuple[str, ...]], clauses: tuple[ClauseRecord, ...] = ()) -> Coverage:
+    """The coverage of the article's rules, with who reached and who matched rules of FORWARD by number.
+
+    `clauses` are those of each of these rules.
+    """
     by = {number: (reaching, matching) for number, reaching, matching in reached}
     rules = [
-        RuleRecord("filter", "FORWARD", n, r.text, r.text, r.line, reached_by=by[n][0], matched_by=by[n][1])
+        RuleRecord("filter", "FORWARD", n, r.text, r.text, r.line, clauses, reached_by=by[n][0], matched_by=by[n][1])
         for n, r in enumerate(RULES.table("filter").rules_of("FORWARD"), start=1)
         if n in by
     ]
@@ -99,7 +102,17 @@ def test_cases_that_reach_the_first_difference_are_chosen_and_those_that_match_c
     assert Reach(coverage, "").cases(mutant("delete", rule)) == ("c", "a", "b")
     assert Reach(coverage, "").cases(mutant("drop-clause", rule)) == ("a", "c", "b")
     assert Reach(coverage, "", {"b"}).cases(mutant("delete", rule)) == ("c", "b", "a")
+    assert Reach(coverage, "", slow={"c"}).cases(mutant("delete", rule)) == ("a", "b", "c")
     assert Reach(coverage, "the rules of engine 28.2.2").cases(mutant("delete", rule)) == ()
+
+
+def test_a_case_that_misses_a_rule_for_the_one_clause_that_is_gone_comes_first() -> None:
+    rule = "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    states = ClauseRecord("--ctstate RELATED,ESTABLISHED", alone=1, alone_by=("b",))
+    reach = Reach(record((3, ("a", "b", "c"), ("c",)), clauses=(states,)), "")
+    dropped = [m for m in mutants(RULES) if m.operator == "drop-clause" and m.rule is not None and m.rule.text == rule]
+    found = {states.text in m.replaced[0]: reach.cases(m) for m in dropped}
+    assert found == {False: ("b", "c", "a"), True: ("a", "c", "b")}
 
 
 def test_the_first_difference_of_a_move_is_where_the_chain_parts() -> None:
