@@ -25,13 +25,15 @@ from testbed.mutation.witness import Sides, fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen
 from testbed.regress import table
-from testbed.regress.answers import ask
+from testbed.regress.answers import Memory, ask
 from testbed.regress.difference import KINDS, MOVED, changes
 from testbed.regress.mutants import Mutant
 from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset
+
+_HOSTS = 4  # of cases, on which a witness is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Judge:
         self._host = host
         self._table = table.parse(plan.table, "the behaviour table") if plan.table else None
         self._without: dict[str, Ran] = {}
+        self._memory = Memory()
 
     def outcome(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
         """What becomes of a mutant."""
@@ -103,13 +106,14 @@ class Judge:
         return Outcome(mutant.id, status, witness=self._witness(mutant, rules, met))
 
     def _witness(self, mutant: Mutant, rules: Ruleset, met: Iterable[Sides]) -> Witness | None:
-        """Looked for with the rules on the campaign's host, then on the hosts of cases as these make them."""
+        """Looked for with the rules on the campaign's host, then on the smallest hosts of cases as these make them."""
         under_test = None if self._source else rules
-        asked = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
+        known = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
+        asked = sorted(known, key=lambda sides: len(sides[0].containers))[:_HOSTS]
         changed = mutant.apply(rules)
         if changed is not None:
             asked.insert(0, (self._host, rules, changed))
-        return witness(mutant, asked, under_test, self._backend)
+        return witness(mutant, asked, under_test, self._backend, self._memory)
 
     def _by_table(self, mutant: Mutant, rules: Ruleset, committed: Sequence[Row]) -> Outcome:
         """Held against a behaviour table: whether a row of it is another with the mutant."""
@@ -117,7 +121,7 @@ class Judge:
         if changed is None:
             return Outcome(mutant.id, NO_COVERAGE)
         sides = [Side(rules, self._backend), Side(changed, self._backend)]
-        now = table.rows(ask(self._host, sides, lambda _: lambda: None).sides[1])
+        now = table.rows(ask(self._host, sides, lambda _: lambda: None, self._memory).sides[1])
         found = sorted(changes(committed, now), key=lambda change: KINDS.index(change.kind))
         if not found:
             return Outcome(mutant.id, SURVIVED, witness=self._witness(mutant, rules, ()))
@@ -147,7 +151,7 @@ class Judge:
 
     def _fares_differently(self, exchanges: Exchanges, hosts: Iterable[DockerHost]) -> bool:
         met = dict.fromkeys(sides for host in hosts for sides in exchanges.sides(host))
-        return any(fares_differently(*sides, self._backend) for sides in met)
+        return any(fares_differently(*sides, self._backend, self._memory) for sides in met)
 
 
 def _alike(seen: Seen, without: Seen) -> bool:

@@ -13,7 +13,7 @@ from testbed.mutation.outcome import Witness
 from testbed.mutation.trying import notices
 from testbed.observe.exchange import Names
 from testbed.regress import table
-from testbed.regress.answers import ask
+from testbed.regress.answers import Memory, ask
 from testbed.regress.behaviour import ANSWER, ERROR, Behaviour
 from testbed.regress.difference import KINDS, MOVED, Change, changes
 from testbed.regress.mutants import Mutant
@@ -33,9 +33,11 @@ class Told:
     now: Behaviour
 
 
-def told_apart(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> list[Told]:
+def told_apart(
+    host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None = None
+) -> list[Told]:
     """Every probe that fares differently with the mutant, or is decided by another rule; the gravest kind first."""
-    answers = ask(host, [Side(rules, backend), Side(changed, backend)], lambda _: lambda: None)
+    answers = ask(host, [Side(rules, backend), Side(changed, backend)], lambda _: lambda: None, memory)
     before, now = answers.sides
     behind = {str(one.probe): (one, other) for one, other in zip(before, now, strict=True)}
     names = {str(line): str(name) for line, name in Names.of(rules, changed).called.items()}
@@ -51,17 +53,21 @@ def _named(by: str, names: Mapping[str, str]) -> str:
     return f"{about}{names.get(rule, rule)}"
 
 
-def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> bool:
+def fares_differently(
+    host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None = None
+) -> bool:
     """Whether any probe has another outcome with the mutant."""
-    return any(told.change.kind != MOVED for told in told_apart(host, rules, changed, backend))
+    return any(told.change.kind != MOVED for told in told_apart(host, rules, changed, backend, memory))
 
 
-def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str) -> Witness | None:
+def witness(
+    mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str, memory: Memory | None = None
+) -> Witness | None:
     """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
     moved: Witness | None = None
     for host, rules, changed in dict.fromkeys(sides):
         made = casewriting.setting(host, rules, under_test)
-        for told in _certain(host, rules, changed, backend)[:_TRIED]:
+        for told in _certain(host, rules, changed, backend, memory)[:_TRIED]:
             source = _tried_case(mutant, told, made, changed, backend) if made is not None else ""
             change = told.change
             found = Witness(change.probe, change.kind, _words(told.before), _words(told.now), source)
@@ -74,9 +80,9 @@ def witness(mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, 
     return moved
 
 
-def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str) -> list[Told]:
+def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None) -> list[Told]:
     """What tells them apart each time that they are asked."""
-    found = told_apart(host, rules, changed, backend)
+    found = told_apart(host, rules, changed, backend, memory)
     again = {told.change for told in told_apart(host, rules, changed, backend)} if found else set()
     return [told for told in found if told.change in again]
 

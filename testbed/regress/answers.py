@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
-from testbed.regress.asking import AT_ONCE, behaviours
+from testbed.regress.asking import behaviours
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probe, Probes, probes
@@ -44,26 +45,74 @@ class Answers:
         return [*cut, *self.missing, *([f"Not told apart by probes: {unreasoned}."] if unreasoned else [])]
 
 
-def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
-    """Ask each side, on a bed of its own around the same host; raises what a bed and tracing raise."""
+@dataclass(slots=True)
+class Known:
+    """What a side names, and what it has answered."""
+
+    named: Mentioned | None = None
+    behaviours: dict[Probe, Behaviour] = field(default_factory=dict)
+
+
+class Memory:
+    """What first sides have answered: one that is compared with many others is asked each question once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Topology, Side], Known] = {}
+
+    def of(self, topology: Topology, side: Side) -> Known:
+        """What is known of a side; what becomes known is to be added."""
+        return self._known.setdefault((topology, side), Known())
+
+
+def ask(host: DockerHost, sides: Sequence[Side], progress: Progress, memory: Memory | None = None) -> Answers:
+    """Ask each side, on a bed of its own around the same host; raises what a bed and tracing raise.
+
+    What `memory` knows of the first side is not asked again.
+    """
     bare, rules = article.topology(host), [side.rules for side in sides]
     topology = needs.furnished(bare, rules)
     for side in sides:
         require(backend_for(side.rules, side.backend).name)
+    known = [memory.of(topology, sides[0]) if memory is not None else Known(), *(Known() for _ in sides[1:])]
     with quarantine(), ExitStack() as opened:
-        beds = [opened.enter_context(Testbed(topology, side.rules, side.backend)) for side in sides]
-        named = _together(
-            mentioned(bed.backend.book(bed.host), isinstance(side.rules, NftRuleset))
-            for bed, side in zip(beds, sides, strict=True)
-        )
+        standing = [_Standing(topology, side, own, opened) for side, own in zip(sides, known, strict=True)]
+        named = _together(one.named for one in standing)
         asked = probes(topology, host, named)
-        step = progress(len(asked.asked) * len(beds))
+        step = progress(len(asked.asked) * len(sides))
         missing = tuple(needs.remarks(bare, rules))
-        at_once = 1 if named.counting else AT_ONCE
-        if len(asked.asked) * len(beds) < _MANY or at_once == 1:
-            answered = tuple(tuple(behaviours(bed, asked.asked, step, at_once)) for bed in beds)
+        if named.counting:  # what one probe leaves behind may decide about the next, so that all are asked in a row
+            answered = tuple(tuple(behaviours(one.bed, asked.asked, step, 1)) for one in standing)
             return Answers(answered, asked, named, missing)
+        if len(asked.asked) * len(sides) < _MANY:
+            return Answers(tuple(one.behaviours(asked.asked, step) for one in standing), asked, named, missing)
     return Answers(_shared_out(topology, sides, asked.asked, step), asked, named, missing)
+
+
+class _Standing:
+    """A side, and the bed on which it is asked: it is built where something is not known yet."""
+
+    def __init__(self, topology: Topology, side: Side, known: Known, opened: ExitStack) -> None:
+        self._topology, self._side, self._known, self._opened = topology, side, known, opened
+
+    @cached_property
+    def bed(self) -> Testbed:
+        return self._opened.enter_context(Testbed(self._topology, self._side.rules, self._side.backend))
+
+    @property
+    def named(self) -> Mentioned:
+        if self._known.named is None:
+            book = self.bed.backend.book(self.bed.host)
+            self._known.named = mentioned(book, isinstance(self._side.rules, NftRuleset))
+        return self._known.named
+
+    def behaviours(self, asked: Sequence[Probe], step: Callable[[], None]) -> tuple[Behaviour, ...]:
+        known = self._known.behaviours
+        left = [probe for probe in asked if probe not in known]
+        if left:
+            known |= {behaviour.probe: behaviour for behaviour in behaviours(self.bed, left, step)}
+        for _ in range(len(asked) - len(left)):
+            step()
+        return tuple(known[probe] for probe in asked)
 
 
 def _shared_out(
