@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import execnet
 import pytest
-from own_machine import Machine, assert_nothing_is_left, assert_refused
+from own_machine import Machine, assert_nothing_is_left, assert_refused, own_machine
 
 TASKS = 'from testbed.tasks import namespace\n\n__all__ = ["namespace"]\n'
 RULES = """\
@@ -48,16 +49,26 @@ def test_the_container_reaches_the_lan(article_bed):
 REFUSING = "def test_the_lan_reaches_no_other_port"
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """A repository of somebody's own: rules, and the cases that protect them."""
-    folder = tmp_path / "own"
-    (folder / "cases").mkdir(parents=True)
+@pytest.fixture(scope="module")
+def campaign_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of somebody's own, rules and the cases that protect them, in which a campaign has run: `whole`."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "cases").mkdir()
     (folder / "tasks.py").write_text(TASKS)
     (folder / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["-p", "no:cacheprovider"]\n')
     (folder / "my.rules").write_text(RULES)
     (folder / "cases" / "test_own.py").write_text(CASES)
+    with own_machine() as machine:
+        finished = machine.invoke(*mutating("--jobs", "2", journal="whole"), folder=folder)
+        assert finished.returncode == 0, finished.stderr
+        assert_nothing_is_left(machine)
     return folder
+
+
+@pytest.fixture
+def own(campaign_of_all: Path, tmp_path: Path) -> Path:
+    """That repository, for a test alone."""
+    return shutil.copytree(campaign_of_all, tmp_path / "own", ignore=shutil.ignore_patterns("found.json"))
 
 
 def mutating(*more: str, journal: str = "journal") -> tuple[str, ...]:
@@ -86,9 +97,10 @@ def wait_for_entries(journal: Path, number: int, process: subprocess.Popen[str])
         raise AssertionError(f"it ended before: {process.communicate()[0]}")
 
 
-def test_a_campaign_that_is_killed_half_way_goes_on_and_finds_the_same(machine: Machine, own: Path) -> None:
-    assert machine.invoke(*mutating("--jobs", "2", journal="whole"), folder=own).returncode == 0
-    whole = found(own)
+def test_a_campaign_that_is_killed_half_way_goes_on_and_finds_the_same(
+    machine: Machine, own: Path, campaign_of_all: Path
+) -> None:
+    whole = found(campaign_of_all)
     killed = machine.start(sys.executable, "-m", "invoke", *mutating("--jobs", "2"), folder=own)
     wait_for_entries(own / "journal", 5, killed)
     os.kill(killed.pid, signal.SIGKILL)
@@ -105,11 +117,10 @@ def test_a_campaign_that_is_killed_half_way_goes_on_and_finds_the_same(machine: 
 
 
 def test_a_case_that_is_missing_is_missed_and_the_one_that_is_proposed_takes_its_place(
-    machine: Machine, own: Path
+    machine: Machine, own: Path, campaign_of_all: Path
 ) -> None:
     cases = own / "cases" / "test_own.py"
-    assert machine.invoke(*mutating("--jobs", "2"), folder=own).returncode == 0
-    whole = found(own)
+    whole = found(campaign_of_all)
     begins, ends = CASES.index(REFUSING), CASES.index("def test_the_container")
     cases.write_text(CASES[:begins] + CASES[ends:])
     less = machine.invoke(*mutating("--jobs", "2", "--markdown", "comment.md"), folder=own)
@@ -187,10 +198,9 @@ def elsewhere(machine: Machine, tmp_path: Path) -> Iterator[Elsewhere]:
 
 
 def test_mutants_are_spread_over_machines_and_one_that_is_lost_loses_nothing(
-    machine: Machine, own: Path, elsewhere: Elsewhere
+    machine: Machine, own: Path, campaign_of_all: Path, elsewhere: Elsewhere
 ) -> None:
-    assert machine.invoke(*mutating("--jobs", "2", journal="whole"), folder=own).returncode == 0
-    whole = found(own)
+    whole = found(campaign_of_all)
     servers = [elsewhere(port) for port in (8801, 8802)]
     workers = [word for port in (8801, 8802) for word in ("--tx", f"socket=127.0.0.1:{port}")]
     campaign = machine.start(sys.executable, "-m", "invoke", *mutating(*workers), folder=own)

@@ -37,9 +37,8 @@ def run_with(machine: Machine, rules: Path, old: str, new: str) -> tuple[str, li
     text = RULES.read_text()
     assert text.count(old) == 1
     rules.write_text(text.replace(old, new))
-    finished = machine.invoke(
-        "test", "--path", "cases/article", "--rules", str(rules), "--backend", "nft", "--jobs", "2"
-    )
+    chosen = ("--path", "cases/article", "-k", "not every_clause", "--backend", "nft", "--jobs", "1")
+    finished = machine.invoke("test", *chosen, "--rules", str(rules))
     assert finished.returncode == 1, finished.stdout
     report, _, summary = finished.stdout.partition("how the rules under test differ from the article's")
     changed = [line[2:].split(" ", 1)[1] for line in re.findall("^[-+] .*", summary, re.MULTILINE)]
