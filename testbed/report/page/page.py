@@ -21,7 +21,7 @@ from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
 
-_OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)")
+_OPTION = re.compile(r"(?<!\S)((?:! )?--?[A-Za-z][\w-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,6 @@ def _inlined(name: str) -> Markup:
 
 
 def _unbroken(words: str) -> Markup:
-    """The words of a rule with each option in an element of its own: a browser would break the line behind its dash."""
+    """The words of a rule with each option in an element of its own, with the `!` before it: no line breaks in it."""
     parts = enumerate(_OPTION.split(words))  # every second one is an option
     return Markup("").join(Markup("<i>{}</i>").format(part) if number % 2 else escape(part) for number, part in parts)
