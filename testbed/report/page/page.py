@@ -16,6 +16,7 @@ from testbed.mutation.campaign import Campaign
 from testbed.regress.covered import Report
 from testbed.report.coverage import mark
 from testbed.report.page import difference as differing
+from testbed.report.page import mutation as mutating
 from testbed.report.page.difference import Difference
 from testbed.report.page.view import view
 from testbed.report.results import Results
@@ -46,7 +47,9 @@ def html(page: Page) -> str:
         view(story, number, page.claims if number == 1 else ()) for number, story in enumerate(page.stories, start=1)
     ]
     difference = differing.view(page.difference) if page.difference is not None else None
-    return _environment().get_template("page.html.j2").render(page=page, stories=stories, difference=difference)
+    mutation = mutating.view(page.mutation) if page.mutation is not None else None
+    template = _environment().get_template("page.html.j2")
+    return template.render(page=page, stories=stories, difference=difference, mutation=mutation)
 
 
 @cache
