@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from testbed.mutation.campaign import Campaign, Found
-from testbed.mutation.outcome import ERROR, NO_COVERAGE, SURVIVED
+from testbed.mutation.outcome import ERROR, NO_COVERAGE, SURVIVED, Outcome
 
 UNNOTICED = (SURVIVED, NO_COVERAGE)
 _WHY = {SURVIVED: "no case notices it", NO_COVERAGE: "no case reaches it"}
@@ -30,7 +30,7 @@ def numbers(campaign: Campaign) -> list[tuple[str, int]]:
 def lines(campaign: Campaign) -> Iterator[Text]:
     """The survivors, each with its witness and a case; then the numbers."""
     for one in campaign.of(*UNNOTICED):
-        yield from _unnoticed(one, asked=bool(one.outcome.cases) or not campaign.wanted.engine)
+        yield from _unnoticed(one, campaign)
         yield Text()
     for one in campaign.of(ERROR):
         yield Text.assemble(("error  ", "bold red"), one.mutant.sentence)
@@ -48,19 +48,27 @@ def heading(campaign: Campaign) -> str:
     return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
 
 
-def _unnoticed(one: Found, asked: bool) -> Iterator[Text]:
+def why(outcome: Outcome) -> str:
+    """In which way nobody noticed it."""
+    return f"{_WHY[outcome.status]}{f' of the {outcome.cases} that reach it' if outcome.cases else ''}"
+
+
+def without_witness(one: Found, campaign: Campaign) -> str:
+    """Why there is no probe that tells it from the rules."""
+    asked = one.outcome.cases or not campaign.wanted.engine
+    return "No probe tells them apart." if asked else "No probe was asked: its host is known to cases alone."
+
+
+def _unnoticed(one: Found, campaign: Campaign) -> Iterator[Text]:
     outcome = one.outcome
-    why = f"{_WHY[outcome.status]}{f' of the {outcome.cases} that reach it' if outcome.cases else ''}"
-    yield Text.assemble((one.mutant.sentence, "bold"), f"   {why}  ", (outcome.mutant, "dim"))
+    yield Text.assemble((one.mutant.sentence, "bold"), f"   {why(outcome)}  ", (outcome.mutant, "dim"))
     yield Text(f"  {one.where}", style="dim")
     yield Text.assemble("  - ", (one.was, "red"))
     for line in one.mutant.replaced:
         yield Text.assemble("  + ", (line, "green"))
     witness = outcome.witness
     if witness is None:
-        yield Text(
-            "  No probe tells them apart." if asked else "  No probe was asked: its host is known to cases alone."
-        )
+        yield Text(f"  {without_witness(one, campaign)}")
         return
     yield Text.assemble(f"  {witness.kind}: ", (witness.probe, "cyan"))
     yield Text(f"    - {witness.before}")

@@ -16,12 +16,13 @@ from testbed.mutation.campaign import Campaign
 from testbed.regress.covered import Report
 from testbed.report.coverage import mark
 from testbed.report.page import difference as differing
+from testbed.report.page import mutation as mutating
 from testbed.report.page.difference import Difference
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
 
-_OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)")
+_OPTION = re.compile(r"(?<!\S)((?:! )?--?[A-Za-z][\w-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ def html(page: Page) -> str:
         view(story, number, page.claims if number == 1 else ()) for number, story in enumerate(page.stories, start=1)
     ]
     difference = differing.view(page.difference) if page.difference is not None else None
-    return _environment().get_template("page.html.j2").render(page=page, stories=stories, difference=difference)
+    mutation = mutating.view(page.mutation) if page.mutation is not None else None
+    template = _environment().get_template("page.html.j2")
+    return template.render(page=page, stories=stories, difference=difference, mutation=mutation)
 
 
 @cache
@@ -70,6 +73,6 @@ def _inlined(name: str) -> Markup:
 
 
 def _unbroken(words: str) -> Markup:
-    """The words of a rule with each option in an element of its own: a browser would break the line behind its dash."""
+    """The words of a rule with each option in an element of its own, with the `!` before it: no line breaks in it."""
     parts = enumerate(_OPTION.split(words))  # every second one is an option
     return Markup("").join(Markup("<i>{}</i>").format(part) if number % 2 else escape(part) for number, part in parts)
