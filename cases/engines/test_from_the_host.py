@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from testbed import Testbed
 from testbed.docker import hostfile
 from testbed.traffic.layers import ICMP, IP, UDP, Raw
@@ -43,6 +45,12 @@ def test_on_its_loopback_the_userland_proxy_does_it(bed_of: BedOf) -> None:
         assert attempt.outcome == "open"
         relayed = bed.endpoint("web").wait_for(lambda packet: packet.flags == "S", "the proxy's own SYN")
         assert (relayed.source, relayed.to) == (BRIDGE, "172.17.0.2:80")
+
+
+@pytest.mark.parametrize("address", ["127.127.255.254", "127.128.0.1", "127.255.255.254"])
+def test_rules_leave_every_address_of_its_loopback_alone(bed_of: BedOf, address: str) -> None:
+    with bed_of(WEB).ask("host", (address, 8080)) as attempt:
+        assert attempt.outcome == "refused"
 
 
 def test_the_same_port_of_another_host_is_that_hosts(bed_of: BedOf) -> None:

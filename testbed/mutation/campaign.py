@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -34,7 +33,6 @@ from testbed.rules.ruleset import IPV6, Ruleset
 
 Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
 _WHOLE_READING = re.compile(r"\.result\s*==")
-_SLOW = 8  # times the median
 _IN_VAIN = 2  # sessions that found nothing, after which the rest is given up
 
 
@@ -133,7 +131,7 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     )
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
-    reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)), baseline.slow)
+    reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
     outcomes: dict[str, Outcome] = {}
     tasks: dict[str, Task] = {}
     for mutant in chosen:
@@ -196,9 +194,9 @@ def _answers(worker: str) -> bool:
 
 @dataclass(slots=True)
 class _Baseline:
-    """The cases as they came out on the rules as they are; of those that passed, in how many seconds."""
+    """The cases as they came out on the rules as they are."""
 
-    passed: dict[str, float] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     root: Path = Path()
     coverage: Coverage = field(default_factory=Coverage)
@@ -207,12 +205,6 @@ class _Baseline:
     def cases(self) -> tuple[str, ...]:
         return tuple(self.passed)
 
-    @property
-    def slow(self) -> set[str]:
-        """The cases that take much longer than others."""
-        usual = statistics.median(self.passed.values())
-        return {case for case, seconds in self.passed.items() if seconds > _SLOW * usual}
-
     def pytest_configure(self, config: pytest.Config) -> None:
         self.root = config.rootpath
 
@@ -220,7 +212,7 @@ class _Baseline:
         if report.failed:
             self.failed[report.nodeid] = report.longreprtext
         elif report.when == "call" and report.passed:
-            self.passed[report.nodeid] = report.duration
+            self.passed.append(report.nodeid)
 
 
 def _cases_pass(wanted: Wanted, plan: Plan) -> _Baseline:
@@ -272,7 +264,7 @@ def _table_holds(wanted: Wanted) -> _Baseline:
             f"the rules as they are do not behave as the table says, so no mutant was run: {differing[0]}",
             "Write the table anew with `invoke behaviours --out FILE`, or correct the rules.",
         )
-    return _Baseline(passed={_TABLE: 0.0})
+    return _Baseline(passed=[_TABLE])
 
 
 def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: list[str], *plugins: object) -> str:

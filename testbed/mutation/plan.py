@@ -77,13 +77,13 @@ class Reach:
     The likeliest to notice it comes first. A rule that matches less, or does something else, is noticed by a case that
     matches it, one that matches more by a case that only reaches it, so that these take turns. Of the latter come first
     those that miss the rule for a clause alone that is not there any more. Then a strict case comes before others, then
-    the one that matches the fewest rules. The `slow` ones come last.
+    the one that matches the fewest rules.
     """
 
     def __init__(self, coverage: Coverage, source: str, strict: Container[str] = (), slow: Container[str] = ()) -> None:
         own = (one for one in coverage.rule_sets if source in one.source)
         self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
-        self._strict, self._slow = strict, slow
+        self._strict = strict
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
         """The cases of which a packet reaches the first place at which a chain is another.
@@ -107,8 +107,7 @@ class Reach:
         matching = sorted((case for case in matches if matches[case]), key=lambda case: likely(case)[1:])
         others = sorted((case for case in matches if not matches[case]), key=likely)
         kinds = (others, matching) if mutant.operator in _MATCHING_MORE else (matching, others)
-        found = [case for pair in zip_longest(*kinds) for case in pair if case is not None]
-        return tuple(sorted(found, key=lambda case: case in self._slow))
+        return tuple(case for pair in zip_longest(*kinds) for case in pair if case is not None)
 
 
 _MATCHING_MORE = ("drop-clause",)
