@@ -9,7 +9,7 @@ import pytest
 from testbed import LINUX, Testbed
 from testbed.docker.engines import Engine
 from testbed.errors import TopologyError
-from testbed.traffic.layers import ICMP, IP
+from testbed.traffic.layers import ICMP, IP, TCP
 
 BedOf = Callable[[str], Testbed]
 INTERNET = ("203.0.113.10", 443)
@@ -21,6 +21,12 @@ services: {web: {ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}
 INTERNAL = """
 networks: {inside: {internal: true, driver_opts: {com.docker.network.bridge.name: br-inside}}}
 services: {web: {}, db: {networks: [inside]}, cache: {networks: [inside]}}
+"""
+BESIDE_AN_INTERNAL_ONE = """
+networks:
+  inside: {internal: true, ipam: {config: [{subnet: 172.30.0.0/16}]}}
+  outside: {ipam: {config: [{subnet: 172.31.0.0/16}]}, driver_opts: {com.docker.network.bridge.name: br-outside}}
+services: {db: {networks: [inside]}, web: {networks: [outside], ports: ['80:80']}}
 """
 
 
@@ -83,6 +89,17 @@ def test_an_internal_network_is_for_its_own_containers_alone(bed_of: BedOf, engi
         assert not bed.send("db", outward, to="internet", via="172.18.0.1").delivered
     assert str(counting.result.rule("filter", f"-A {guard} ! -s 172.18.0.0/16 -o br-inside -j DROP")) == "[1:52]"
     assert str(counting.result.rule("filter", f"-A {guard} ! -d 172.18.0.0/16 -i br-inside -j DROP")) == "[1:28]"
+
+
+def test_from_an_internal_network_no_published_port_of_another_is_reached(bed_of: BedOf, engine: Engine) -> None:
+    """Not even of a network that since 28 can be told to leave its containers' published ports to everybody."""
+    text = BESIDE_AN_INTERNAL_ONE
+    if engine.since >= (28,):
+        text = text.replace("br-outside", "br-outside, com.docker.network.bridge.gateway_mode_ipv4: nat-unprotected")
+    bed = bed_of(text)
+    asked = IP(src="172.30.0.2", dst="172.31.0.2") / TCP(sport=4000, dport=80)
+    assert not bed.send("db", asked, to="web", via="172.30.0.1").delivered
+    assert bed.tcp("client", "web", ("172.31.0.2", 80), via="192.168.66.100").syn().delivered
 
 
 def test_an_isolated_network_is_not_reached_by_the_host_itself(bed_of: BedOf, engine: Engine) -> None:

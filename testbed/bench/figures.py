@@ -112,6 +112,43 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A campaign: mutants `made` of the article's rules, those of them that cases had to run for, in how many seconds.
+
+    `baseline` are the seconds of `seconds` for the cases on the rules as they are, `ran` the cases that ran on mutants.
+    """
+
+    made: int
+    judged: int
+    ran: int
+    seconds: float
+    baseline: float
+    cores: int
+
+    @property
+    def cases_per_mutant(self) -> float:
+        """How many cases ran until one noticed a mutant, or all that reach it had."""
+        return self.ran / self.judged
+
+    @property
+    def per_second(self) -> float:
+        """Mutants judged in a second, by all processors."""
+        return self.judged / (self.seconds - self.baseline)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "made": self.made,
+            "judged": self.judged,
+            "cases_per_mutant": round(self.cases_per_mutant, 2),
+            "seconds": round(self.seconds, 2),
+            "baseline_seconds": round(self.baseline, 2),
+            "cores": self.cores,
+            "judged_per_second": round(self.per_second, 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Grown:
     """A host with that many containers: its rules, and the seconds that it took.
 
@@ -144,6 +181,7 @@ class Bench:
     figures: tuple[Figure, ...]
     growth: tuple[Grown, ...]
     throughput: Throughput | None
+    judged: Judged | None
     left_out: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -153,6 +191,7 @@ class Bench:
             "figures": [figure.as_dict() for figure in self.figures],
             "growth": [grown.as_dict() for grown in self.growth],
             "cases": self.throughput.as_dict() if self.throughput is not None else None,
+            "mutants": self.judged.as_dict() if self.judged is not None else None,
             "left_out": list(self.left_out),
         }
 

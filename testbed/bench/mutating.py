@@ -1,13 +1,20 @@
-"""What it costs to put a mistake into a bed's rules, beside building a bed with it, and how that grows."""
+"""What it costs to put a mistake into a bed's rules, beside building a bed with it, how that grows, and a campaign."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from testbed.bed import Testbed
-from testbed.bench.figures import Figure, Times, timed
+from testbed.bench.figures import Figure, Judged, Times, timed
 from testbed.docker import article
+from testbed.mutation import campaign
+from testbed.mutation.campaign import Wanted
+from testbed.mutation.journal import Journal
+from testbed.mutation.outcome import EQUIVALENT
 from testbed.regress.mutants import mutants
 from testbed.rules.ruleset import Rule, Ruleset, Table
 
@@ -41,6 +48,15 @@ def figures(rounds: int) -> list[Figure]:
                 )
             )
     return found
+
+
+def judged(folder: Path) -> Judged:
+    """A campaign over the article's rules by the cases of a folder; raises what a campaign raises."""
+    wanted = Wanted(article.ruleset(), cases=str(folder), strong=True)
+    with TemporaryDirectory() as directory:
+        found = campaign.run(wanted, Journal(Path(directory) / "journal"), lambda *_: None)
+    ran = [one.outcome.ran for one in found.found if one.outcome.status != EQUIVALENT]
+    return Judged(len(found.found), len(ran), sum(ran), found.seconds, found.baseline, len(os.sched_getaffinity(0)))
 
 
 def _changed(rules: Ruleset) -> Ruleset:

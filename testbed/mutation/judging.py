@@ -89,7 +89,8 @@ class Judge:
             found = self._judged(mutant, rules, task)
         except TestbedError as error:
             found = Outcome(mutant.id, ERROR, said=error.what)
-        return replace(found, cases=len(task.cases), seconds=time.perf_counter() - began)
+        ran = task.cases.index(found.killer) + 1 if found.killer in task.cases else len(task.cases)
+        return replace(found, cases=len(task.cases), ran=ran, seconds=time.perf_counter() - began)
 
     def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
         if self._table is not None:

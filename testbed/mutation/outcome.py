@@ -35,8 +35,8 @@ class Outcome:
 
     `how` says what gave a killed one away: BEHAVIOUR, a packet of the case `killer` fared differently; COUNTERS, only
     rules counted differently, and no probe fares differently either; SEEN_IN_COUNTERS, the case noticed only counters,
-    and yet some probe fares differently. `cases` is how many reach the mistake, `said` a proof, a failure or an error
-    in words, `seconds` the time that it took.
+    and yet some probe fares differently. `cases` is how many reach the mistake, `ran` how many of them ran until one
+    noticed it, `said` a proof, a failure or an error in words, `seconds` the time that it took.
     """
 
     mutant: str
@@ -44,6 +44,7 @@ class Outcome:
     how: str = ""
     killer: str = ""
     cases: int = 0
+    ran: int = 0
     said: str = ""
     seconds: float = 0.0
     witness: Witness | None = None

@@ -80,7 +80,7 @@ class Reach:
     the one that matches the fewest rules.
     """
 
-    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = (), slow: Container[str] = ()) -> None:
+    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = ()) -> None:
         own = (one for one in coverage.rule_sets if source in one.source)
         self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
         self._strict = strict

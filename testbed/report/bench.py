@@ -70,13 +70,22 @@ def growth(found: Bench) -> Table:
 
 
 def remarks(found: Bench) -> Sequence[Text]:
-    """How to read it, cases per second and processor, what was left out."""
+    """How to read it, cases per second and processor, mutants per second, what was left out."""
     lines = [Text(line, style="dim") for line in _LEGEND]
     if (cases := found.throughput) is not None:
         lines.append(
             Text.assemble(
                 (f"{cases.per_core:.1f} cases per second and processor", "bold"),
                 f" ({cases.cases} cases in {cases.seconds:.1f} s on {cases.cores})",
+            )
+        )
+    if (judged := found.judged) is not None:
+        lines.append(
+            Text.assemble(
+                (f"{judged.per_second:.1f} mutants per second", "bold"),
+                f" ({judged.made} made, {judged.judged} judged by {judged.cases_per_mutant:.1f} cases each,"
+                f" in {judged.seconds - judged.baseline:.1f} s and {judged.baseline:.1f} s for the cases without any,"
+                f" on {judged.cores})",
             )
         )
     return [*lines, *(Text(sentence, style="yellow") for sentence in found.left_out)]

@@ -48,6 +48,7 @@ def test_every_figure_is_there_and_nothing_is_left(machine: Machine) -> None:
     assert all(grown[f"{what}_ms"] > 0 for grown in answer["growth"] for what in ("build", "probe", "read", "remove"))
     assert answer["cores"] > 0
     assert answer["cases"] is None
+    assert answer["mutants"] is None
     assert "Cases were not run" in answer["left_out"][-1]
     assert standing(machine) == before
 
