@@ -22,7 +22,7 @@ from testbed.kernel.requirements import require
 from testbed.mutation.journal import Journal, key
 from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
 from testbed.mutation.plan import Plan, Reach, Task
-from testbed.pytest_mutants import Session
+from testbed.mutation.session import Session
 from testbed.regress import coverage, difference, table
 from testbed.regress.answers import ask
 from testbed.regress.coverage import Coverage
@@ -270,7 +270,7 @@ def _table_holds(wanted: Wanted) -> _Baseline:
 def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: list[str], *plugins: object) -> str:
     """A pytest session with that plan, here or in other processes; what pytest printed is returned."""
     nothing = str(Path(__file__).parent)  # where there are no cases
-    arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.pytest_mutants"]
+    arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.mutation.session"]
     briefly = "--tb=line" if plan.tasks else "--tb=short"  # which reads no source, failure after failure
     arguments += ["--testbed-backend", wanted.backend, "-q", briefly, "-p", "no:cacheprovider", *more]
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *_spread(wanted)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from own_machine import own_machine
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desk", "phone"])
 PAGES = pytest.mark.parametrize("name", ["mutants", "coverage"])
@@ -45,30 +44,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             finished = machine.invoke(*words, "--rules", "my.rules", folder=made)
             assert finished.returncode == 0, finished.stdout + finished.stderr
     return made
-
-
-@pytest.fixture
-def opened(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
-    """Opens a page; at the end it has to have asked for nothing but itself and complained of nothing."""
-    pages: list[Page] = []
-    asked: list[str] = []
-    complaints: list[str] = []
-
-    def open_page(name: str, **options: Any) -> Page:
-        page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto((folder / f"{name}.html").as_uri())
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
-    assert asked
-    assert all(url.startswith((folder.as_uri(), "about:", "data:")) for url in asked), asked
 
 
 def survivor(page: Page, sentence: str) -> Locator:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from own_machine import RULES, assert_refused, own_machine
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desk", "phone"])
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -36,32 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture
-def opened(browser: Browser, folder: Path) -> Iterator[Callable[..., Page]]:
-    """Opens a page; at the end it has to have asked for nothing but itself and complained of nothing."""
-    pages: list[Page] = []
-    asked: list[str] = []
-    complaints: list[str] = []
-
-    def open_page(name: str = "shut", fragment: str = "", **options: Any) -> Page:
-        page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{(folder / f'{name}.html').as_uri()}{fragment}")
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
-    assert asked
-    assert all(url.startswith((folder.as_uri(), "about:", "data:")) for url in asked), asked
-
-
 def test_each_cause_has_its_kind_its_witness_and_what_became_of_it(opened: Callable[..., Page]) -> None:
-    page = opened()
+    page = opened("shut")
     expect(page.locator("h2")).to_have_text("28 of 102 behaviours differ")
     assert page.locator(".cause").count() == page.locator(".overview li").count() == 3
     cause = page.locator(CLOSED)
@@ -72,7 +47,7 @@ def test_each_cause_has_its_kind_its_witness_and_what_became_of_it(opened: Calla
 
 
 def test_the_rule_where_the_ways_part_is_marked_on_both_sides_on_one_line(opened: Callable[..., Page]) -> None:
-    cause = opened().locator(CLOSED)
+    cause = opened("shut").locator(CLOSED)
     old, new = cause.locator(".told.parts").all()
     expect(old).to_contain_text("-j RETURN")
     expect(new).to_contain_text("-i ens33 -j DROP")
@@ -91,7 +66,7 @@ def test_the_clause_that_fails_is_underlined(opened: Callable[..., Page]) -> Non
 
 
 def test_the_answers_way_is_shown_where_the_answers_part(opened: Callable[..., Page]) -> None:
-    cause = opened().locator(ANSWERED)
+    cause = opened("shut").locator(ANSWERED)
     expect(cause.locator(".apart h4")).to_have_text("Its answer's ways part")
     assert cause.locator("> .pair .told.parts").count() == 2
     folded = cause.locator("details:not(.others)")
@@ -102,7 +77,7 @@ def test_the_answers_way_is_shown_where_the_answers_part(opened: Callable[..., P
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["", "no script"])
 def test_the_filter_leaves_one_kind(opened: Callable[..., Page], scripts: bool) -> None:
-    page = opened(java_script_enabled=scripts)
+    page = opened("shut", java_script_enabled=scripts)
     expect(page.locator(".kinds")).to_contain_text("answered differently 6")
     page.get_by_text("answered differently", exact=False).first.click()
     assert page.locator(".cause:visible").count() == page.locator(".overview li:visible").count() == 1
@@ -112,7 +87,7 @@ def test_the_filter_leaves_one_kind(opened: Callable[..., Page], scripts: bool) 
 
 
 def test_the_filter_and_all_that_is_folded_are_used_by_keys(opened: Callable[..., Page]) -> None:
-    page = opened()
+    page = opened("shut")
     page.locator("#kind-all").focus()
     page.keyboard.press("ArrowRight")
     assert [cause.get_attribute("id") for cause in page.locator(".cause:visible").all()] == [CLOSED[1:]]
@@ -124,7 +99,7 @@ def test_the_filter_and_all_that_is_folded_are_used_by_keys(opened: Callable[...
 
 
 def test_a_link_leads_to_its_cause_whatever_the_filter_hides(opened: Callable[..., Page]) -> None:
-    page = opened(fragment=MOVED)
+    page = opened("shut", fragment=MOVED)
     expect(page.locator(MOVED)).to_be_in_viewport()
     page.locator("#kind-newly-closed").check(force=True)
     expect(page.locator(MOVED)).to_be_visible()
@@ -150,7 +125,7 @@ def test_what_does_not_differ_is_said(opened: Callable[..., Page]) -> None:
 @SIZES
 @SCHEMES
 def test_nothing_sticks_out(opened: Callable[..., Page], width: int, height: int, scheme: str) -> None:
-    page = opened(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = opened("shut", viewport={"width": width, "height": height}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     old, new = (page.locator(f"{CLOSED} .pair.parted ol").nth(side).bounding_box() for side in (0, 1))
     assert old is not None
@@ -159,7 +134,7 @@ def test_nothing_sticks_out(opened: Callable[..., Page], width: int, height: int
 
 
 def test_it_prints_all_causes_with_what_is_folded_and_no_control(opened: Callable[..., Page]) -> None:
-    page = opened()
+    page = opened("shut")
     page.emulate_media(media="print")
     assert page.locator(".cause:visible").count() == 3
     assert page.locator(".kinds:visible").count() == 0

@@ -1,7 +1,7 @@
 """A pytest session whose items are mutants: each runs the cases that can notice it, until one does.
 
 So pytest-xdist spreads mutants over processes and machines, and starts a process anew that a mutant has taken along.
-The process that was started (`-p testbed.pytest_mutants`, with a Session) tells every other one what is to be done.
+The process that was started (`-p testbed.mutation.session`, with a Session) tells every other one what is to be done.
 """
 
 from __future__ import annotations
