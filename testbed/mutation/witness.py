@@ -88,8 +88,11 @@ def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, m
 
 
 def _words(behaviour: Behaviour) -> str:
-    by = f"   by {behaviour.by[-1]}" if behaviour.by else ""
-    return f"{behaviour.outcome}{by}"
+    """The outcome, the rule that decided about the question last, and what dropped its answer or errors about it."""
+    about = [by for by in behaviour.by if by.startswith((ANSWER, ERROR))]
+    question = [by for by in behaviour.by if by not in about][-1:]
+    decided = ", ".join((*question, *about))
+    return f"{behaviour.outcome}{f'   by {decided}' if decided else ''}"
 
 
 def _tried_case(mutant: Mutant, told: Told, made: Setting, changed: Ruleset, backend: str) -> str:

@@ -39,6 +39,8 @@ def test_each_cause_has_its_kind_its_witness_and_what_became_of_it(opened: Calla
     page = opened("shut")
     expect(page.locator("h2")).to_have_text("28 of 102 behaviours differ")
     assert page.locator(".cause").count() == page.locator(".overview li").count() == 3
+    moved = page.locator(".overview li.by-another-rule span").last
+    expect(moved).to_contain_text("is dropped by filter :FORWARD DROP → by filter -A DOCKER-USER -i ens33 -j DROP")
     cause = page.locator(CLOSED)
     expect(cause.locator("h3")).to_have_text("\N{MINUS SIGN} newly closed client tcp 127.0.0.1:80 handed to the host")
     before, now = cause.locator(".outcomes dd").all()

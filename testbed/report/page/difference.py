@@ -86,6 +86,16 @@ class CauseView:
     ways: tuple[WaysView, ...]
     remarks: tuple[str, ...]
 
+    @property
+    def became(self) -> tuple[str, str]:
+        """The outcomes of the witness; where these are the same, what decided on one side alone."""
+        old, new = self.one.cause.witness.old, self.one.cause.witness.new
+        if self.kind.name != MOVED:
+            return old.outcome, new.outcome
+        alone = ([by for by in side.by if by not in other.by] for side, other in ((old, new), (new, old)))
+        before, now = (" and ".join(by) or "no rule of its own" for by in alone)
+        return f"{old.outcome} by {before}", f"by {now}"
+
 
 @dataclass(frozen=True, slots=True)
 class DifferenceView:
