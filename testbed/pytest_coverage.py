@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from testbed.coverage import records
+from testbed.coverage.recording import Recorder
+from testbed.coverage.records import Coverage
 from testbed.errors import TestbedError
-from testbed.regress import coverage
-from testbed.regress.coverage import Coverage
-from testbed.regress.recording import Recorder
 
 OPTION = "--rule-coverage"
 FILE = "rule-coverage.json"
@@ -59,16 +59,16 @@ class RuleCoverage:
         """A worker has ended: in the process that started it."""
         sent = getattr(node, "workeroutput", {}).get(_SENT)
         lost = Coverage(troubles=(f"{node.gateway.id}: the worker ended before its coverage was there ({error}).",))
-        self._of_workers += coverage.parse(sent) if sent is not None else lost
+        self._of_workers += records.parse(sent) if sent is not None else lost
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self._ends.close()
         self.coverage = self._of_workers + self._recorder.coverage
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput[_SENT] = coverage.text(self.coverage)
+            session.config.workeroutput[_SENT] = records.text(self.coverage)
             return
         try:
-            coverage.write(self.coverage, self._path)
+            records.write(self.coverage, self._path)
         except TestbedError as error:
             self.coverage += Coverage(troubles=(error.what,))
         if self.coverage.troubles and session.exitstatus == pytest.ExitCode.OK:

@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 import execnet
 import pytest
 
+from testbed.coverage import records
+from testbed.coverage.records import Coverage
 from testbed.docker import article, hostfile
 from testbed.errors import TestbedError
 from testbed.kernel.requirements import require
@@ -23,9 +25,8 @@ from testbed.mutation.journal import Journal, key
 from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
 from testbed.mutation.plan import Plan, Reach, Task
 from testbed.mutation.session import Session
-from testbed.regress import coverage, difference, table
+from testbed.regress import difference, table
 from testbed.regress.answers import ask
-from testbed.regress.coverage import Coverage
 from testbed.regress.mutants import Mutant, equivalent, mutants
 from testbed.regress.side import Side
 from testbed.rules import save
@@ -231,7 +232,7 @@ def _cases_pass(wanted: Wanted, plan: Plan) -> _Baseline:
             )
         if not baseline.passed:
             raise TestbedError(f"no case was chosen, so nothing can be said.\n{said[-600:]}", "Look at -k and --path.")
-        baseline.coverage = coverage.read(written)
+        baseline.coverage = records.read(written)
     if baseline.coverage.troubles:
         raise TestbedError(f"the trace of the cases is not whole: {baseline.coverage.troubles[0]}", "Run it again.")
     return baseline

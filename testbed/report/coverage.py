@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from testbed.regress.covered import CoveredRule, Report, Share
+from testbed.coverage.covered import CoveredRule, Report, Share
 
 CANNOT = "–"  # noqa: RUF001 - a dash: this cannot be
 

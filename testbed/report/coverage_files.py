@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-from testbed.regress.coverage import ChainRecord, RuleRecord, RuleSetRecord
-from testbed.regress.covered import CoveredRule, Report
+from testbed.coverage.covered import CoveredRule, Report
+from testbed.coverage.records import ChainRecord, RuleRecord, RuleSetRecord
 
 _DOCTYPE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -16,6 +16,10 @@ from invoke.tasks import task
 
 from testbed import pytest_coverage
 from testbed.bed import Testbed
+from testbed.coverage import covered
+from testbed.coverage.covered import Report
+from testbed.coverage.recording import rule_set_of
+from testbed.coverage.records import Coverage, RuleSetRecord
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine_or_native
 from testbed.errors import TestbedError
@@ -23,10 +27,6 @@ from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import BACKENDS
-from testbed.regress import covered
-from testbed.regress.coverage import Coverage, RuleSetRecord
-from testbed.regress.covered import Report
-from testbed.regress.recording import rule_set_of
 from testbed.report import coverage as report
 from testbed.report import coverage_files
 from testbed.report.page import Page

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from testbed import NftRuleset, Testbed
+from testbed.coverage.recording import Recorder
+from testbed.coverage.records import RuleRecord
 from testbed.docker import article
 from testbed.docker.engines import NATIVE
 from testbed.kernel.namespace import quarantine
-from testbed.regress.coverage import RuleRecord
-from testbed.regress.recording import Recorder
 from testbed.rules.reading import CounterReading, Line
 
 PUBLISHED = ("192.168.66.100", 80)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from own_machine import RULES, Machine, assert_nothing_is_left, assert_refused
 
-from testbed.regress import coverage
+from testbed.coverage import records
 
 FORWARDED = ("--path", "cases/article/test_8_postrouting.py", "--jobs", "0")
 RETURN = ("filter", "DOCKER-USER", "-A DOCKER-USER -j RETURN")
@@ -107,7 +107,7 @@ def test_the_option_works_in_a_strangers_repository(machine: Machine, tmp_path: 
     finished = machine.pytest("-n", processes, "--rule-coverage=own.json", "test_own.py", folder=tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "rule coverage: 1 rule set loaded, 2 tests reached a rule: own.json" in finished.stdout
-    found = coverage.read(tmp_path / "own.json")
+    found = records.read(tmp_path / "own.json")
     assert found.tests_reaching(*RETURN) == ("test_own.py::test_by_hand[nft]", "test_own.py::test_by_the_fixture[nft]")
     assert not found.troubles
     assert_nothing_is_left(machine)

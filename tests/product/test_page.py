@@ -11,8 +11,8 @@ import pytest
 from own_machine import Machine, assert_refused, own_machine
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from testbed.regress.coverage import ChainRecord, RuleRecord
-from testbed.regress.covered import CoveredRule, Report
+from testbed.coverage.covered import CoveredRule, Report
+from testbed.coverage.records import ChainRecord, RuleRecord
 from testbed.report import page as report_page
 
 HOST = """

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.coverage import records
+from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import TestbedError
-from testbed.regress import coverage
-from testbed.regress.coverage import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.rules.clauses import clauses
 from testbed.rules.facts import Facts
 from testbed.rules.matching import only_reason
@@ -53,19 +53,19 @@ def test_tests_are_found_by_the_words_of_the_rule_and_by_those_of_the_kernel() -
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     written = Coverage((rule_set("a"), rule_set("b", source="others.rules")), ("a: something was lost",))
-    coverage.write(written, tmp_path / "coverage.json")
-    assert coverage.read(tmp_path / "coverage.json") == written
+    records.write(written, tmp_path / "coverage.json")
+    assert records.read(tmp_path / "coverage.json") == written
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":2,"tests":[],"troubles":[],"rule_sets":[{}]}'])
 def test_what_is_no_coverage_is_said_to_be_none(text: str) -> None:
     with pytest.raises(TestbedError, match=r"^mine.json is no rule coverage"):
-        coverage.parse(text, "mine.json")
+        records.parse(text, "mine.json")
 
 
 def test_another_format_is_named() -> None:
     with pytest.raises(TestbedError, match="is of format 9, and this reads 2"):
-        coverage.parse('{"format":9}')
+        records.parse('{"format":9}')
 
 
 PACKET = Facts("192.168.66.1", "172.17.0.2", "tcp", 40000, 80, "S", entered="ens33", left="docker0", state="NEW")

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from testbed.coverage import covered
+from testbed.coverage.covered import Report, Share
+from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import Disagreement
-from testbed.regress import covered
-from testbed.regress.coverage import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
-from testbed.regress.covered import Report, Share
 from testbed.report import coverage as told
 from testbed.report import coverage_files
 from testbed.report.page import Page, html

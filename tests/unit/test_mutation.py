@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from testbed.coverage.records import ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.docker import article
 from testbed.mutation.campaign import Campaign, Found, Wanted
 from testbed.mutation.journal import Journal, key
@@ -25,7 +26,6 @@ from testbed.mutation.outcome import (
 )
 from testbed.mutation.plan import Plan, Reach, Task, first_differences, listed
 from testbed.observe.exchange import Names
-from testbed.regress.coverage import ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.regress.mutants import Mutant, mutants
 from testbed.report import mutation as report
 from testbed.report import mutation_files

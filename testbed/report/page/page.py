@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from testbed.claims import Claim
+from testbed.coverage.covered import Report
 from testbed.mutation.campaign import Campaign
-from testbed.regress.covered import Report
 from testbed.report.coverage import mark
 from testbed.report.page import difference as differing
 from testbed.report.page import mutation as mutating

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from testbed.bed import Testbed
+from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import TestbedError
 from testbed.observe.crosscheck import chain_passes, verify
 from testbed.observe.journey import Asked, Journey
 from testbed.observe.tracing import Tracing, Watcher
-from testbed.regress.coverage import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.rules import AnyRuleset, NftRuleset, clauses, nft_clauses, rulefile
 from testbed.rules.book import BookChain, RuleBook
 from testbed.rules.clauses import Clause

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import Disagreement
-from testbed.regress.coverage import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.rules.limits import LimitedRule, Limits
 
 Key = tuple[str, str, str, int]  # table, chain, text; which of equal ones
