@@ -124,7 +124,7 @@ def test_a_name_that_is_none_is_refused(machine: Machine, name: str) -> None:
     assert_nothing_is_left(machine)
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+@pytest.mark.parametrize("moment", [0.1, 0.4, 0.6, 0.8, 1.1])
 def test_an_up_that_was_killed_leaves_nothing_that_down_or_up_cannot_clear(machine: Machine, moment: float) -> None:
     """Killed that many seconds after its start: while it imports, builds, pins, or is done."""
     up = machine.start(sys.executable, "-m", "invoke", "up")

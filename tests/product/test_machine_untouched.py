@@ -60,15 +60,21 @@ def fingerprint(run: Run) -> dict[str, Any]:
     }
 
 
-def whole_run(run: Run, name: str) -> None:
-    """What users do: a bed with a name, a handshake by each backend, cases of every kind of bed, a behaviour table."""
+BY_BOTH_BACKENDS = ("test", "--path", "cases/article/test_3_syn.py", "--jobs", "2")
+EVERY_KIND_OF_BED = (
+    ("test", "--path", "cases/article", "--jobs", "2"),
+    ("test", "--path", "cases/engines", "-k", "ipv6 or proxy or networks", "--backend", "nft", "--jobs", "2"),
+)
+
+
+def whole_run(run: Run, name: str, *cases: tuple[str, ...]) -> None:
+    """What users do: a bed with a name, a handshake by each backend, cases, a behaviour table."""
     for arguments in (
         ("up", "--name", name),
         ("handshake", "--name", name),
         ("handshake", "--backend", "legacy", "--close"),
         ("down", "--name", name),
-        ("test", "--path", "cases/article", "--jobs", "2"),
-        ("test", "--path", "cases/engines", "-k", "ipv6 or proxy or networks", "--backend", "nft", "--jobs", "2"),
+        *cases,
         ("behaviours", "--backend", "legacy"),
     ):
         finished = run(sys.executable, "-m", "invoke", *arguments)
@@ -79,7 +85,7 @@ def test_a_machine_where_nobody_else_works_is_the_same_to_the_last_sysctl(machin
     before = fingerprint(machine.run)
     assert [link["ifname"] for link in before["links"]] == ["lo"]
     assert len(before["sysctls"]) > 300
-    whole_run(machine.run, "mine")
+    whole_run(machine.run, "mine", *EVERY_KIND_OF_BED)
     assert fingerprint(machine.run) == before
     assert_nothing_is_left(machine)
 
@@ -91,7 +97,7 @@ def test_this_machine_is_the_same_and_has_not_met_an_address_of_a_bed() -> None:
     name = f"untouched-{os.getpid()}"
     assert before["links"]
     try:
-        whole_run(here, name)
+        whole_run(here, name, BY_BOTH_BACKENDS)
     finally:
         here(sys.executable, "-m", "invoke", "down", "--name", name)
     assert fingerprint(here) == before
