@@ -185,7 +185,7 @@ class _RuleSetTally:
 
     def take(self, journey: Journey, test: str) -> None:
         for _, hook in journey.hooks:
-            for chain in chain_passes(hook):
+            for chain in chain_passes(hook.chains):
                 self.entered[chain.table, chain.chain] += 1
                 for asked in chain.asked:
                     tally = self.rules[chain.table, chain.chain, asked.number]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from testbed.kernel.trace_events import TraceEvent
-from testbed.observe.crosscheck import lines
+from testbed.observe.crosscheck import chain_passes, lines
 from testbed.observe.ends import dropper
 from testbed.observe.journey import Asked, ChainPass
 from testbed.observe.passage import Hook
@@ -27,12 +27,13 @@ _FINAL = ("accept", "drop")
 class Brief:
     """`deciding` are rules and policies with which chains ended, `dropped_by` the one that dropped it, empty: none.
 
-    `counted` are the lines that counted the packet.
+    `counted` are the lines that counted the packet, `entered` the chains it was in, each with its table.
     """
 
     deciding: tuple[str, ...]
     dropped_by: str
     counted: tuple[Line, ...]
+    entered: frozenset[tuple[str, str]]
 
 
 class Reader:
@@ -68,7 +69,9 @@ def deciding(chains: tuple[ChainPass, ...]) -> Iterator[str]:
 
 def _brief(chains: tuple[ChainPass, ...]) -> Brief:
     dropping = next(filter(None, map(dropper, chains)), "")
-    return Brief(tuple(deciding(chains)), dropping, tuple(line for chain in chains for line in lines(chain)))
+    counted = tuple(line for chain in chains for line in lines(chain))
+    entered = frozenset((chain.table, chain.chain) for chain in chain_passes(chains))
+    return Brief(tuple(deciding(chains)), dropping, counted, entered)
 
 
 class _Unjudged:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from testbed.errors import Disagreement
-from testbed.observe.journey import ChainPass, HookPass, Journey
+from testbed.observe.journey import ChainPass, Journey
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterReading, Line
 
@@ -67,7 +67,7 @@ def _conserved(journeys: Iterable[Journey]) -> None:
     left: Counter[tuple[str, str]] = Counter()
     for journey in journeys:
         for _, hook in journey.hooks:
-            for chain in chain_passes(hook):
+            for chain in chain_passes(hook.chains):
                 entered[chain.table, chain.chain] += 1
                 left[chain.table, chain.chain] += _ways_out(chain)
     wrong = [key for key, number in entered.items() if left[key] != number]
@@ -76,9 +76,9 @@ def _conserved(journeys: Iterable[Journey]) -> None:
         raise Disagreement(f"{entered[wrong[0]]} packets entered {table} {name}, and {left[wrong[0]]} left it.")
 
 
-def chain_passes(hook: HookPass) -> Iterator[ChainPass]:
+def chain_passes(bases: Iterable[ChainPass]) -> Iterator[ChainPass]:
     """Every pass through a chain at a hook: those that it begins with, and those that jumps led to."""
-    for base in hook.chains:
+    for base in bases:
         yield base
         yield from (asked.into for _, asked in base.every if asked.into is not None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,6 +21,8 @@ from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probe, Probes, probes
 from testbed.regress.side import Side
 from testbed.rules import NftRuleset, needs
+from testbed.rules.apart import Chain, chains_apart
+from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 
 Progress = Callable[[int], Callable[[], None]]  # told how many probes there will be; called once for each
@@ -67,7 +69,8 @@ class Memory:
 def ask(host: DockerHost, sides: Sequence[Side], progress: Progress, memory: Memory | None = None) -> Answers:
     """Ask each side, on a bed of its own around the same host; raises what a bed and tracing raise.
 
-    What `memory` knows of the first side is not asked again.
+    What `memory` knows of the first side is not asked again, and another side is asked only what was in a chain of the
+    first that is another there: what was in none of these meets the same rules all its way.
     """
     bare, rules = article.topology(host), [side.rules for side in sides]
     topology = needs.furnished(bare, rules)
@@ -83,6 +86,8 @@ def ask(host: DockerHost, sides: Sequence[Side], progress: Progress, memory: Mem
         if named.counting:  # what one probe leaves behind may decide about the next, so that all are asked in a row
             answered = tuple(tuple(behaviours(one.bed, asked.asked, step, 1)) for one in standing)
             return Answers(answered, asked, named, missing)
+        if memory is not None:
+            return Answers(tuple(_differing(standing, asked.asked, step)), asked, named, missing)
         if len(asked.asked) * len(sides) < _MANY:
             return Answers(tuple(one.behaviours(asked.asked, step) for one in standing), asked, named, missing)
     return Answers(_shared_out(topology, sides, asked.asked, step), asked, named, missing)
@@ -92,17 +97,18 @@ class _Standing:
     """A side, and the bed on which it is asked: it is built where something is not known yet."""
 
     def __init__(self, topology: Topology, side: Side, known: Known, opened: ExitStack) -> None:
-        self._topology, self._side, self._known, self._opened = topology, side, known, opened
+        self.side = side
+        self._topology, self._known, self._opened = topology, known, opened
 
     @cached_property
     def bed(self) -> Testbed:
-        return self._opened.enter_context(Testbed(self._topology, self._side.rules, self._side.backend))
+        return self._opened.enter_context(Testbed(self._topology, self.side.rules, self.side.backend))
 
     @property
     def named(self) -> Mentioned:
         if self._known.named is None:
             book = self.bed.backend.book(self.bed.host)
-            self._known.named = mentioned(book, isinstance(self._side.rules, NftRuleset))
+            self._known.named = mentioned(book, isinstance(self.side.rules, NftRuleset))
         return self._known.named
 
     def behaviours(self, asked: Sequence[Probe], step: Callable[[], None]) -> tuple[Behaviour, ...]:
@@ -113,6 +119,29 @@ class _Standing:
         for _ in range(len(asked) - len(left)):
             step()
         return tuple(known[probe] for probe in asked)
+
+
+def _differing(
+    standing: Sequence[_Standing], asked: Sequence[Probe], step: Callable[[], None]
+) -> Iterator[tuple[Behaviour, ...]]:
+    """What the first side answers, and each other to what can fare differently there, with the first's to all else."""
+    first = standing[0].behaviours(asked, step)
+    yield first
+    for other in standing[1:]:
+        apart = _apart(standing[0].side, other.side)
+        open_ = [own for own in first if apart is None or own.entered is None or own.entered & apart]
+        found = dict(zip(open_, other.behaviours([own.probe for own in open_], step), strict=True))
+        for _ in range(len(first) - len(found)):
+            step()
+        yield tuple(found.get(own, own) for own in first)
+
+
+def _apart(one: Side, other: Side) -> frozenset[Chain] | None:
+    """The chains that are not the same on both sides; None where that does not say it all."""
+    before, now = one.rules, other.rules
+    if one.backend != other.backend or not isinstance(before, Ruleset) or not isinstance(now, Ruleset):
+        return None
+    return chains_apart(before, now)
 
 
 def _shared_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from testbed.observe.header import Header
 from testbed.regress.probes import Probe
@@ -26,12 +26,14 @@ _SPOKEN = {
 class Behaviour:
     """A probe and its outcome; `by` are the rules and policies that decided.
 
-    Behind ANSWER stands the one that dropped the answer, behind ERROR the one that dropped errors about it.
+    Behind ANSWER stands the one that dropped the answer, behind ERROR the one that dropped errors about it. `entered`
+    are the chains, with their tables, that a packet of it was in; None: that is not known.
     """
 
     probe: Probe
     outcome: str
     by: tuple[str, ...]
+    entered: frozenset[tuple[str, str]] | None = field(default=None, compare=False)
 
     @property
     def reaches(self) -> bool:

@@ -37,7 +37,8 @@ class Outcomes:
         if outcome is None:
             return None
         by = tuple(decided for way in ways for brief in way.briefs for decided in brief.deciding)
-        return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)))
+        entered = frozenset(chain for way in flow.passed for brief in way.briefs for chain in brief.entered)
+        return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)), entered)
 
     def astray(self, flow: Flow) -> bool:
         """Whether a packet left for somebody who is there, and did not arrive, or came when answers had been given.

@@ -9,10 +9,12 @@ import pytest
 from testbed import Ruleset, Testbed
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
+from testbed.mutation.witness import told_apart
 from testbed.observe.journey import DELIVERED
 from testbed.regress import difference, table
-from testbed.regress.answers import ask
+from testbed.regress.answers import Memory, ask
 from testbed.regress.explained import explained
+from testbed.regress.mutants import mutants
 from testbed.regress.probes import ICMP, INVALID, TCP, UDP, Probe
 from testbed.regress.side import Side
 from testbed.regress.witness import ways, witnesses
@@ -33,6 +35,18 @@ def silent(_: int) -> Callable[[], None]:
 def shut(spec: str = "-i ens33 -j DROP") -> Ruleset:
     text = save.render(article.ruleset())
     return save.parse(text.replace("-A DOCKER-USER -j RETURN", f"-A DOCKER-USER {spec}"))
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_a_mutant_is_told_apart_also_when_only_those_are_asked_that_meet_it(backend: str) -> None:
+    memory, rules, differing = Memory(), article.ruleset(), 0
+    for mutant in mutants(rules, strong=True)[::9]:
+        changed = mutant.apply(rules)
+        assert changed is not None
+        whole = told_apart(article.HOST, rules, changed, backend)
+        assert told_apart(article.HOST, rules, changed, backend, memory) == whole, mutant
+        differing += bool(whole)
+    assert differing > 5
 
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
