@@ -129,8 +129,8 @@ def _differing(
     yield first
     for other in standing[1:]:
         apart = _apart(standing[0].side, other.side)
-        open_ = [own for own in first if apart is None or own.entered is None or own.entered & apart]
-        found = dict(zip(open_, other.behaviours([own.probe for own in open_], step), strict=True))
+        meeting = [own for own in first if apart is None or own.entered is None or own.entered & apart]
+        found = dict(zip(meeting, other.behaviours([own.probe for own in meeting], step), strict=True))
         for _ in range(len(first) - len(found)):
             step()
         yield tuple(found.get(own, own) for own in first)
