@@ -21,6 +21,7 @@ from testbed.topology import Port
 
 _REACHES = re.compile(r"reaches (?P<end>\S+) at (?P<to>\S+?)(?: from (?P<source>[^,]+))?(?:, (?P<answer>.*))?")
 _ANSWERED = re.compile(r"answered from (?P<source>\S+)")
+_REFUSED = "reaches host itself, answered by RST/ACK"
 _ENUM = re.compile(r"<(\w+\.\w+): [^>]*>")
 _HOST_IMPORTS = (
     "from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface",
@@ -82,11 +83,13 @@ def cases(mutant: Mutant, before: Behaviour, now: Behaviour, made: Setting, back
         if before.outcome != now.outcome:
             yield from _about_the_packet(mutant, before, now, made)
         yield _about_counters(mutant, before.probe, made, backend)
+    elif before.probe.protocol == TCP:
+        yield from _about_the_hosts_call(mutant, before, now, made)
     yield _about_the_behaviour(mutant, before, made)
 
 
 def _about_the_packet(mutant: Mutant, before: Behaviour, now: Behaviour, made: Setting) -> Iterator[str]:
-    """What comes out where, under which addresses; and the answer, where it is that which differs."""
+    """What comes out where, under which addresses; then its answer, or an error about it."""
     probe = before.probe
     reached, reaches_now = _REACHES.fullmatch(before.outcome), _REACHES.fullmatch(now.outcome)
     if reached is not None:
@@ -96,12 +99,31 @@ def _about_the_packet(mutant: Mutant, before: Behaviour, now: Behaviour, made: S
         if reached["source"]:
             lines.append(f'assert asked.arrived.source == "{reached["source"]}"')
         answered = _ANSWERED.fullmatch(reached["answer"] or "")
-        if answered is not None:
-            lines += _answering(probe, to, answered["source"])
-        yield _case(mutant, lines, made, _layers(probe))
+        answer = _answering(probe, to, answered["source"]) if answered is not None else []
+        yield _case(mutant, [*lines, *answer], made, _layers(probe))
+        if probe.protocol != ICMP and ":" not in probe.address:
+            yield _case(mutant, [*lines, *_erring(probe, to)], made, (*_layers(probe), "ICMP", "Raw"))
     elif reaches_now is not None and reaches_now["end"] != "host":
         lines = [*_asking(probe, reaches_now["end"], made, "asked = "), "assert not asked.delivered"]
         yield _case(mutant, lines, made, _layers(probe))
+
+
+def _about_the_hosts_call(mutant: Mutant, before: Behaviour, now: Behaviour, made: Setting) -> Iterator[str]:
+    """Whether the host's own kernel is refused by itself, or the end that it calls sees that, and for what."""
+    probe = before.probe
+    asking = f'with bed.ask("{probe.origin}", ("{probe.address}", {probe.port}))'
+    if before.outcome == _REFUSED:
+        yield _case(mutant, [f"{asking} as attempt:", f'{_INDENT}assert attempt.outcome == "refused"'], made, ())
+    reached, reaches_now = _REACHES.fullmatch(before.outcome), _REACHES.fullmatch(now.outcome)
+    called = reached or reaches_now
+    if called is not None:
+        lines = [
+            f'end = bed.endpoint("{called["end"]}")',
+            f"{asking}:",
+            f'{_INDENT}seen = [packet.to for packet in end.arrivals() if packet.flags == "S"]',
+            f'assert seen == ["{reached["to"]}"]' if reached is not None else "assert seen == []",
+        ]
+        yield _case(mutant, lines, made, ())
 
 
 def _about_counters(mutant: Mutant, probe: Probe, made: Setting, backend: str) -> str:
@@ -127,6 +149,7 @@ def _about_the_behaviour(mutant: Mutant, before: Behaviour, made: Setting) -> st
 
 
 _PORTS_BACK = "sport=asked.arrived.destination_port, dport=asked.arrived.source_port"
+_PORTS_THERE = "sport=asked.arrived.source_port, dport=asked.arrived.destination_port"
 _PROBE_IMPORT = "from testbed.regress.probes import Probe"
 
 
@@ -177,6 +200,16 @@ def _answering(probe: Probe, end: str, source: str) -> list[str]:
     ]
 
 
+def _erring(probe: Probe, end: str) -> list[str]:
+    """The end says that nobody listens there; that comes back to who asked."""
+    return [
+        f"contents = {probe.protocol.upper()}({_PORTS_THERE})",
+        "quoted = bytes(IP(src=asked.arrived.source, dst=asked.arrived.destination) / contents)",
+        "error = IP(src=asked.arrived.destination, dst=asked.arrived.source) / ICMP(type=3, code=3) / Raw(quoted)",
+        f'assert bed.send("{end}", error, to="{probe.origin}").delivered',
+    ]
+
+
 def _via(probe: Probe, made: Setting) -> str:
     """The host's address on the segment of the sender's first interface."""
     topology = article.topology(made.host)
@@ -200,5 +233,6 @@ def _case(mutant: Mutant, lines: Iterable[str], made: Setting, layers: tuple[str
     )
     if made.fixtures == "article_bed":
         body = re.sub(r"\bbed\b(?=[.,])", "article_bed", body)
-    head = sorted([*made.imports, *imports, *([_imports(layers)] if layers else [])])
-    return "\n".join([*head, "", "", f"def test_notices_{name}({made.fixtures}):", indent(body, _INDENT), ""])
+    imported = "\n".join(sorted([*made.imports, *imports, *([_imports(layers)] if layers else [])]))
+    case = "\n".join([f"def test_notices_{name}({made.fixtures}):", indent(body, _INDENT), ""])
+    return f"{imported}\n\n\n{case}" if imported else case

@@ -9,7 +9,7 @@ import pytest
 from testbed import Ruleset, Testbed
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
-from testbed.mutation.witness import told_apart
+from testbed.mutation.witness import told_apart, witness
 from testbed.observe.journey import DELIVERED
 from testbed.regress import difference, table
 from testbed.regress.answers import Memory, ask
@@ -47,6 +47,27 @@ def test_a_mutant_is_told_apart_also_when_only_those_are_asked_that_meet_it(back
         assert told_apart(article.HOST, rules, changed, backend, memory) == whole, mutant
         differing += bool(whole)
     assert differing > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("state-c9447750", "ICMP(type=3, code=3)"),
+        ("delete-77661121", 'assert seen == ["172.17.0.2:80"]'),
+        ("drop-clause-c61d63c2", "assert seen == []"),
+        ("drop-clause-594de3c6", 'assert attempt.outcome == "refused"'),
+    ],
+)
+def test_a_case_about_an_error_or_the_hosts_own_call_says_it_in_packets(name: str, said: str) -> None:
+    """And not by a probe, which traces: whoever records coverage traces already."""
+    rules = article.ruleset()
+    mutant = next(one for one in mutants(rules, strong=True) if one.id == name)
+    changed = mutant.apply(rules)
+    assert changed is not None
+    found = witness(mutant, [(article.HOST, rules, changed)], rules, "nft")
+    assert found is not None
+    assert said in found.case
+    assert "behaviours(" not in found.case
 
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
