@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -26,13 +26,12 @@ from testbed.report.counters import comparison, summary
 from testbed.report.journey import lines, parting
 from testbed.rules import AnyRuleset, rulefile
 from testbed.rules.reading import CounterReading
+from testbed.stash import HOSTS, MAKING, no_hosts
 from testbed.topology import Topology
 
 MakeBed = Callable[..., Testbed]
 ALL = "all"
 _BEDS = pytest.StashKey[list[Testbed]]()
-MAKING = pytest.StashKey[Callable[[Topology, AnyRuleset, str], AbstractContextManager[Testbed]]]()
-HOSTS = pytest.StashKey[list[DockerHost]]()  # the Docker hosts for which a test's beds were made
 _COMPARED = pytest.StashKey[str]()
 
 
@@ -154,11 +153,6 @@ def article_bed(make_bed: MakeBed) -> Testbed:
 def counting(article_bed: Testbed) -> Callable[[], Counting]:
     """The counters of the article's bed as a context: `with counting() as counted: ...`, then `counted.result`."""
     return article_bed.counting
-
-
-def no_hosts() -> list[DockerHost]:
-    """For HOSTS, before a bed was made."""
-    return []
 
 
 def _backends(config: pytest.Config) -> list[str]:

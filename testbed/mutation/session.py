@@ -23,8 +23,8 @@ from testbed.mutation.outcome import ERROR, Outcome
 from testbed.mutation.plan import Plan, Task
 from testbed.mutation.standing import StandingBeds
 from testbed.observe import exchange
-from testbed.pytest_plugin import HOSTS, MAKING, no_hosts
 from testbed.regress.mutants import Mutant, mutants
+from testbed.stash import HOSTS, MAKING, no_hosts
 
 PREFIX = "mutants::"
 _OUTCOME = "testbed-mutant"
