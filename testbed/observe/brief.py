@@ -16,6 +16,7 @@ from testbed.observe.ends import dropper
 from testbed.observe.journey import Asked, ChainPass
 from testbed.observe.passage import Hook
 from testbed.observe.walk import Walk
+from testbed.rules.apart import ChainName
 from testbed.rules.book import BookChain, RuleBook
 from testbed.rules.reading import Line
 from testbed.rules.ruleset import Rule
@@ -33,7 +34,7 @@ class Brief:
     deciding: tuple[str, ...]
     dropped_by: str
     counted: tuple[Line, ...]
-    entered: frozenset[tuple[str, str]]
+    entered: frozenset[ChainName]
 
 
 class Reader:

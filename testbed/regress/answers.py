@@ -21,7 +21,7 @@ from testbed.regress.mentioned import Mentioned, mentioned
 from testbed.regress.probes import Probe, Probes, probes
 from testbed.regress.side import Side
 from testbed.rules import NftRuleset, needs
-from testbed.rules.apart import Chain, chains_apart
+from testbed.rules.apart import ChainName, chains_apart
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 
@@ -136,7 +136,7 @@ def _differing(
         yield tuple(found.get(own, own) for own in first)
 
 
-def _apart(one: Side, other: Side) -> frozenset[Chain] | None:
+def _apart(one: Side, other: Side) -> frozenset[ChainName] | None:
     """The chains that are not the same on both sides; None where that does not say it all."""
     before, now = one.rules, other.rules
     if one.backend != other.backend or not isinstance(before, Ruleset) or not isinstance(now, Ruleset):

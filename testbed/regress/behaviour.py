@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from testbed.observe.header import Header
 from testbed.regress.probes import Probe
+from testbed.rules.apart import ChainName
 
 ANSWER, ERROR = "answer: ", "error: "  # before a rule that dropped the answer, or errors about the question
 _REACHES = "reaches"
@@ -33,7 +34,7 @@ class Behaviour:
     probe: Probe
     outcome: str
     by: tuple[str, ...]
-    entered: frozenset[tuple[str, str]] | None = field(default=None, compare=False)
+    entered: frozenset[ChainName] | None = field(default=None, compare=False)
 
     @property
     def reaches(self) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from testbed.rules.ruleset import Ruleset
 
-Chain = tuple[str, str]  # table, name
+ChainName = tuple[str, str]  # of its table, and its own
 
 
-def chains_apart(one: Ruleset, other: Ruleset) -> frozenset[Chain] | None:
+def chains_apart(one: Ruleset, other: Ruleset) -> frozenset[ChainName] | None:
     """The chains with other rules or another policy; None where a chain or a set is on one side alone."""
     before, now = _by_chain(one), _by_chain(other)
     if before.keys() != now.keys() or one.sets != other.sets:
@@ -15,7 +15,7 @@ def chains_apart(one: Ruleset, other: Ruleset) -> frozenset[Chain] | None:
     return frozenset(chain for chain, lines in before.items() if lines != now[chain])
 
 
-def _by_chain(rules: Ruleset) -> dict[Chain, list[str]]:
+def _by_chain(rules: Ruleset) -> dict[ChainName, list[str]]:
     """Each chain's policy and rules."""
     return {
         (table.name, chain.name): [str(chain.policy), *(rule.text for rule in table.rules_of(chain.name))]
