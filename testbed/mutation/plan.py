@@ -101,11 +101,9 @@ class Reach:
                     matches[case] = matches.get(case, False) or matched
                     breadth[case] = max(breadth.get(case, 0), reached.breadth[case])
 
-        def likely(case: str) -> tuple[object, ...]:
-            return case not in missing, case not in self._strict, breadth[case], case
-
-        matching = sorted((case for case in matches if matches[case]), key=lambda case: likely(case)[1:])
-        others = sorted((case for case in matches if not matches[case]), key=likely)
+        found = sorted(matches, key=lambda case: (case not in self._strict, breadth[case], case))
+        matching = [case for case in found if matches[case]]
+        others = sorted((case for case in found if not matches[case]), key=lambda case: case not in missing)
         kinds = (others, matching) if mutant.operator in _MATCHING_MORE else (matching, others)
         return tuple(case for pair in zip_longest(*kinds) for case in pair if case is not None)
 
