@@ -108,6 +108,7 @@ class Testbed:
         self._endpoints: dict[str, Endpoint] = {}
         self._sockets: list[PacketSocket] = []
         self._counters: Callable[[], Counts] | None = None
+        self._worded: wording.Words | None = None
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
@@ -178,7 +179,7 @@ class Testbed:
             with exchange.loading(ruleset, loaded):
                 self.backend.load(self._host, loaded)
             self._given, self._loaded, self._named = ruleset, loaded, None
-            self._counters = None
+            self._counters = self._worded = None
         finally:
             self._observed(loaded=True)
 
@@ -194,7 +195,7 @@ class Testbed:
 
     def words(self) -> Ruleset:
         """The rules that count, in the kernel's words; of nftables' own each as `-A CHAIN statements`."""
-        return self._given_words() if self._names is not None else self._words(self._counts())
+        return self._given_words() if self._names is not None else self._words(self._counts()).ruleset
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
@@ -205,7 +206,7 @@ class Testbed:
         """The same under the names of the rules that are really loaded, as traces have them (observe/exchange.py)."""
         self.settle()
         counts = self._counts()
-        return wording.reading(self._words(counts), counts, self._loaded)
+        return self._words(counts).reading(counts)
 
     def counting(self) -> Counting:
         """A context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter ...'''`.
@@ -251,9 +252,10 @@ class Testbed:
         """The host's connection table."""
         return self._connections.entries()
 
-    def forget_connections(self) -> None:
-        """Empty the host's connection table."""
+    def forget_connections(self) -> bool:
+        """Empty the host's connection table; whether it is empty then."""
         self._connections.flush()
+        return self._connections.count() == 0
 
     # traffic
 
@@ -368,14 +370,16 @@ class Testbed:
     def _names(self) -> exchange.Names | None:
         """What the rules are called where others were loaded than were given."""
         if self._named is None and self._loaded is not self._given:
-            self._named = exchange.Names.of(self._given_words(), self._words(self._counts()))
+            self._named = exchange.Names.of(self._given_words(), self._words(self._counts()).ruleset)
         return self._named
 
     def _given_words(self) -> Ruleset:
         return wording.words_of(self.backend, self._given)
 
-    def _words(self, counts: Counts) -> Ruleset:
-        return wording.words(self.backend, self._host, self._loaded, counts)
+    def _words(self, counts: Counts) -> wording.Words:
+        if self._worded is None or self._worded.identity != counts.identity:
+            self._worded = wording.Words.of(self.backend, self._host, self._loaded, counts)
+        return self._worded
 
 
 def _received(opened: socket.socket) -> Iterator[bytes]:

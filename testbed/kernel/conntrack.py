@@ -10,12 +10,13 @@ from testbed.kernel.namespace import Namespace
 from testbed.kernel.netlink import attribute, nested
 
 # include/uapi/linux/netfilter/nfnetlink_conntrack.h: messages, attributes, those of a tuple and its parts
-_GET, _DELETE = 1, 2
+_GET, _DELETE, _GET_STATISTICS = 1, 2, 5
 _ORIGINAL, _REPLY, _STATUS_OF, _PROTOCOL_INFO = 1, 2, 3, 4
 _ADDRESSES, _PROTOCOL = 1, 2
 _SOURCES, _DESTINATIONS = (1, 3), (2, 4)  # IPv4's, IPv6's
 _NUMBER, _SOURCE_PORT, _TO_PORT = 1, 2, 3
 _TCP, _TCP_STATE = 1, 1
+_HOW_MANY = 1  # CTA_STATS_GLOBAL_ENTRIES
 
 
 _ECHOES = {"icmp": (4, 5, 6), "icmpv6": (7, 8, 9)}  # the attributes of identifier, type, code
@@ -91,11 +92,20 @@ class ConnectionTable:
                 continue
             return [_connection(message) for family, message in found if family in _FAMILIES]
 
+    def count(self) -> int:
+        """How many connections there are, those among them of which the first packet is still on its way.
+
+        To list them the kernel walks its whole table, the machine's, which takes it 10 ms where there is none.
+        """
+        found = nfnetlink.ask(self._opened(), _GET_STATISTICS, socket.AF_UNSPEC, nfnetlink.CONNECTIONS)
+        (entries,) = netlink.chosen(found or memoryview(b""), _HOW_MANY)
+        return netlink.big_endian(entries)
+
     def find(self, protocol: str, way: Tuple, echo: tuple[int, int] | None = None) -> Connection | None:
         """The connection whose packets go that way, in either of its directions; None where there is none.
 
-        Asked for by its tuple, which is quick; to list all the kernel walks its whole table, the machine's, and takes
-        10 ms for an empty one. `echo` is an ICMP echo's type and identifier, which stand where others have ports.
+        Asked for by its tuple, which is quick, as `count` is. `echo` is an ICMP echo's type and identifier, which stand
+        where others have ports.
         """
         number = next((number for number, name in _PROTOCOLS.items() if name == protocol), None)
         if number is None or (echo is None and protocol in _ECHOES):

@@ -47,8 +47,8 @@ class LinkWatch:
         for kind, _, body in netlink.messages(data):
             family = _IFINFOMSG.unpack_from(body)[0]
             if kind == _RTM_NEWLINK and family == socket.AF_UNSPEC:  # bridges announce their ports once more
-                link = dict(netlink.attributes(body[_IFINFOMSG.size :]))
-                self._up[netlink.text(link[_IFLA_IFNAME])] = link[_IFLA_OPERSTATE][0] == _IF_OPER_UP
+                name, state = netlink.chosen(body[_IFINFOMSG.size :], _IFLA_IFNAME, _IFLA_OPERSTATE)
+                self._up[netlink.text(name)] = state[0] == _IF_OPER_UP
 
 
 def _open() -> socket.socket:

@@ -38,6 +38,26 @@ def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         start += (length + 3) & ~3
 
 
+def placed(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """(type, where the value begins, value) of each attribute in a row."""
+    start, end = 0, len(data) - _ATTRIBUTE.size
+    while start <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, start)
+        yield kind & _TYPE_MASK, start + _ATTRIBUTE.size, data[start + _ATTRIBUTE.size : start + length]
+        start += (length + 3) & ~3
+
+
+def chosen(data: memoryview, *kinds: int) -> tuple[memoryview, ...]:
+    """The values of these attributes, which are there; what stands behind the last of them is not read."""
+    found: dict[int, memoryview] = {}
+    for kind, value in attributes(data):
+        if kind in kinds:
+            found[kind] = value
+            if len(found) == len(kinds):
+                break
+    return tuple(found[kind] for kind in kinds)
+
+
 def text(value: memoryview) -> str:
     """A zero-terminated name."""
     return bytes(value).rstrip(b"\0").decode()

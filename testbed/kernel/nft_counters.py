@@ -2,6 +2,8 @@
 
 Two ways to look at them: as iptables-nft's tables, with a policy for each built-in chain, and as native nftables, where
 a rule counts only if it has a counter statement and no policy does.
+
+From one reading to the next little changes but counters: what a reading has taken apart, the next knows by its bytes.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import re
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from testbed.kernel import checkpoints, netlink, nfnetlink
 from testbed.kernel.counts import ChainCounts, Counts
@@ -27,35 +30,143 @@ _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _NAME_OF_COUNTER = slice(4, 12), b"counter\0"  # an expression begins with its name (nf_tables_fill_expr_info)
 _NAMELESS = re.compile(rb"__(set|map)\d")  # what nft calls the set of `tcp dport { 80, 443 }` (src/evaluate.c)
 
+T = TypeVar("T")  # what a dump lists
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A rule as dumped; `content` is all of it but the counter, `counters` None where it has no counter."""
+    """A rule as dumped; `content` is all of it but its counter, `counts` whether it has one."""
 
     family: int
     table: str
     chain: str
     handle: int
     content: bytes
-    counters: Counters | None
-
-    @property
-    def identity(self) -> Hashable:
-        return self.family, self.table, self.chain, self.handle, self.content
+    counts: bool
 
 
-def read_iptables(opened: socket.socket) -> Counts:
-    """Every rule and policy of the tables that iptables and ip6tables know, at one moment of the rule set's life."""
-    return _undisturbed(lambda: _iptables(opened))
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A chain as dumped; `is_base`: it hangs on a hook, and has a policy."""
+
+    family: int
+    table: str
+    name: str
+    is_base: bool
 
 
-def read_native(opened: socket.socket, here: Hashable) -> Counts:
-    """Every rule with a counter, of all families, at one moment; a table is called `FAMILY NAME`.
+@dataclass(frozen=True, slots=True)
+class _Dumped(Generic[T]):
+    """A message of a dump: what it lists, and its bytes before and behind the values of the counter."""
+
+    what: T
+    family: int
+    before: bytes
+    behind: bytes
+    length: int
+
+    def is_in(self, family: int, message: bytes) -> bool:
+        """Whether a message lists the same, whatever that has counted."""
+        return (
+            len(message) == self.length
+            and family == self.family
+            and message.startswith(self.before)
+            and message.endswith(self.behind)
+        )
+
+    def counters(self, message: bytes) -> Counters:
+        """Zero where there is no counter."""
+        values = dict(netlink.attributes(memoryview(message)[len(self.before) : self.length - len(self.behind)]))
+        if not values:
+            return ZERO
+        return Counters(netlink.big_endian(values[_COUNTER_PACKETS]), netlink.big_endian(values[_COUNTER_BYTES]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a message the values of a counter are."""
+
+    start: int
+    end: int
+
+
+_NOWHERE = _Place(0, 0)
+
+
+class _Dump(Generic[T]):
+    """Dumps all objects of a kind, time and again."""
+
+    def __init__(self, opened: socket.socket, kind: int, read: Callable[[int, memoryview], tuple[T, _Place]]) -> None:
+        self._opened, self._kind, self._read = opened, kind, read
+        self._last: list[_Dumped[T]] = []
+
+    def __call__(self) -> list[tuple[T, Counters]]:
+        """Each with what it has counted; the rules of a chain come in the order in which a packet meets them."""
+        messages = [(family, bytes(found)) for family, found in nfnetlink.dump(self._opened, self._kind, _ALL)]
+        last = self._last[: len(messages)]
+        known = [
+            own if own.is_in(*message) else self._dumped(*message) for own, message in zip(last, messages, strict=False)
+        ]
+        self._last = known + [self._dumped(*message) for message in messages[len(last) :]]
+        return [(own.what, own.counters(message)) for own, (_, message) in zip(self._last, messages, strict=True)]
+
+    def _dumped(self, family: int, message: bytes) -> _Dumped[T]:
+        what, counter = self._read(family, memoryview(message))
+        return _Dumped(what, family, message[: counter.start], message[counter.end :], len(message))
+
+
+class IptablesCounters:
+    """Reads every rule and policy of the tables that iptables and ip6tables know."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._chains = _Dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _chain)
+        self._rules = _Dump(opened, nfnetlink.NFT_MSG_GETRULE, _rule)
+
+    def read(self) -> Counts:
+        """At one moment of the rule set's life."""
+        return _undisturbed(self._counts)
+
+    def _counts(self) -> Counts:
+        policies = {
+            (_IPTABLES[chain.family] + chain.table, chain.name): counters if chain.is_base else None
+            for chain, counters in self._chains()
+            if _is_iptables(chain)
+        }
+        rules = [(rule, counters) for rule, counters in self._rules() if _is_iptables(rule)]
+        counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
+        for rule, counters in rules:
+            counted[_IPTABLES[rule.family] + rule.table, rule.chain][rule.handle] = counters
+        chains = {
+            key: ChainCounts(policy, tuple(counted[key].values()), tuple(counted[key]))
+            for key, policy in policies.items()
+        }
+        return Counts((tuple(policies), tuple(rule for rule, _ in rules)), chains)
+
+
+class NativeCounters:
+    """Reads every rule with a counter, of all families; a table is called `FAMILY NAME`.
 
     `here` stands for the rules of this namespace: it is part of their identity where a rule has a set without a name,
     whose elements are no part of the rule.
     """
-    return _undisturbed(lambda: _native(opened, here))
+
+    def __init__(self, opened: socket.socket, here: Hashable) -> None:
+        self._rules = _Dump(opened, nfnetlink.NFT_MSG_GETRULE, _rule)
+        self._here = here
+
+    def read(self) -> Counts:
+        """At one moment of the rule set's life."""
+        return _undisturbed(self._counts)
+
+    def _counts(self) -> Counts:
+        rules = [(rule, counters) for rule, counters in self._rules() if rule.table != checkpoints.TABLE]
+        counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
+        for rule, counters in rules:
+            if rule.counts:
+                counted[f"{nfnetlink.FAMILIES[rule.family]} {rule.table}", rule.chain][rule.handle] = counters
+        chains = {key: ChainCounts(None, tuple(found.values()), tuple(found)) for key, found in counted.items()}
+        nameless = any(_NAMELESS.search(rule.content) for rule, _ in rules)
+        return Counts((self._here if nameless else None, tuple(rule for rule, _ in rules)), chains)
 
 
 def _undisturbed(read: Callable[[], Counts]) -> Counts:
@@ -66,66 +177,46 @@ def _undisturbed(read: Callable[[], Counts]) -> Counts:
             continue
 
 
-def _iptables(opened: socket.socket) -> Counts:
-    policies: dict[tuple[str, str], Counters | None] = {}
-    for family, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _ALL):
-        chain = dict(netlink.attributes(message))
-        table = netlink.text(chain[_CHAIN_TABLE])
-        if family in _IPTABLES and table in TABLES:
-            counters = chain.get(_CHAIN_COUNTERS, memoryview(b""))
-            key = _IPTABLES[family] + table, netlink.text(chain[_CHAIN_NAME])
-            policies[key] = _counters(counters) if _CHAIN_HOOK in chain else None
-    rules = [rule for rule in _rules(opened, _ALL) if rule.family in _IPTABLES and rule.table in TABLES]
-    counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
-    for rule in rules:
-        counted[_IPTABLES[rule.family] + rule.table, rule.chain][rule.handle] = rule.counters or ZERO
-    chains = {
-        key: ChainCounts(policy, tuple(counted[key].values()), tuple(counted[key])) for key, policy in policies.items()
-    }
-    return Counts((tuple(policies), tuple(rule.identity for rule in rules)), chains)
+def _is_iptables(one: _Chain | _Rule) -> bool:
+    return one.family in _IPTABLES and one.table in TABLES
 
 
-def _native(opened: socket.socket, here: Hashable) -> Counts:
-    rules = [rule for rule in _rules(opened, _ALL) if rule.table != checkpoints.TABLE]
-    counted: defaultdict[tuple[str, str], dict[int, Counters]] = defaultdict(dict)
-    for rule in rules:
-        if rule.counters is not None:
-            counted[f"{nfnetlink.FAMILIES[rule.family]} {rule.table}", rule.chain][rule.handle] = rule.counters
-    chains = {key: ChainCounts(None, tuple(found.values()), tuple(found)) for key, found in counted.items()}
-    nameless = any(_NAMELESS.search(rule.content) for rule in rules)
-    return Counts((here if nameless else None, tuple(rule.identity for rule in rules)), chains)
+def _chain(family: int, message: memoryview) -> tuple[_Chain, _Place]:
+    counter, said = _NOWHERE, dict[int, memoryview]()
+    for kind, start, value in netlink.placed(message):
+        said[kind] = value
+        if kind == _CHAIN_COUNTERS:
+            counter = _Place(start, start + len(value))
+    table, name = netlink.text(said[_CHAIN_TABLE]), netlink.text(said[_CHAIN_NAME])
+    return _Chain(family, table, name, _CHAIN_HOOK in said), counter
 
 
-def _rules(opened: socket.socket, family: int) -> Iterator[_Rule]:
-    """All rules; those of a chain in the order in which a packet meets them."""
-    for of_family, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETRULE, family):
-        rule = dict(netlink.attributes(message))
-        content, counters = _taken_apart(rule[_RULE_EXPRESSIONS])
-        yield _Rule(
-            of_family,
-            netlink.text(rule[_RULE_TABLE]),
-            netlink.text(rule[_RULE_CHAIN]),
-            netlink.big_endian(rule[_RULE_HANDLE]),
-            content + rule.get(_RULE_USERDATA, b""),
-            counters,
-        )
+def _rule(family: int, message: memoryview) -> tuple[_Rule, _Place]:
+    content, counter, said = b"", _NOWHERE, dict[int, memoryview]()
+    for kind, start, value in netlink.placed(message):
+        said[kind] = value
+        if kind == _RULE_EXPRESSIONS:
+            content, counter = _taken_apart(value, start)
+    rule = _Rule(
+        family,
+        netlink.text(said[_RULE_TABLE]),
+        netlink.text(said[_RULE_CHAIN]),
+        netlink.big_endian(said[_RULE_HANDLE]),
+        content + said.get(_RULE_USERDATA, b""),
+        counter != _NOWHERE,
+    )
+    return rule, counter
 
 
-def _taken_apart(expressions: memoryview) -> tuple[bytes, Counters | None]:
-    """A rule's first counter, and everything else in it."""
+def _taken_apart(expressions: memoryview, start: int) -> tuple[bytes, _Place]:
+    """All of a rule that is no counter, and where its first counter is; the expressions begin at `start`."""
     place, name = _NAME_OF_COUNTER
-    counters: Counters | None = None
+    counter = _NOWHERE
     content: list[memoryview] = []
-    for _, expression in netlink.attributes(expressions):
+    for _, at, expression in netlink.placed(expressions):
         if expression[place] != name:
             content.append(expression)
-        elif counters is None:
-            counters = _counters(dict(netlink.attributes(expression))[_EXPR_DATA])
-    return b"".join(content), counters
-
-
-def _counters(nested: memoryview) -> Counters:
-    values = dict(netlink.attributes(nested))
-    if not values:
-        return Counters()
-    return Counters(netlink.big_endian(values[_COUNTER_PACKETS]), netlink.big_endian(values[_COUNTER_BYTES]))
+        elif counter == _NOWHERE:
+            inner, values = next((at, part) for kind, at, part in netlink.placed(expression) if kind == _EXPR_DATA)
+            counter = _Place(start + at + inner, start + at + inner + len(values))
+    return b"".join(content), counter

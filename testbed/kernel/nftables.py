@@ -88,8 +88,7 @@ NFTABLES = Nftables()
 
 
 def _counters() -> Callable[[], Counts]:
-    netlink, here = nfnetlink.open_socket(), object()
-    return lambda: nft_counters.read_native(netlink, here)
+    return nft_counters.NativeCounters(nfnetlink.open_socket(), here=object()).read
 
 
 def _named(known: Mapping[tuple[str, int], str], table: str, chain: str, counted: ChainCounts) -> Iterator[Rule]:

@@ -6,6 +6,7 @@ The same text loaded into the same kernel comes back the same.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 from testbed.errors import KernelRefused
@@ -13,8 +14,8 @@ from testbed.kernel.counts import Counts
 from testbed.kernel.loading import Backend
 from testbed.kernel.namespace import Namespace
 from testbed.rules import AnyRuleset, Counters
-from testbed.rules.reading import CounterReading
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.reading import CounterReading, Line, lines
+from testbed.rules.ruleset import Chain, Ruleset, Table
 
 _KEPT = 256
 _HELD: dict[tuple[str, AnyRuleset, Hashable], Ruleset] = {}
@@ -44,25 +45,56 @@ def words_of(backend: Backend[Any], ruleset: AnyRuleset) -> Ruleset:
     return _ELSEWHERE[key]
 
 
-def reading(ruleset: Ruleset, counts: Counts, loaded: AnyRuleset) -> CounterReading:
-    """Counters given their rules: both list the rules of a chain in the same order.
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The kernel's words for the rules of a reading, chain by chain; `identity` is that of the reading."""
 
-    Tables come in the order in which they were loaded; each of iptables' ways lists them in one of its own.
-    """
-    order = {table.name: number for number, table in enumerate(loaded.tables if isinstance(loaded, Ruleset) else ())}
-    lines: list[tuple[str, str, Counters]] = []
-    for table in sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order))):
-        for chain in table.chains:
-            rules = table.rules_of(chain.name)
-            counted = counts.chains.get((table.name, chain.name))
-            if counted is None and not rules:
+    identity: Hashable
+    ruleset: Ruleset
+    chains: tuple[_Chain, ...]
+
+    @classmethod
+    def of(cls, backend: Backend[Any], namespace: Namespace, loaded: AnyRuleset, counts: Counts) -> Words:
+        """Those for the rules that a namespace holds now, into which `loaded` was loaded last.
+
+        Tables come in the order in which they were loaded; each of iptables' ways lists them in one of its own.
+        """
+        ruleset = words(backend, namespace, loaded, counts)
+        names = [table.name for table in loaded.tables] if isinstance(loaded, Ruleset) else []
+        order = {name: number for number, name in enumerate(names)}
+        tables = sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order)))
+        return cls(
+            counts.identity, ruleset, tuple(_Chain.of(table, chain) for table in tables for chain in table.chains)
+        )
+
+    def reading(self, counts: Counts) -> CounterReading:
+        """Counters given their rules: both list the rules of a chain in the same order."""
+        found: dict[Line, Counters] = {}
+        for chain in self.chains:
+            counted = counts.chains.get(chain.place)
+            if counted is None and not chain.rules:
                 continue  # iptables-nft-save lists all built-in chains of a table, also those that do not exist
-            if counted is None or len(rules) != len(counted.rules):
+            if counted is None or len(chain.rules) != len(counted.rules):
                 raise KernelRefused("the rules changed while their counters were read.", "Read them again.")
             if counted.policy is not None:
-                lines.append((table.name, f":{chain.name} {chain.policy}", counted.policy))
-            lines += [(table.name, rule.text, counters) for rule, counters in zip(rules, counted.rules, strict=True)]
-    return CounterReading.of(lines)
+                found[chain.policy] = counted.policy
+            found.update(zip(chain.rules, counted.rules, strict=True))
+        return CounterReading(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A chain, as the lines of a reading."""
+
+    place: tuple[str, str]
+    policy: Line
+    rules: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, table: Table, chain: Chain) -> _Chain:
+        texts = (rule.text for rule in table.rules_of(chain.name))
+        policy = Line(table.name, f":{chain.name} {chain.policy}")
+        return cls((table.name, chain.name), policy, tuple(lines((table.name, text) for text in texts)))
 
 
 def _forget(kept: dict[Any, Any]) -> None:

@@ -37,14 +37,15 @@ class Iptables:
         A table that the rule set does not have is emptied.
         """
         _with_a_table(ruleset)
-        before = self.saved(namespace)
+        both_families = len({table.of_ipv6 for table in ruleset.tables}) > 1
+        before = self.saved(namespace) if both_families else Ruleset(())
         wanted = {table.name for table in ruleset.tables}
-        emptied = Ruleset(tuple(_emptied(table) for table in before.tables if table.name not in wanted))
+        emptied = [table for table in _emptied(namespace.run(self.open_counters)()) if table.name not in wanted]
         try:
-            with self.loading(namespace, ruleset.beside(emptied)):
+            with self.loading(namespace, ruleset.beside(Ruleset(tuple(emptied)))):
                 pass
         except RulesError:
-            if len({table.of_ipv6 for table in ruleset.tables}) > 1 and before.tables:
+            if before.tables:
                 self.load(namespace, before)  # one family may have been loaded before the other was refused
             raise
 
@@ -120,10 +121,11 @@ def _with_a_table(ruleset: Ruleset) -> None:
         raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
 
 
-def _emptied(table: Table) -> Table:
-    """The same table, without a rule or a chain of anybody's."""
-    built_in = (chain.name for chain in table.chains if chain.policy is not None)
-    return Table(table.name, tuple(Chain(name, "ACCEPT") for name in built_in))
+def _emptied(counts: Counts) -> Iterator[Table]:
+    """Each table that is there, without a rule or a chain of anybody's."""
+    for table in dict.fromkeys(table for table, _ in counts.chains):
+        own = [(chain, counted) for (of_table, chain), counted in counts.chains.items() if of_table == table]
+        yield Table(table, tuple(Chain(chain, "ACCEPT") for chain, counted in own if counted.policy is not None))
 
 
 def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:
@@ -134,8 +136,7 @@ def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:
 
 
 def _nft() -> Callable[[], Counts]:
-    netlink = nfnetlink.open_socket()
-    return lambda: nft_counters.read_iptables(netlink)
+    return nft_counters.IptablesCounters(nfnetlink.open_socket()).read
 
 
 def _legacy() -> Callable[[], Counts]:

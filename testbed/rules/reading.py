@@ -34,6 +34,14 @@ class Line:
         return f"{self.table} {self.text}"
 
 
+def lines(texts: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """A line for each (table, text), in the order of the rule set."""
+    times: Counter[tuple[str, str]] = Counter()
+    for table, text in texts:
+        yield Line(table, text, times[table, text])
+        times[table, text] += 1
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A line as it was expected and as it came out; None: the line is not there on that side."""
@@ -60,14 +68,11 @@ class CounterReading:
         self._counted = counted
 
     @classmethod
-    def of(cls, lines: Iterable[tuple[str, str, Counters]]) -> CounterReading:
+    def of(cls, counted: Iterable[tuple[str, str, Counters]]) -> CounterReading:
         """From (table, text, counters), in the order of the rule set."""
-        times: Counter[tuple[str, str]] = Counter()
-        counted: dict[Line, Counters] = {}
-        for table, text, counters in lines:
-            counted[Line(table, text, times[table, text])] = counters
-            times[table, text] += 1
-        return cls(counted)
+        found = list(counted)
+        names = lines((table, text) for table, text, _ in found)
+        return cls({line: counters for line, (*_, counters) in zip(names, found, strict=True)})
 
     def __iter__(self) -> Iterator[tuple[Line, Counters]]:
         return iter(self._counted.items())
