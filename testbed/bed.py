@@ -274,7 +274,7 @@ class Testbed:
         """
         port = port if port is not None else self.free_port()
         return TcpConversation(
-            self.endpoint(client), self.endpoint(server), to, port, stack, self.settle, self.counters, via=via
+            self.endpoint(client), self.endpoint(server), to, port, stack, self._cross, self.counters, via=via
         )
 
     def free_port(self) -> int:
@@ -289,8 +289,7 @@ class Testbed:
         destination: a translation.
         """
         receiver = self.endpoint(to)
-        sent = self.endpoint(origin).send(packet, via)
-        return Crossing(sent, receiver.find(sent.same_as, self.settle))
+        return self._cross(self.endpoint(origin).send(packet, via), receiver)
 
     def ask(self, origin: str, to: tuple[str, int]) -> Attempt:
         """Whether a node's own kernel gets a TCP connection; known at once, without waiting for what will not come.
@@ -349,6 +348,12 @@ class Testbed:
         """Every packet that arrived at a node since its endpoint was first asked for."""
         self.settle()
         return self.endpoint(name).arrivals()
+
+    def _cross(self, sent: Packet, receiver: Endpoint) -> Crossing:
+        """How a packet that was just sent comes out there."""
+        crossing = Crossing(sent, receiver.find(sent.same_as, self.settle))
+        exchange.crossed(crossing)
+        return crossing
 
     def _observed(self, loaded: bool) -> None:
         if self.observer is not None:

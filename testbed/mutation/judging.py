@@ -67,13 +67,14 @@ class Exchanges:
 
 
 class Judge:
-    """Runs cases against mutants; `run` runs a case, by name, in this process, on beds just built if told so.
+    """Runs cases against mutants; `run` runs a case, by name, in this process.
 
-    A case that fails may have seen a packet fare differently or only other counters. To tell, it runs once more and is
-    told the counters that it reads without the mutant, on a fresh bed: when it fails even so, it was a packet.
+    A case that fails may have seen a packet fare differently or only other counters. Where no packet that it sent from
+    one end to another came out otherwise than without the mutant, it runs once more and is told the counters that it
+    reads without it: when it fails even so, it was a packet.
     """
 
-    def __init__(self, run: Callable[[str, bool], Ran], plan: Plan, host: DockerHost) -> None:
+    def __init__(self, run: Callable[[str], Ran], plan: Plan, host: DockerHost) -> None:
         self._run = run
         self._source = plan.source
         self._backend = plan.backend
@@ -99,7 +100,7 @@ class Judge:
         for case in task.cases:
             exchanges = Exchanges(mutant, self._source)
             with exchange.changed(exchanges):
-                ran = self._run(case, False)
+                ran = self._run(case)
             if ran.failure:
                 return self._killed(exchanges, case, ran)
             met |= dict.fromkeys(sides for host in ran.hosts for sides in exchanges.sides(host))
@@ -137,9 +138,9 @@ class Judge:
         if without.failure:
             return Outcome(mutant, ERROR, said=f"{case} fails without any mutant too, at times: {without.failure}")
         how = BEHAVIOUR
-        if not _alike(ran.seen, without.seen):
+        if not _crossed_otherwise(ran.seen, without.seen) and not _alike(ran.seen, without.seen):
             with exchange.changed(exchanges), exchange.telling(without.seen):
-                blind = self._run(case, True)
+                blind = self._run(case)
             if not blind.failure:
                 how = SEEN_IN_COUNTERS if self._fares_differently(exchanges, ran.hosts) else COUNTERS
         return Outcome(mutant, KILLED, how, killer=case, said=ran.failure)
@@ -147,12 +148,18 @@ class Judge:
     def _case_without(self, case: str) -> Ran:
         """The case on the rules as they are."""
         if case not in self._without:
-            self._without[case] = self._run(case, False)
+            self._without[case] = self._run(case)
         return self._without[case]
 
     def _fares_differently(self, exchanges: Exchanges, hosts: Iterable[DockerHost]) -> bool:
         met = dict.fromkeys(sides for host in hosts for sides in exchanges.sides(host))
         return any(fares_differently(*sides, self._backend, self._memory) for sides in met)
+
+
+def _crossed_otherwise(seen: Seen, without: Seen) -> bool:
+    """Whether a packet that a case sent in both runs came out otherwise."""
+    both = zip(seen.crossings, without.crossings, strict=False)
+    return any(one.sent == other.sent and one.arrived != other.arrived for one, other in both)
 
 
 def _alike(seen: Seen, without: Seen) -> bool:

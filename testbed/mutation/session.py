@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from testbed.bed import Testbed
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import Engine
 from testbed.mutation.judging import Judge, Ran
@@ -102,6 +101,8 @@ class Workshop:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         plan = self._plan
+        if not plan.fresh:
+            session.config.stash[MAKING] = self._standing.bed
         if plan.engine:
             items[:] = [item for item in items if _engine_of(item) in ("", plan.engine)]
         if not plan.tasks:
@@ -136,10 +137,9 @@ class Workshop:
     def pytest_sessionfinish(self) -> None:
         self._standing.close()
 
-    def _run(self, case: str, fresh: bool) -> Ran:
-        """Run a case as pytest runs it, with its fixtures; nothing is reported. `fresh`: on beds just built."""
+    def _run(self, case: str) -> Ran:
+        """Run a case as pytest runs it, with its fixtures; nothing is reported."""
         item = self._cases[case]
-        item.config.stash[MAKING] = Testbed if fresh or self._plan.fresh else self._standing.bed
         item.stash[HOSTS] = no_hosts()
         item._report_sections.clear()
         with exchange.noting() as seen:

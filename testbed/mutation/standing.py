@@ -2,8 +2,8 @@
 
 A bed is used again only when nothing but the packets of scripted ends can have left something in it, and what these
 leave is taken away: connections are forgotten, rules and counters replaced, ends opened anew. Whoever gets at a
-namespace (its programs, sockets, sysctls), traces, sends a fragment, or has to do with ICMP errors, which kernels send
-in limited numbers and learn routes from, has had the bed for itself.
+namespace (its programs, sockets, sysctls), sends a fragment, or has to do with ICMP errors, which kernels send in
+limited numbers and learn routes from, has had the bed for itself.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ class StandingBed(Testbed):
         self._identities = identities()
         self._next_port = FIRST_PORT
         self.load(ruleset)
-        self.forget_connections()
-        return not self.connections() and all(counters == ZERO for _, counters in self.counters_by_own_names())
+        return self.forget_connections() and all(counters == ZERO for _, counters in self.counters_by_own_names())
 
     # what only packets come of
 
@@ -82,6 +81,9 @@ class StandingBed(Testbed):
 
     def counting(self) -> Counting:
         return self._inside(super().counting)
+
+    def tracing(self) -> Tracing:
+        return self._inside(super().tracing)
 
     # whatever else may come of these
 
@@ -102,10 +104,6 @@ class StandingBed(Testbed):
     def endpoint(self, name: str) -> Endpoint:
         self._private |= not self._depth
         return self._inside(super().endpoint, name)
-
-    def tracing(self) -> Tracing:
-        self._private = True
-        return super().tracing()
 
     def settle_everywhere(self) -> None:
         self._private |= not self._depth

@@ -13,19 +13,21 @@ from dataclasses import dataclass, field, replace
 from testbed.errors import RulesError
 from testbed.observe.journey import Asked, ChainPass, Journey
 from testbed.rules import AnyRuleset, clauses
-from testbed.rules.counters import ZERO, Counters
+from testbed.rules.counters import ZERO
 from testbed.rules.reading import CounterReading, Line
 from testbed.rules.ruleset import Rule, Ruleset
+from testbed.traffic.packet import Crossing
 
 Change = Callable[[AnyRuleset], AnyRuleset | None]  # None: these rules are not to be changed
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a case was told, in order: the counters it read and the journeys it asked for."""
+    """What a case was told, in order: the counters it read, the journeys it asked for, how its packets came out."""
 
     readings: list[CounterReading] = field(default_factory=list)
     journeys: list[Journey] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
 
 
 def _unchanged(_: AnyRuleset) -> None:
@@ -107,6 +109,12 @@ def reading_told(reading: CounterReading) -> CounterReading:
     return next(_switches.told[0], reading) if _switches.told is not None else reading
 
 
+def crossed(crossing: Crossing) -> None:
+    """A case is about to be told how a packet came out."""
+    if _switches.noted is not None:
+        _switches.noted.crossings.append(crossing)
+
+
 def journey_told(journey: Journey) -> Journey:
     """What a case is told for a journey."""
     if _switches.noted is not None:
@@ -148,12 +156,13 @@ class Names:
 
     def reading(self, counted: CounterReading) -> CounterReading:
         """The same counters under the names that are known; a rule that is gone has counted nothing."""
-        found: dict[Line, Counters] = {line: ZERO for line in self.given if not line.is_policy}
+        found = dict.fromkeys(self.given, ZERO)
+        policies = {line for line in self.given if line.is_policy}
         for line, counters in counted:
             name = self.called.get(line, line)
             found[name] = found.get(name, ZERO) + counters
-        places = {line: number for number, line in enumerate(self.given)}
-        return CounterReading(dict(sorted(found.items(), key=lambda item: places.get(item[0], len(places)))))
+            policies.discard(name)
+        return CounterReading({line: counters for line, counters in found.items() if line not in policies})
 
     def journey(self, journey: Journey) -> Journey:
         """The same journey under the names that are known."""

@@ -69,7 +69,7 @@ class TcpConversation:
         to: tuple[str, int],
         port: int,
         stack: Stack,
-        settle: Callable[[], None],
+        cross: Callable[[Packet, Endpoint], Crossing],
         counters: Callable[[], CounterReading],
         server_port: int | None = None,
         via: str | None = None,
@@ -78,7 +78,7 @@ class TcpConversation:
         self._client.peer, self._client.peer_port = to
         self._server = _End(server, server.address_towards(to[0]), server_port or to[1], seq=5_000_000 + port, ttl=64)
         self._stack = stack
-        self._settle = settle
+        self._cross = cross
         self._counters = counters
         self._before = counters()
         self._via = via
@@ -179,9 +179,8 @@ class TcpConversation:
             raise TestbedError(f"{sender.endpoint.node} has not been asked yet, so it has nobody to answer.")
         sent = sender.endpoint.send(self._packet(sender, flags, data), self._via if sender is self._client else None)
         sender.seq = (sender.seq + len(data) + ("S" in flags or "F" in flags)) % _MODULO
-        arrived = receiver.endpoint.find(sent.same_as, self._settle)
-        crossing = Crossing(sent, arrived)
-        if arrived is not None:
+        crossing = self._cross(sent, receiver.endpoint)
+        if (arrived := crossing.arrived) is not None:
             receiver.ack = (arrived.seq + len(data) + ("S" in flags or "F" in flags)) % _MODULO
             receiver.echo = arrived.timestamp
         self.crossings.append(crossing)

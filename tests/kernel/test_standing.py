@@ -26,9 +26,11 @@ def beds() -> Iterator[StandingBeds]:
         made.close()
 
 
-def used(beds: StandingBeds, use: Callable[[Testbed], object], rules: Ruleset | None = None) -> Testbed:
+def used(
+    beds: StandingBeds, use: Callable[[Testbed], object], rules: Ruleset | None = None, backend: str = "nft"
+) -> Testbed:
     """A bed that was used so and given back."""
-    with beds.bed(TOPOLOGY, rules or article.ruleset(), "nft") as bed:
+    with beds.bed(TOPOLOGY, rules or article.ruleset(), backend) as bed:
         use(bed)
     return bed
 
@@ -59,6 +61,29 @@ def test_rules_of_one_case_are_not_there_for_the_next(beds: StandingBeds) -> Non
     assert delivered == [True]
 
 
+def traced(bed: Testbed) -> list[str]:
+    """What the trace of a handshake says."""
+    with bed.tracing() as tracing:
+        bed.tcp("client", "web", PUBLISHED).handshake()
+    return [str(journey) for journey in tracing.journeys()]
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_a_bed_that_was_traced_is_used_again_and_traces_and_shows_what_a_new_one_does(
+    beds: StandingBeds, backend: str
+) -> None:
+    found: list[object] = []
+    first = used(beds, lambda bed: found.append(traced(bed)), backend=backend)
+    assert used(beds, lambda bed: found.append(traced(bed)), backend=backend) is first
+    assert used(beds, lambda bed: found.append(handshake(bed)), backend=backend) is first
+    for ask in (traced, handshake):
+        with Testbed.article(backend=backend) as new:
+            found.append(ask(new))
+    traced_once, traced_again, shook_hands, traced_anew, shook_hands_anew = found
+    assert traced_once == traced_again == traced_anew
+    assert shook_hands == shook_hands_anew
+
+
 def in_use(bed: Testbed) -> object:
     return bed.send("client", IP(src="192.168.66.1", dst="172.17.0.2", flags="MF") / UDP(), to="web")
 
@@ -83,7 +108,6 @@ def expiring(bed: Testbed) -> object:
         lambda bed: bed.namespaces,
         lambda bed: bed.kernel("host"),
         lambda bed: bed.ask("host", PUBLISHED).asking.close(),
-        lambda bed: bed.tracing(),
         lambda bed: bed.close(),
         lambda bed: bed.endpoint("web"),
         in_use,
