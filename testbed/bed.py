@@ -24,6 +24,7 @@ from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watcher
 from testbed.rules import AnyRuleset, NftRuleset, clauses, needs, nft_clauses
+from testbed.rules.counters import ZERO
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -125,8 +126,7 @@ class Testbed:
     def close(self) -> None:
         """Let go of the namespaces; those that have no other holder are gone."""
         self._observed(loaded=False)
-        while self._sockets:
-            self._sockets.pop().close()
+        self._close_sockets()
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()
@@ -182,6 +182,19 @@ class Testbed:
             self._counters = self._worded = None
         finally:
             self._observed(loaded=True)
+
+    def renew(self, ruleset: AnyRuleset) -> bool:
+        """Load these rules, and take away what packets have left: connections, counters, what ends have seen.
+
+        Whether all of that is gone; RulesError when the rules are refused.
+        """
+        self.settle()
+        self._close_sockets()
+        self._endpoints.clear()
+        self._identities = identities()
+        self._next_port = FIRST_PORT
+        self.load(ruleset)
+        return self.forget_connections() and all(counters == ZERO for _, counters in self.counters_by_own_names())
 
     @property
     def loaded(self) -> AnyRuleset:
@@ -354,6 +367,10 @@ class Testbed:
         crossing = Crossing(sent, receiver.find(sent.same_as, self.settle))
         exchange.crossed(crossing)
         return crossing
+
+    def _close_sockets(self) -> None:
+        while self._sockets:
+            self._sockets.pop().close()
 
     def _observed(self, loaded: bool) -> None:
         if self.observer is not None:

@@ -25,9 +25,9 @@ from testbed.mutation.witness import Sides, fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen
 from testbed.regress import table
-from testbed.regress.answers import Memory, ask
 from testbed.regress.difference import KINDS, MOVED, changes
 from testbed.regress.mutants import Mutant
+from testbed.regress.remembered import Memory
 from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.rules import AnyRuleset
@@ -93,6 +93,10 @@ class Judge:
         ran = task.cases.index(found.killer) + 1 if found.killer in task.cases else len(task.cases)
         return replace(found, cases=len(task.cases), ran=ran, seconds=time.perf_counter() - began)
 
+    def close(self) -> None:
+        """Let go of the beds on which probes were asked."""
+        self._memory.close()
+
     def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> Outcome:
         if self._table is not None:
             return self._by_table(mutant, rules, self._table)
@@ -122,8 +126,8 @@ class Judge:
         changed = mutant.apply(rules)
         if changed is None:
             return Outcome(mutant.id, NO_COVERAGE)
-        sides = [Side(rules, self._backend), Side(changed, self._backend)]
-        now = table.rows(ask(self._host, sides, lambda _: lambda: None, self._memory).sides[1])
+        sides = Side(rules, self._backend), Side(changed, self._backend)
+        now = table.rows(self._memory.ask(self._host, *sides).sides[1])
         found = sorted(changes(committed, now), key=lambda change: KINDS.index(change.kind))
         if not found:
             return Outcome(mutant.id, SURVIVED, witness=self._witness(mutant, rules, ()))

@@ -136,6 +136,7 @@ class Workshop:
 
     def pytest_sessionfinish(self) -> None:
         self._standing.close()
+        self._judge.close()
 
     def _run(self, case: str) -> Ran:
         """Run a case as pytest runs it, with its fixtures; nothing is reported."""

@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-from testbed.bed import FIRST_PORT, Testbed
+from testbed.bed import Testbed
 from testbed.kernel.namespace import Namespace
 from testbed.observe.counting import Counting
 from testbed.observe.tracing import Tracing
 from testbed.rules import AnyRuleset
-from testbed.rules.counters import ZERO
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
-from testbed.traffic.endpoint import Endpoint, identities
+from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.tcp import TcpConversation
 
@@ -54,17 +53,6 @@ class StandingBed(Testbed):
             for endpoint in self._endpoints.values()
             for packet in (*endpoint.arrivals(), *endpoint.sent, *endpoint.departures())
         )
-
-    def renew(self, ruleset: AnyRuleset) -> bool:
-        """Whether it is as if it had just been built with these rules; RulesError when they are refused."""
-        self.settle()
-        while self._sockets:
-            self._sockets.pop().close()
-        self._endpoints.clear()
-        self._identities = identities()
-        self._next_port = FIRST_PORT
-        self.load(ruleset)
-        return self.forget_connections() and all(counters == ZERO for _, counters in self.counters_by_own_names())
 
     # what only packets come of
 

@@ -13,10 +13,11 @@ from testbed.mutation.outcome import Witness
 from testbed.mutation.trying import notices
 from testbed.observe.exchange import Names
 from testbed.regress import table
-from testbed.regress.answers import Memory, ask
+from testbed.regress.answers import ask
 from testbed.regress.behaviour import ANSWER, ERROR, Behaviour
 from testbed.regress.difference import KINDS, MOVED, Change, changes
 from testbed.regress.mutants import Mutant
+from testbed.regress.remembered import Memory
 from testbed.regress.side import Side
 from testbed.rules.ruleset import Ruleset
 
@@ -37,7 +38,8 @@ def told_apart(
     host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None = None
 ) -> list[Told]:
     """Every probe that fares differently with the mutant, or is decided by another rule; the gravest kind first."""
-    answers = ask(host, [Side(rules, backend), Side(changed, backend)], lambda _: lambda: None, memory)
+    sides = Side(rules, backend), Side(changed, backend)
+    answers = memory.ask(host, *sides) if memory is not None else ask(host, sides, lambda _: lambda: None)
     before, now = answers.sides
     behind = {str(one.probe): (one, other) for one, other in zip(before, now, strict=True)}
     names = {str(line): str(name) for line, name in Names.of(rules, changed).called.items()}
@@ -53,11 +55,10 @@ def _named(by: str, names: Mapping[str, str]) -> str:
     return f"{about}{names.get(rule, rule)}"
 
 
-def fares_differently(
-    host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None = None
-) -> bool:
+def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory) -> bool:
     """Whether any probe has another outcome with the mutant."""
-    return any(told.change.kind != MOVED for told in told_apart(host, rules, changed, backend, memory))
+    before, now = memory.ask(host, Side(rules, backend), Side(changed, backend), briefly=True).sides
+    return any(one.outcome != other.outcome for one, other in zip(before, now, strict=True))
 
 
 def witness(
