@@ -186,7 +186,8 @@ class Testbed:
     def renew(self, ruleset: AnyRuleset) -> bool:
         """Load these rules, and take away what packets have left: connections, counters, what ends have seen.
 
-        Whether all of that is gone; RulesError when the rules are refused.
+        Whether it is as a new bed then, as far as rules and packets go: of legacy, tables that only the rules before
+        had are still there. RulesError when the rules are refused.
         """
         self.settle()
         self._close_sockets()
@@ -194,7 +195,10 @@ class Testbed:
         self._identities = identities()
         self._next_port = FIRST_PORT
         self.load(ruleset)
-        return self.forget_connections() and all(counters == ZERO for _, counters in self.counters_by_own_names())
+        own = {table.name for table in ruleset.tables} if isinstance(ruleset, Ruleset) else None
+        return self.forget_connections() and all(
+            counters == ZERO and (own is None or line.table in own) for line, counters in self.counters_by_own_names()
+        )
 
     @property
     def loaded(self) -> AnyRuleset:

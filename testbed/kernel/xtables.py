@@ -7,7 +7,7 @@ line: nft (nf_tables) and legacy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from testbed.errors import RulesError, TestbedError
 from testbed.kernel import legacy_counters, nfnetlink, nft_counters
 from testbed.kernel.complaints import complaint
-from testbed.kernel.counts import Counts
+from testbed.kernel.counts import ChainCounts, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import save
@@ -34,13 +34,15 @@ class Iptables:
     def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
         """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed.
 
-        A table that the rule set does not have is emptied.
+        A table that the rule set does not have goes; legacy's stay, empty.
         """
         _with_a_table(ruleset)
         both_families = len({table.of_ipv6 for table in ruleset.tables}) > 1
         before = self.saved(namespace) if both_families else Ruleset(())
         wanted = {table.name for table in ruleset.tables}
-        emptied = [table for table in _emptied(namespace.run(self.open_counters)()) if table.name not in wanted]
+        there = namespace.run(self.open_counters)().chains
+        strange = dict.fromkeys(table for table, _ in there if table not in wanted)
+        emptied = [_emptied(table, there) if self.name == LEGACY else Table(table, ()) for table in strange]
         try:
             with self.loading(namespace, ruleset.beside(Ruleset(tuple(emptied)))):
                 pass
@@ -121,11 +123,10 @@ def _with_a_table(ruleset: Ruleset) -> None:
         raise RulesError(f"{ruleset.source} has no table.", "Give what iptables-save prints on a Docker host.")
 
 
-def _emptied(counts: Counts) -> Iterator[Table]:
-    """Each table that is there, without a rule or a chain of anybody's."""
-    for table in dict.fromkeys(table for table, _ in counts.chains):
-        own = [(chain, counted) for (of_table, chain), counted in counts.chains.items() if of_table == table]
-        yield Table(table, tuple(Chain(chain, "ACCEPT") for chain, counted in own if counted.policy is not None))
+def _emptied(table: str, there: Mapping[tuple[str, str], ChainCounts]) -> Table:
+    """A table without a rule or a chain of anybody's; iptables-nft takes one away that is to have no chain at all."""
+    own = [(chain, counted) for (of_table, chain), counted in there.items() if of_table == table]
+    return Table(table, tuple(Chain(chain, "ACCEPT") for chain, counted in own if counted.policy is not None))
 
 
 def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from testbed.bed import Testbed
+from testbed.kernel.icmp_errors import sent_any
 from testbed.kernel.namespace import Namespace
 from testbed.observe.counting import Counting
 from testbed.observe.tracing import Tracing
@@ -48,11 +49,15 @@ class StandingBed(Testbed):
     @property
     def clean(self) -> bool:
         """Whether only packets have left something in it, and only what can be taken away."""
-        return not self._private and not any(
-            _is_error(packet)
-            for endpoint in self._endpoints.values()
-            for packet in (*endpoint.arrivals(), *endpoint.sent, *endpoint.departures())
-        )
+        return not self._private and not self._erred()
+
+    def _erred(self) -> bool:
+        """Whether an end or a kernel has sent an ICMP error."""
+        self.settle()
+        ends = self._endpoints.values()
+        packets = (packet for end in ends for packet in (*end.arrivals(), *end.sent, *end.departures()))
+        routers = {self.topology.host, *(node.name for node in self.topology.nodes if node.passes_on)}
+        return any(map(_is_error, packets)) or any(self._namespaces[name].run(sent_any) for name in routers)
 
     # what only packets come of
 

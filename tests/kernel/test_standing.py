@@ -84,6 +84,15 @@ def test_a_bed_that_was_traced_is_used_again_and_traces_and_shows_what_a_new_one
     assert shook_hands == shook_hands_anew
 
 
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_a_table_that_only_the_rules_before_had_is_not_seen(beds: StandingBeds, backend: str) -> None:
+    more = article.ruleset().insert("mangle", "FORWARD", "-j ACCEPT")
+    tables: list[set[str]] = []
+    for rules in (more, article.ruleset()):
+        used(beds, lambda bed: tables.append({line.table for line, _ in bed.counters()}), rules, backend)
+    assert tables == [{"filter", "mangle", "nat"}, {"filter", "nat"}]
+
+
 def in_use(bed: Testbed) -> object:
     return bed.send("client", IP(src="192.168.66.1", dst="172.17.0.2", flags="MF") / UDP(), to="web")
 
@@ -100,9 +109,16 @@ def expiring(bed: Testbed) -> object:
     )
 
 
+def redirected(bed: Testbed) -> object:
+    """The host tells a container that its neighbour is on the same network, and its own rules drop that."""
+    bed.load(bed.ruleset().insert("filter", "OUTPUT", "-p icmp -j DROP"))
+    return bed.send("web", IP(src="172.17.0.2", dst="172.17.0.2") / UDP(), to="web", via="172.17.0.1")
+
+
 @pytest.mark.parametrize(
     "use",
     [
+        redirected,
         lambda bed: bed.host.command(["true"]),
         lambda bed: bed.node("web"),
         lambda bed: bed.namespaces,
