@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+GOAL_FOR_300 = 30.0  # seconds to make and judge 300 mutants
 _GROWTH_GOALS = {100: 3.0}  # seconds to build a host of that many containers
 
 
@@ -113,7 +114,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A campaign: mutants `made` of the article's rules, those of them that cases had to run for, in how many seconds.
+    """Campaigns: mutants `made` of the article's rules, those of them that cases had to run for, in how many seconds.
 
     `baseline` are the seconds of `seconds` for the cases on the rules as they are, `ran` the cases that ran on mutants.
     """
@@ -135,6 +136,16 @@ class Judged:
         """Mutants judged in a second, by all processors."""
         return self.judged / (self.seconds - self.baseline)
 
+    @property
+    def for_300(self) -> float:
+        """Seconds for each 300 mutants made, all included."""
+        return self.seconds * 300 / self.made
+
+    @property
+    def met(self) -> bool:
+        """Whether 300 mutants take no longer than they may."""
+        return self.for_300 <= GOAL_FOR_300
+
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {
@@ -145,6 +156,8 @@ class Judged:
             "baseline_seconds": round(self.baseline, 2),
             "cores": self.cores,
             "judged_per_second": round(self.per_second, 2),
+            "seconds_for_300": round(self.for_300, 2),
+            "met": self.met,
         }
 
 

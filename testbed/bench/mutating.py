@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from testbed.bed import Testbed
 from testbed.bench.figures import Figure, Judged, Times, timed
 from testbed.docker import article
 from testbed.mutation import campaign
-from testbed.mutation.campaign import Wanted
+from testbed.mutation.campaign import Campaign, Wanted
 from testbed.mutation.journal import Journal
 from testbed.mutation.outcome import EQUIVALENT
 from testbed.regress.mutants import mutants
@@ -50,13 +51,20 @@ def figures(rounds: int) -> list[Figure]:
     return found
 
 
-def judged(folder: Path) -> Judged:
-    """A campaign over the article's rules by the cases of a folder; raises what a campaign raises."""
+def judged(folder: Path, backends: Sequence[str]) -> Judged:
+    """A campaign with each backend over the article's rules by the cases of a folder; raises what a campaign raises."""
     wanted = Wanted(article.ruleset(), cases=str(folder), strong=True)
+    found = [_campaign(replace(wanted, backend=backend)) for backend in backends]
+    outcomes = [mutant.outcome for one in found for mutant in one.found]
+    ran = [outcome.ran for outcome in outcomes if outcome.status != EQUIVALENT]
+    seconds, baseline = sum(one.seconds for one in found), sum(one.baseline for one in found)
+    return Judged(len(outcomes), len(ran), sum(ran), seconds, baseline, len(os.sched_getaffinity(0)))
+
+
+def _campaign(wanted: Wanted) -> Campaign:
+    """That campaign, by a journal that knows nothing."""
     with TemporaryDirectory() as directory:
-        found = campaign.run(wanted, Journal(Path(directory) / "journal"), lambda *_: None)
-    ran = [one.outcome.ran for one in found.found if one.outcome.status != EQUIVALENT]
-    return Judged(len(found.found), len(ran), sum(ran), found.seconds, found.baseline, len(os.sched_getaffinity(0)))
+        return campaign.run(wanted, Journal(Path(directory) / "journal"), lambda *_: None)
 
 
 def _changed(rules: Ruleset) -> Ruleset:

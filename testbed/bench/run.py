@@ -34,7 +34,7 @@ def run(rounds: int, sizes: Sequence[int], with_cases: bool) -> Bench:
         figures += mutating.figures(rounds)
         growth = grown(sizes)
         throughput, without_cases = _throughput() if with_cases else (None, "Cases were not run, as was asked for.")
-    judged = mutating.judged(CASES) if throughput is not None else None
+    judged = mutating.judged(CASES, list(BACKENDS)) if throughput is not None else None
     left_out = tuple(filter(None, [without_mininet, without_cases]))
     return Bench(rounds, tuple(figures), growth, throughput, judged, left_out)
 

@@ -2,8 +2,8 @@
 
 A bed is used again only when nothing but the packets of scripted ends can have left something in it, and what these
 leave is taken away: connections are forgotten, rules and counters replaced, ends opened anew. Whoever gets at a
-namespace (its programs, sockets, sysctls), sends a fragment, or has to do with ICMP errors, which kernels send in
-limited numbers and learn routes from, has had the bed for itself.
+namespace (its programs, sockets, sysctls), sends a fragment, or has to do with what kernels say unasked, such as ICMP
+errors, which they send in limited numbers and learn routes from, has had the bed for itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from testbed.bed import Testbed
-from testbed.kernel.icmp_errors import sent_any
 from testbed.kernel.namespace import Namespace
+from testbed.kernel.unasked import has_spoken
 from testbed.observe.counting import Counting
 from testbed.observe.tracing import Tracing
 from testbed.rules import AnyRuleset
@@ -49,15 +49,15 @@ class StandingBed(Testbed):
     @property
     def clean(self) -> bool:
         """Whether only packets have left something in it, and only what can be taken away."""
-        return not self._private and not self._erred()
+        return not self._private and not self._disturbed()
 
-    def _erred(self) -> bool:
-        """Whether an end or a kernel has sent an ICMP error."""
+    def _disturbed(self) -> bool:
+        """Whether an end has sent an ICMP error, or a kernel has spoken unasked."""
         self.settle()
         ends = self._endpoints.values()
         packets = (packet for end in ends for packet in (*end.arrivals(), *end.sent, *end.departures()))
         routers = {self.topology.host, *(node.name for node in self.topology.nodes if node.passes_on)}
-        return any(map(_is_error, packets)) or any(self._namespaces[name].run(sent_any) for name in routers)
+        return any(map(_is_error, packets)) or any(self._namespaces[name].run(has_spoken) for name in routers)
 
     # what only packets come of
 
@@ -68,6 +68,12 @@ class StandingBed(Testbed):
         fragment = getattr(packet, "frag", 0) or "MF" in str(getattr(packet, "flags", ""))
         self._private |= bool(fragment) or any("Fragment" in layer.__name__ for layer in packet.layers())
         return self._inside(super().send, origin, packet, to, via)
+
+    def ping(self, origin: str, address: str) -> bool:
+        return self._inside(super().ping, origin, address)
+
+    def speak(self, origin: str, protocol: str, to: tuple[str, int]) -> None:
+        self._inside(super().speak, origin, protocol, to)
 
     def seen(self, name: str) -> tuple[Packet, ...]:
         return self._inside(super().seen, name)

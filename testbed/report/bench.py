@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from testbed.bench.figures import Bench, Figure, Grown, Times
+from testbed.bench.figures import GOAL_FOR_300, Bench, Figure, Grown, Times
 from testbed.kernel.requirements import iptables_version
 from testbed.kernel.xtables import BACKENDS
 
@@ -85,7 +85,11 @@ def remarks(found: Bench) -> Sequence[Text]:
                 (f"{judged.per_second:.1f} mutants per second", "bold"),
                 f" ({judged.made} made, {judged.judged} judged by {judged.cases_per_mutant:.1f} cases each,"
                 f" in {judged.seconds - judged.baseline:.1f} s and {judged.baseline:.1f} s for the cases without any,"
-                f" on {judged.cores})",
+                f" on {judged.cores}), ",
+                (
+                    f"{judged.for_300:.1f} s for 300 (≤ {GOAL_FOR_300:g} s: {'met' if judged.met else 'NOT met'})",
+                    "green" if judged.met else "red",
+                ),
             )
         )
     return [*lines, *(Text(sentence, style="yellow") for sentence in found.left_out)]

@@ -93,6 +93,28 @@ def test_a_table_that_only_the_rules_before_had_is_not_seen(beds: StandingBeds, 
     assert tables == [{"filter", "mangle", "nat"}, {"filter", "nat"}]
 
 
+def test_after_a_kernels_own_questions_a_case_sees_what_it_sees_on_a_new_one(
+    beds: StandingBeds,
+) -> None:
+    def speaking(bed: Testbed) -> list[tuple[str, str]]:
+        with bed.counting() as counting:
+            bed.speak("host", "tcp", PUBLISHED)
+            bed.speak("host", "udp", ("172.17.0.2", 9))
+            bed.ping("host", "172.17.0.1")
+        return [(str(line), str(counters)) for line, counters in counting.result]
+
+    found: list[object] = []
+    first = used(beds, lambda bed: found.append(speaking(bed)))
+    for ask in (speaking, handshake):
+        assert used(beds, lambda bed, ask=ask: found.append(ask(bed))) is first
+    for ask in (speaking, handshake):
+        with Testbed.article() as new:
+            found.append(ask(new))
+    spoken, spoken_again, shook_hands, spoken_anew, shook_hands_anew = found
+    assert spoken == spoken_again == spoken_anew
+    assert shook_hands == shook_hands_anew
+
+
 def in_use(bed: Testbed) -> object:
     return bed.send("client", IP(src="192.168.66.1", dst="172.17.0.2", flags="MF") / UDP(), to="web")
 
@@ -115,10 +137,18 @@ def redirected(bed: Testbed) -> object:
     return bed.send("web", IP(src="172.17.0.2", dst="172.17.0.2") / UDP(), to="web", via="172.17.0.1")
 
 
+def to_nobody(bed: Testbed) -> object:
+    """The host asks for three seconds who has that address, and then tells the client that nobody does."""
+    bed.load(bed.ruleset().insert("filter", "DOCKER-USER", "-j ACCEPT"))
+    packet = IP(src="192.168.66.1", dst="172.17.0.99") / UDP(dport=9)
+    return bed.send("client", packet, to="web", via="192.168.66.100")
+
+
 @pytest.mark.parametrize(
     "use",
     [
         redirected,
+        to_nobody,
         lambda bed: bed.host.command(["true"]),
         lambda bed: bed.node("web"),
         lambda bed: bed.namespaces,
