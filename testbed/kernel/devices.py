@@ -18,7 +18,7 @@ from testbed.errors import KernelRefused, MissingRequirement, TestbedError
 from testbed.kernel import ipv6
 from testbed.kernel.linkwatch import LinkWatch
 from testbed.kernel.namespace import DOCTOR, Namespace
-from testbed.topology import AddressWithPrefix, Interface, Link, Node, Topology
+from testbed.topology import AddressWithPrefix, Interface, Link, Node, Port, Topology
 
 _UP = {"flags": 1, "change": 1}  # IFF_UP, include/uapi/linux/if.h
 _IFA_F_NODAD = 0x02  # include/uapi/linux/if_addr.h
@@ -116,9 +116,11 @@ def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace
 
 def _configure(ip: IPRoute, topology: Topology, node: Node) -> None:
     index = node.indexes
+    born_up = {link.a for link in topology.links}
     for interface in node.interfaces:
         wish = {"master": index[interface.master]} if interface.master is not None else {}
-        ip.link("set", index=index[interface.name], **wish, **_UP)
+        if wish or Port(node.name, interface.name) not in born_up:
+            ip.link("set", index=index[interface.name], **wish, **_UP)
         if interface.hairpin:
             ip.brport("set", index=index[interface.name], mode=1)
         if interface.altname is not None:
