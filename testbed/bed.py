@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, Protocol
 
 from testbed import companion
@@ -24,14 +23,13 @@ from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watcher
 from testbed.rules import AnyRuleset, NftRuleset, clauses, needs, nft_clauses
-from testbed.rules.counters import ZERO
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
 from testbed.traffic.endpoint import End, Endpoint, identities
 from testbed.traffic.layers import ICMP
 from testbed.traffic.packet import Crossing, Packet
-from testbed.traffic.sockets import Attempt, KernelEndpoint
+from testbed.traffic.sockets import Attempt, KernelEndpoint, echoed
 from testbed.traffic.tcp import WINDOWS, Stack, TcpConversation
 
 FIRST_PORT = 40000
@@ -107,7 +105,7 @@ class Testbed:
         self._host = namespaces[topology.host]
         self._connections = ConnectionTable(self._host)
         self._endpoints: dict[str, Endpoint] = {}
-        self._sockets: list[PacketSocket] = []
+        self._sockets = ExitStack()
         self._counters: Callable[[], Counts] | None = None
         self._worded: wording.Words | None = None
         self._identities = identities()
@@ -126,7 +124,7 @@ class Testbed:
     def close(self) -> None:
         """Let go of the namespaces; those that have no other holder are gone."""
         self._observed(loaded=False)
-        self._close_sockets()
+        self._sockets.close()
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()
@@ -158,7 +156,8 @@ class Testbed:
             node = self.node(name)
             interfaces = self.topology.node(name).interfaces
             ends = [End(Port(name, own.name), own, PacketSocket(node, own.name)) for own in interfaces]
-            self._sockets += [end.socket for end in ends]
+            for end in ends:
+                self._sockets.callback(end.socket.close)
             self._endpoints[name] = Endpoint(self.topology, name, ends, self._cpu, self._identities)
         return self._endpoints[name]
 
@@ -190,15 +189,14 @@ class Testbed:
         had are still there. RulesError when the rules are refused.
         """
         self.settle()
-        self._close_sockets()
+        self._sockets.close()
         self._endpoints.clear()
         self._identities = identities()
         self._next_port = FIRST_PORT
         self.load(ruleset)
-        own = {table.name for table in ruleset.tables} if isinstance(ruleset, Ruleset) else None
-        return self.forget_connections() and all(
-            counters == ZERO and (own is None or line.table in own) for line, counters in self.counters_by_own_names()
-        )
+        counted = self.counters_by_own_names()
+        own = {table.name for table in ruleset.tables} if isinstance(ruleset, Ruleset) else counted.tables
+        return self.forget_connections() and own >= counted.tables and not counted.moved
 
     @property
     def loaded(self) -> AnyRuleset:
@@ -329,8 +327,7 @@ class Testbed:
             with on_cpu(self._cpu):
                 asking.sendto(bytes(request), (address, 0))
             self.settle_everywhere()
-            asking.setblocking(False)
-            return any(ICMP(data[20:]).id == request.id and data[20] == 0 for data in _received(asking))
+            return echoed(asking, request.id)
 
     def speak(self, origin: str, protocol: str, to: tuple[str, int]) -> None:
         """Have a node's own kernel ask: for a TCP connection, by a UDP datagram of 8 bytes, by an ICMP echo request."""
@@ -372,10 +369,6 @@ class Testbed:
         exchange.crossed(crossing)
         return crossing
 
-    def _close_sockets(self) -> None:
-        while self._sockets:
-            self._sockets.pop().close()
-
     def _observed(self, loaded: bool) -> None:
         if self.observer is not None:
             (self.observer.loaded if loaded else self.observer.leaving)(self)
@@ -406,10 +399,3 @@ class Testbed:
         if self._worded is None or self._worded.identity != counts.identity:
             self._worded = wording.Words.of(self.backend, self._host, self._loaded, counts)
         return self._worded
-
-
-def _received(opened: socket.socket) -> Iterator[bytes]:
-    """What has arrived at a socket that does not block."""
-    with suppress(BlockingIOError):
-        while True:
-            yield opened.recv(65536)

@@ -119,6 +119,7 @@ class Judged:
     `baseline` are the seconds of `seconds` for the cases on the rules as they are, `ran` the cases that ran on mutants.
     """
 
+    campaigns: int
     made: int
     judged: int
     ran: int
@@ -138,8 +139,8 @@ class Judged:
 
     @property
     def for_300(self) -> float:
-        """Seconds for each 300 mutants made, all included."""
-        return self.seconds * 300 / self.made
+        """Seconds for a campaign over 300 mutants: for the cases on the rules as they are, and for the mutants."""
+        return self.baseline / self.campaigns + (self.seconds - self.baseline) * 300 / self.made
 
     @property
     def met(self) -> bool:

@@ -58,7 +58,7 @@ def judged(folder: Path, backends: Sequence[str]) -> Judged:
     outcomes = [mutant.outcome for one in found for mutant in one.found]
     ran = [outcome.ran for outcome in outcomes if outcome.status != EQUIVALENT]
     seconds, baseline = sum(one.seconds for one in found), sum(one.baseline for one in found)
-    return Judged(len(outcomes), len(ran), sum(ran), seconds, baseline, len(os.sched_getaffinity(0)))
+    return Judged(len(found), len(outcomes), len(ran), sum(ran), seconds, baseline, len(os.sched_getaffinity(0)))
 
 
 def _campaign(wanted: Wanted) -> Campaign:

@@ -107,6 +107,11 @@ class CounterReading:
         return self._counted[line]
 
     @property
+    def tables(self) -> set[str]:
+        """The tables that have a line."""
+        return {line.table for line, _ in self}
+
+    @property
     def rules(self) -> CounterReading:
         """The rules alone, without the policies."""
         return CounterReading({line: counters for line, counters in self if not line.is_policy})

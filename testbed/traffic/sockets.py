@@ -6,9 +6,12 @@ import errno
 import os
 import select
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from testbed.kernel.namespace import Namespace
+from testbed.traffic.layers import ICMP
 
 ANY = "0.0.0.0"  # every IPv4 address of a node
 _DEADLINE = 10.0  # seconds
@@ -38,6 +41,19 @@ class Attempt:
         error = asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         words = {0: "open", errno.ECONNREFUSED: "refused"}
         return cls(words.get(error, os.strerror(error)), asking)
+
+
+def echoed(asking: socket.socket, identifier: int) -> bool:
+    """Whether an echo reply of that identifier has come back to a raw socket of ICMP."""
+    asking.setblocking(False)
+    return any(ICMP(data[20:]).id == identifier and data[20] == 0 for data in _received(asking))
+
+
+def _received(opened: socket.socket) -> Iterator[bytes]:
+    """What has arrived at a socket that does not block."""
+    with suppress(BlockingIOError):
+        while True:
+            yield opened.recv(65536)
 
 
 class KernelEndpoint:

@@ -88,7 +88,7 @@ def test_a_hundred_connections_are_counted_exactly(article_bed: Testbed) -> None
     assert str(counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[100:5200]"
     assert str(counting.result.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")) == "[100:5200]"
     assert len(article_bed.connections()) == 100
-    article_bed.forget_connections()
+    assert article_bed.forget_connections()
     assert article_bed.connections() == []
 
 
