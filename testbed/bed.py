@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, Protocol
 
 from testbed import companion
@@ -324,7 +324,7 @@ class Testbed:
         """Whether an echo request of 84 bytes, sent by a node's own kernel, is answered."""
         with self.kernel(origin).icmp() as asking:
             request = ICMP(type=8, id=next(self._identities), seq=1) / bytes(56)
-            with on_cpu(self._cpu):
+            with on_cpu(self._cpu), suppress(PermissionError):  # dropped by the packet filter on its way out
                 asking.sendto(bytes(request), (address, 0))
             self.settle_everywhere()
             return echoed(asking, request.id)
@@ -336,7 +336,7 @@ class Testbed:
         elif protocol == "icmp":
             self.ping(origin, to[0])
         else:
-            with self.kernel(origin).udp(towards=to[0]) as asking, on_cpu(self._cpu):
+            with self.kernel(origin).udp(towards=to[0]) as asking, on_cpu(self._cpu), suppress(PermissionError):
                 asking.sendto(b"question", to)
             self.settle_everywhere()
 

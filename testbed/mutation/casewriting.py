@@ -15,13 +15,15 @@ from testbed.errors import TopologyError
 from testbed.kernel.namespace import quarantine
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.mutants import Mutant
-from testbed.regress.probes import ICMP, INVALID, NEW, TCP, Probe
+from testbed.regress.probes import ICMP, INVALID, NEW, TCP, UDP, Probe
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port
 
 _REACHES = re.compile(r"reaches (?P<end>\S+) at (?P<to>\S+?)(?: from (?P<source>[^,]+))?(?:, (?P<answer>.*))?")
 _ANSWERED = re.compile(r"answered from (?P<source>\S+)")
-_REFUSED = "reaches host itself, answered by RST/ACK"
+_ITSELF = "reaches host itself"
+_REFUSED = f"{_ITSELF}, answered by RST/ACK"
+_QUESTIONS = {TCP: 'packet.flags == "S"', UDP: 'packet.protocol == "udp"', ICMP: "packet.icmp in ((8, 0), (128, 0))"}
 _ENUM = re.compile(r"<(\w+\.\w+): [^>]*>")
 _HOST_IMPORTS = (
     "from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface",
@@ -82,9 +84,9 @@ def cases(mutant: Mutant, before: Behaviour, now: Behaviour, made: Setting, back
     if before.probe.origin != "host":
         if before.outcome != now.outcome:
             yield from _about_the_packet(mutant, before, now, made)
-        yield _about_counters(mutant, before.probe, made, backend)
-    elif before.probe.protocol == TCP:
+    else:
         yield from _about_the_hosts_call(mutant, before, now, made)
+    yield _about_counters(mutant, before.probe, made, backend)
     yield _about_the_behaviour(mutant, before, made)
 
 
@@ -111,30 +113,40 @@ def _about_the_packet(mutant: Mutant, before: Behaviour, now: Behaviour, made: S
 def _about_the_hosts_call(mutant: Mutant, before: Behaviour, now: Behaviour, made: Setting) -> Iterator[str]:
     """Whether the host's own kernel is refused by itself, or the end that it calls sees that, and for what."""
     probe = before.probe
-    asking = f'with bed.ask("{probe.origin}", ("{probe.address}", {probe.port}))'
-    if before.outcome == _REFUSED:
-        yield _case(mutant, [f"{asking} as attempt:", f'{_INDENT}assert attempt.outcome == "refused"'], made, ())
+    if probe.protocol == TCP and before.outcome == _REFUSED:
+        asking = f'with bed.ask("{probe.origin}", ("{probe.address}", {probe.port})) as attempt:'
+        yield _case(mutant, [asking, f'{_INDENT}assert attempt.outcome == "refused"'], made, ())
+    if probe.protocol == ICMP and before.outcome.startswith(_ITSELF) and ":" not in probe.address:
+        answered = "" if "answered" in before.outcome else "not "
+        yield _case(mutant, [f'assert {answered}bed.ping("{probe.origin}", "{probe.address}")'], made, ())
     reached, reaches_now = _REACHES.fullmatch(before.outcome), _REACHES.fullmatch(now.outcome)
     called = reached or reaches_now
     if called is not None:
         lines = [
             f'end = bed.endpoint("{called["end"]}")',
-            f"{asking}:",
-            f'{_INDENT}seen = [packet.to for packet in end.arrivals() if packet.flags == "S"]',
+            _speaking(probe),
+            f"seen = [packet.to for packet in end.arrivals() if {_QUESTIONS[probe.protocol]}]",
             f'assert seen == ["{reached["to"]}"]' if reached is not None else "assert seen == []",
         ]
         yield _case(mutant, lines, made, ())
 
 
+def _speaking(probe: Probe) -> str:
+    """The line with which a node's own kernel asks."""
+    return f'bed.speak("{probe.origin}", "{probe.protocol}", ("{probe.address}", {probe.port}))'
+
+
 def _about_counters(mutant: Mutant, probe: Probe, made: Setting, backend: str) -> str:
     """What the rules count of the packet: tried here, to be written down."""
-    packet, sending = _asking(probe, probe.origin, made)
+    by_kernel = probe.origin == "host"
+    layers = () if by_kernel else _layers(probe)
+    *before, sending = (_speaking(probe),) if by_kernel else _asking(probe, probe.origin, made)
     with quarantine(), Testbed(article.topology(made.host), made.rules, backend) as bed, bed.counting() as counting:
-        exec("\n".join([_imports(_layers(probe)), packet, sending]), {"bed": bed})  # noqa: S102 - our own text
+        exec("\n".join([*_imported(layers), *before, sending]), {"bed": bed})  # noqa: S102 - our own text
     expected = ["assert (", f"{_INDENT}counting.result", f'{_INDENT}== """']
     expected += [f"{_INDENT}{line}" for line in str(counting.result.moved).splitlines()]
-    lines = [packet, "with bed.counting() as counting:", f"{_INDENT}{sending}", *expected, f'{_INDENT}"""', ")"]
-    return _case(mutant, lines, made, _layers(probe))
+    lines = [*before, "with bed.counting() as counting:", f"{_INDENT}{sending}", *expected, f'{_INDENT}"""', ")"]
+    return _case(mutant, lines, made, layers)
 
 
 def _about_the_behaviour(mutant: Mutant, before: Behaviour, made: Setting) -> str:
@@ -220,8 +232,8 @@ def _layers(probe: Probe) -> tuple[str, ...]:
     return "IP", probe.protocol.upper()
 
 
-def _imports(layers: tuple[str, ...]) -> str:
-    return f"from testbed.traffic.layers import {', '.join(sorted(layers))}"
+def _imported(layers: tuple[str, ...]) -> list[str]:
+    return [f"from testbed.traffic.layers import {', '.join(sorted(layers))}"] if layers else []
 
 
 def _case(mutant: Mutant, lines: Iterable[str], made: Setting, layers: tuple[str, ...], *imports: str) -> str:
@@ -233,6 +245,6 @@ def _case(mutant: Mutant, lines: Iterable[str], made: Setting, layers: tuple[str
     )
     if made.fixtures == "article_bed":
         body = re.sub(r"\bbed\b(?=[.,])", "article_bed", body)
-    imported = "\n".join(sorted([*made.imports, *imports, *([_imports(layers)] if layers else [])]))
+    imported = "\n".join(sorted([*made.imports, *imports, *_imported(layers)]))
     case = "\n".join([f"def test_notices_{name}({made.fixtures}):", indent(body, _INDENT), ""])
     return f"{imported}\n\n\n{case}" if imported else case

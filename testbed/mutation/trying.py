@@ -40,6 +40,6 @@ def _passes(source: str, made: Setting, backend: str) -> bool:
         }
         try:
             case(*(fixtures[name]() for name in made.fixtures.split(", ")))
-        except (AssertionError, NotDelivered):
+        except (AssertionError, NotDelivered, OSError):
             return False
     return True

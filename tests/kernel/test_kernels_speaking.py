@@ -47,6 +47,16 @@ def test_an_echo_request_is_answered_or_not(bed: Testbed) -> None:
     assert str(counting.result.rule("filter", "-A INPUT -p icmp -j DROP")) == "[1:84]"
 
 
+@pytest.mark.parametrize(("protocol", "length"), [("icmp", 84), ("udp", 36), ("tcp", 60)])
+def test_a_question_that_the_nodes_own_rules_drop_is_asked_in_vain(bed: Testbed, protocol: str, length: int) -> None:
+    """The kernel refuses to send it then (EPERM), which is no error of who asks."""
+    bed.load(bed.ruleset().insert("filter", "OUTPUT", "-j DROP"))
+    with bed.counting() as counting:
+        bed.speak("host", protocol, ("172.17.0.2", 80))
+    assert str(counting.result.rule("filter", "-A OUTPUT -j DROP")) == f"[1:{length}]"
+    assert not bed.ping("host", "172.17.0.2")
+
+
 @pytest.mark.parametrize(
     ("origin", "to", "port"),
     [("host", ("127.0.0.1", 8080), 80), ("host", ("127.0.0.1", 9000), 90), ("other", (HOST, 8080), 80)],

@@ -62,6 +62,9 @@ def test_a_mutant_is_told_apart_also_when_only_those_are_asked_that_meet_it(back
         ("delete-77661121", 'assert seen == ["172.17.0.2:80"]'),
         ("drop-clause-c61d63c2", "assert seen == []"),
         ("drop-clause-594de3c6", 'assert attempt.outcome == "refused"'),
+        ("policy-d5571963", 'assert article_bed.ping("host", "127.0.0.1")'),
+        ("drop-clause-6178e695", 'article_bed.speak("host", "icmp", ("127.0.0.1", 0))'),
+        ("drop-clause-4e624dfd", "counting.result"),
     ],
 )
 def test_a_case_about_an_error_or_the_hosts_own_call_says_it_in_packets(name: str, said: str) -> None:
