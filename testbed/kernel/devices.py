@@ -6,7 +6,7 @@ import array
 import fcntl
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from ipaddress import IPv6Interface
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,12 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
         _netlink(namespaces[node.name], f"the bridges of {node.name}", lambda ip, node=node: _add_bridges(ip, node))
     for link in topology.links:
         _add_link(topology, link, namespaces)
+    born_up = {link.a for link in topology.links}
     for node in topology.nodes:
         _netlink(
-            namespaces[node.name], f"the network of {node.name}", lambda ip, node=node: _configure(ip, topology, node)
+            namespaces[node.name],
+            f"the network of {node.name}",
+            lambda ip, node=node: _configure(ip, topology, node, born_up),
         )
         namespaces[node.name].run(_finish, node)
     for node in topology.nodes:
@@ -114,9 +117,8 @@ def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace
     _netlink(namespaces[near.name], f"the link between {link.a} and {link.b}", lambda ip: ip.link("add", **wish, **_UP))
 
 
-def _configure(ip: IPRoute, topology: Topology, node: Node) -> None:
+def _configure(ip: IPRoute, topology: Topology, node: Node, born_up: Container[Port]) -> None:
     index = node.indexes
-    born_up = {link.a for link in topology.links}
     for interface in node.interfaces:
         wish = {"master": index[interface.master]} if interface.master is not None else {}
         if wish or Port(node.name, interface.name) not in born_up:

@@ -39,7 +39,7 @@ def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def placed(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """(type, where the value begins, value) of each attribute in a row."""
+    """(type, where the value begins, value) of each attribute in a row; `attributes` is quicker, and reads traces."""
     start, end = 0, len(data) - _ATTRIBUTE.size
     while start <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, start)
