@@ -94,11 +94,18 @@ class Memory:
     def _bed(self, topology: Topology, side: Side) -> Testbed:
         """A bed into which that side's rules are loaded."""
         key = topology, backend_for(side.rules, side.backend).name
-        held, bed = self._beds.pop(key, (side, None))
-        if bed is not None and held != side and not (_sets(held) == _sets(side) == "" and bed.renew(side.rules)):
-            bed.close()
-            bed = None
-        self._beds[key] = side, bed or Testbed(topology, side.rules, side.backend)
+        if key in self._beds:
+            held, bed = self._beds.pop(key)
+            renewed = held == side
+            try:
+                renewed = renewed or (_sets(held) == _sets(side) == "" and bed.renew(side.rules))
+            finally:
+                if not renewed:
+                    bed.close()
+            if renewed:
+                self._beds[key] = side, bed
+        if key not in self._beds:
+            self._beds[key] = side, Testbed(topology, side.rules, side.backend)
         return self._beds[key][1]
 
 
