@@ -17,8 +17,10 @@ from testbed.errors import TestbedError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-COULD_NOT_RUN = 2
 FINDING = 1
+COULD_NOT_RUN = 2
+NOT_JUDGED = 3  # it ran and found nothing, and something could not be judged; the output names it
+INTERRUPTED = 130
 _WIDTH_OF_A_LOG = 130  # columns, where the output is not a terminal
 
 
