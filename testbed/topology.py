@@ -5,8 +5,9 @@ A node becomes a network namespace, a link a veth pair. Nothing here touches the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import count
 
@@ -93,7 +94,7 @@ class Link:
         return self.b if port == self.a else self.a
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Node:
     """A network namespace and what is in it; `sysctls` are (key, value) below /proc/sys, written in this order."""
 
@@ -106,12 +107,15 @@ class Node:
 
     def interface(self, name: str) -> Interface:
         """The interface of that name; TopologyError when the node has none."""
-        for interface in self.interfaces:
-            if interface.name == name:
-                return interface
-        raise TopologyError(f"node {self.name} has no interface {name}.")
+        if name not in self._interfaces:
+            raise TopologyError(f"node {self.name} has no interface {name}.")
+        return self._interfaces[name]
 
-    @property
+    @cached_property
+    def _interfaces(self) -> dict[str, Interface]:
+        return {interface.name: interface for interface in self.interfaces}
+
+    @cached_property
     def devices(self) -> tuple[Interface | Bridge, ...]:
         return (*self.interfaces, *self.bridges)
 
@@ -120,14 +124,14 @@ class Node:
         """Whether it is a router or a switch."""
         return bool(self.bridges) or ("net.ipv4.ip_forward", "1") in self.sysctls
 
-    @property
+    @cached_property
     def indexes(self) -> dict[str, int]:
         """The interface index of each device: the wished-for one, else the next above all wishes (1 is loopback)."""
         wishes = {device.name: device.index for device in self.devices if device.index is not None}
         free = count(max(wishes.values(), default=1) + 1)
         return {device.name: wishes.get(device.name) or next(free) for device in self.devices}
 
-    @property
+    @cached_property
     def addresses(self) -> tuple[AddressWithPrefix, ...]:
         """All addresses spoken for in this node, the scripted ones first."""
         scripted = [address for interface in self.interfaces for address in interface.scripted]
@@ -141,7 +145,7 @@ class Node:
         return self.addresses[0].ip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Topology:
     """Nodes and the links between them; `host` is the node whose packet filter is under test.
 
@@ -155,33 +159,26 @@ class Topology:
 
     def __post_init__(self) -> None:
         _unique("node", [node.name for node in self.nodes])
-        ports = [str(port) for link in self.links for port in (link.a, link.b)]
-        _unique("link's end", ports)
+        ports = [port for link in self.links for port in (link.a, link.b)]
+        _unique("link's end", [str(port) for port in ports])
+        linked = set(ports)
         for node in self.nodes:
-            _unique(f"device of {node.name}", [device.name for device in node.devices])
-            for device in node.devices:
-                if len(device.name) > LONGEST_NAME:
-                    raise TopologyError(
-                        f"{node.name}:{device.name} is longer than {LONGEST_NAME} characters, the kernel's limit."
-                    )
-            for interface in node.interfaces:
-                if f"{node.name}:{interface.name}" not in ports:
-                    raise TopologyError(f"{node.name}:{interface.name} is not the end of any link.")
-                if interface.master is not None and interface.master not in {b.name for b in node.bridges}:
-                    raise TopologyError(f"{node.name}:{interface.name} is to join {interface.master}, no bridge there.")
-        for link in self.links:
-            for port in (link.a, link.b):
-                self.node(port.node).interface(port.device)
+            _check_devices(node, linked)
+        for port in ports:
+            self.node(port.node).interface(port.device)
         _unique("address", [str(address.ip) for node in self.nodes for address in node.addresses])
         self.node(self.host)
 
     def node(self, name: str) -> Node:
         """The node of that name; TopologyError when there is none."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        known = ", ".join(node.name for node in self.nodes)
-        raise TopologyError(f"there is no node {name}; this topology has {known}.")
+        if name not in self._nodes:
+            known = ", ".join(node.name for node in self.nodes)
+            raise TopologyError(f"there is no node {name}; this topology has {known}.")
+        return self._nodes[name]
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
 
     def segment(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
         """Every device with an address that a frame sent at `port` can reach without being routed."""
@@ -190,24 +187,48 @@ class Topology:
                 yield node, device
 
     def _within_reach(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
-        linked = {end: link.other(end) for link in self.links for end in (link.a, link.b)}
-        pending, seen = [port], {port}
-        while pending:
-            here = pending.pop()
-            reached = [linked[here]] if here in linked else []
-            node = self.node(here.node)
-            bridges = {bridge.name: bridge for bridge in node.bridges}
-            if here.device in bridges:
-                reached += [Port(node.name, i.name) for i in node.interfaces if i.master == here.device]
-            else:
-                master = node.interface(here.device).master
-                reached += [Port(node.name, master)] if master is not None else []
-            for there in reached:
-                if there not in seen:
-                    seen.add(there)
-                    pending.append(there)
-            if here != port:
-                yield node, bridges[here.device] if here.device in bridges else node.interface(here.device)
+        """Every other device of the segment that a port is on."""
+        return (
+            (self.node(other.node), device) for other, device in self._segments[port].devices.items() if other != port
+        )
+
+    @cached_property
+    def _segments(self) -> dict[Port, _Segment]:
+        """The segment of each device; each is walked once, since every node asks for the entries of its own."""
+        beside = self._beside
+        found: dict[Port, _Segment] = {}
+        for start in beside:
+            if start in found:
+                continue
+            devices, pending = {start: self._device(start)}, [start]
+            while pending:
+                for there in beside[pending.pop()]:
+                    if there not in devices:
+                        devices[there] = self._device(there)
+                        pending.append(there)
+            found.update(dict.fromkeys(devices, _Segment(devices)))
+        return found
+
+    @cached_property
+    def _beside(self) -> dict[Port, list[Port]]:
+        """The devices that a frame at each device reaches next: by its link, or by the bridge that it is a port of."""
+        beside: dict[Port, list[Port]] = {Port(n.name, device.name): [] for n in self.nodes for device in n.devices}
+        pairs = [(link.a, link.b) for link in self.links]
+        pairs += [
+            (Port(node.name, interface.name), Port(node.name, interface.master))
+            for node in self.nodes
+            for interface in node.interfaces
+            if interface.master is not None
+        ]
+        for one, other in pairs:
+            beside[one].append(other)
+            beside[other].append(one)
+        return beside
+
+    def _device(self, port: Port) -> Interface | Bridge:
+        node = self.node(port.node)
+        bridge = next((bridge for bridge in node.bridges if bridge.name == port.device), None)
+        return bridge if bridge is not None else node.interface(port.device)
 
     def neighbours(self, name: str) -> tuple[Neighbour, ...]:
         """Permanent entries that a node needs because nobody answers ARP for a scripted address.
@@ -216,11 +237,11 @@ class Topology:
         rules would count. A device has those of the versions of IP in which it has an address itself.
         """
         return tuple(
-            neighbour
+            Neighbour(address, mac, device.name)
             for device in self.node(name).devices
-            for _, other in self.segment(Port(name, device.name))
-            for neighbour in _as_neighbours(other, device)
-            if any(own.version == neighbour.address.version for own in device.addresses)
+            for version in dict.fromkeys(own.version for own in device.addresses)
+            for port, address, mac in self._segments[Port(name, device.name)].permanent[version]
+            if port != Port(name, device.name)
         )
 
     def mac_of(self, port: Port, address: Address) -> str:
@@ -265,17 +286,44 @@ class Topology:
         return min(answering, key=lambda one: one[0])[1]
 
 
-def _as_neighbours(other: Interface | Bridge, device: Interface | Bridge) -> Iterator[Neighbour]:
-    """Entries for another device of the segment that `device` is on."""
-    for address in other.addresses:
-        if isinstance(address.ip, IPv6Address):
-            yield Neighbour(address.ip, other.mac, device.name)
-    if isinstance(other, Interface):
-        for address in other.scripted:
-            yield Neighbour(address.ip, other.endpoint_mac, device.name)
+class _Segment:
+    """The devices that reach each other without a router, by port."""
+
+    def __init__(self, devices: dict[Port, Interface | Bridge]) -> None:
+        self.devices = devices
+
+    @cached_property
+    def permanent(self) -> dict[int, list[tuple[Port, Address, str]]]:
+        """The addresses that others of the segment need a permanent entry for, by version of IP."""
+        found: dict[int, list[tuple[Port, Address, str]]] = {4: [], 6: []}
+        for port, device in self.devices.items():
+            for address in device.addresses:
+                if address.version == 6:
+                    found[6].append((port, address.ip, device.mac))
+            if isinstance(device, Interface):
+                for address in device.scripted:
+                    found[address.version].append((port, address.ip, device.endpoint_mac))
+        return found
+
+
+def _check_devices(node: Node, ports: Container[Port]) -> None:
+    _unique(f"device of {node.name}", [device.name for device in node.devices])
+    bridges = {bridge.name for bridge in node.bridges}
+    for device in node.devices:
+        if len(device.name) > LONGEST_NAME:
+            raise TopologyError(
+                f"{node.name}:{device.name} is longer than {LONGEST_NAME} characters, the kernel's limit."
+            )
+    for interface in node.interfaces:
+        if Port(node.name, interface.name) not in ports:
+            raise TopologyError(f"{node.name}:{interface.name} is not the end of any link.")
+        if interface.master is not None and interface.master not in bridges:
+            raise TopologyError(f"{node.name}:{interface.name} is to join {interface.master}, no bridge there.")
 
 
 def _unique(what: str, names: list[str]) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise TopologyError(f"the {what} {twice} is there twice.")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise TopologyError(f"the {what} {name} is there twice.")
+        seen.add(name)

@@ -33,14 +33,15 @@ class LinkWatch:
     def __init__(self, namespace: Namespace) -> None:
         self._name = namespace.name
         self._socket = namespace.run(_open)
-        self._up: dict[str, bool] = {}
+        self._up: set[str] = set()
 
     def wait_until_up(self, devices: Collection[str]) -> None:
         """Return when all those devices are up and their peers too; KernelRefused when one is not within 10 s."""
         with self._socket:
-            while waiting := [device for device in devices if not self._up.get(device)]:
+            while not self._up.issuperset(devices):
                 if not select.select([self._socket], [], [], _DEADLINE)[0]:
-                    raise KernelRefused(f"{self._name}:{waiting[0]} has not come up within {_DEADLINE:.0f} s.")
+                    missing = next(device for device in devices if device not in self._up)
+                    raise KernelRefused(f"{self._name}:{missing} has not come up within {_DEADLINE:.0f} s.")
                 self._take(self._socket.recv(_RECEIVE))
 
     def _take(self, data: bytes) -> None:
@@ -48,7 +49,7 @@ class LinkWatch:
             family = _IFINFOMSG.unpack_from(body)[0]
             if kind == _RTM_NEWLINK and family == socket.AF_UNSPEC:  # bridges announce their ports once more
                 name, state = netlink.chosen(body[_IFINFOMSG.size :], _IFLA_IFNAME, _IFLA_OPERSTATE)
-                self._up[netlink.text(name)] = state[0] == _IF_OPER_UP
+                (self._up.add if state[0] == _IF_OPER_UP else self._up.discard)(netlink.text(name))
 
 
 def _open() -> socket.socket:

@@ -8,9 +8,8 @@ leads elsewhere (eth0, where the bed has ens33) it is said that no packet passes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 
 from testbed.errors import RulesError
@@ -50,9 +49,11 @@ class Mention:
     subnet: IPv4Network | None = None
     by_index: bool = False
 
-    def means(self, name: str) -> bool:
-        """Whether an interface of that name is meant."""
-        return fnmatchcase(name, re.sub(r"[+*]$", "*", self.name))
+    def is_one_of(self, names: Collection[str]) -> bool:
+        """Return whether one of these interfaces is named."""
+        if self.name.endswith(("+", "*")):
+            return any(name.startswith(self.name[:-1]) for name in names)
+        return self.name in names
 
 
 def mentions(ruleset: AnyRuleset) -> list[Mention]:
@@ -141,18 +142,18 @@ def _prefix(text: str) -> IPv4Network | None:
 
 def _made(topology: Topology, rulesets: Sequence[AnyRuleset]) -> tuple[Bridge, ...]:
     """The bridges to make: those that have a subnet of their own, or must be there."""
-    host = topology.node(topology.host)
-    used = [address.network for node in topology.nodes for address in node.addresses if address.version == 4]
+    present = _present(topology.node(topology.host))
+    used = {address.network for node in topology.nodes for address in node.addresses if address.version == 4}
     bridges: dict[str, Bridge] = {}
     addresses: tuple[IPv4Interface, ...] = ()
     named = [mention for rules in rulesets for mention in mentions(rules)]
     for mention in sorted(named, key=lambda mention: mention.subnet is None):
         subnet, name = mention.subnet, mention.name
-        if name in bridges or name[-1] in "+*" or len(name) > LONGEST_NAME or _has(host, mention):
+        if name in bridges or name[-1] in "+*" or len(name) > LONGEST_NAME or mention.is_one_of(present):
             continue
         own = subnet is not None and not _OUTWARD.match(name) and not any(subnet.overlaps(network) for network in used)
         if subnet is not None and own:
-            used.append(subnet)
+            used.add(subnet)
             addresses = (IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}"),)
         elif mention.by_index:
             addresses = ()
@@ -162,13 +163,14 @@ def _made(topology: Topology, rulesets: Sequence[AnyRuleset]) -> tuple[Bridge, .
     return tuple(bridges.values())
 
 
-def _has(host: Node, mention: Mention) -> bool:
-    return any(mention.means(name) for name in ("lo", *(device.name for device in host.devices)))
+def _present(host: Node) -> frozenset[str]:
+    return frozenset(("lo", *(device.name for device in host.devices)))
 
 
 def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[str]:
     """That no packet passes by interfaces which only the rules have; and of negated clauses, that all packets do."""
-    missing = [mention for mention in named if not _has(host, mention) and mention.name not in made]
+    present = _present(host) | made
+    missing = [mention for mention in named if not mention.is_one_of(present)]
     outside = next((own.name for own in host.interfaces if own.master is None), "")
     for way in (ENTERING, LEAVING):
         for outward in (True, False):
@@ -184,7 +186,7 @@ def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[s
 
 def _absent(topology: Topology, rulesets: Iterable[AnyRuleset]) -> list[IPv4Network]:
     """The prefixes that rules name in which no node has an address."""
-    known = [own.network for node in topology.nodes for own in node.addresses if isinstance(own.network, IPv4Network)]
+    known = {own.network for node in topology.nodes for own in node.addresses if isinstance(own.network, IPv4Network)}
     named = (prefix for rules in rulesets for text in _prefixes(rules) if (prefix := _prefix(text)) is not None)
     return [p for p in dict.fromkeys(named) if not any(p.overlaps(one) for one in (*known, *_NOT_OF_A_NODE))]
 
