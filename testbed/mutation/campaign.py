@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import time
+import tokenize
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -249,7 +250,8 @@ def _strict(baseline: _Baseline) -> Iterator[str]:
 
 
 def _comparing(path: Path) -> set[str]:
-    text = path.read_text()
+    with tokenize.open(path) as opened:  # in the encoding that the file declares, as Python reads it
+        text = opened.read()
     found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
     return {node.name for node in found if _WHOLE_READING.search(ast.get_source_segment(text, node) or "")}
 

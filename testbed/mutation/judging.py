@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
-from testbed.mutation.casewriting import setting
 from testbed.mutation.outcome import (
     BEHAVIOUR,
     COUNTERS,
@@ -21,6 +20,7 @@ from testbed.mutation.outcome import (
     Witness,
 )
 from testbed.mutation.plan import Plan, Task
+from testbed.mutation.proposal import setting
 from testbed.mutation.witness import Sides, fares_differently, witness
 from testbed.observe import exchange
 from testbed.observe.exchange import Seen

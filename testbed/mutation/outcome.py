@@ -18,8 +18,8 @@ COUNTERS = "counters"
 class Witness:
     """A probe that tells a mutant from the rules, and what becomes of it with each; `kind` is one of difference.KINDS.
 
-    `case` is the source of a case that fails with the mutant and passes without it, both tried; empty where none was
-    found.
+    `case` is the source of a test that is shown, and never run here: its case fails with the mutant and passes without
+    it, both tried as values (regress/case.py). Empty where none was found.
     """
 
     probe: str

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
-from testbed.mutation import casewriting
-from testbed.mutation.casewriting import Setting
 from testbed.mutation.outcome import Witness
+from testbed.mutation.proposal import Proposal, Setting, cases, setting
+from testbed.mutation.source import source
 from testbed.mutation.trying import notices
 from testbed.observe.exchange import Names
 from testbed.regress import table
@@ -67,14 +67,14 @@ def witness(
     """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
     moved: Witness | None = None
     for host, rules, changed in dict.fromkeys(sides):
-        made = casewriting.setting(host, rules, under_test)
+        made = setting(host, rules, under_test)
         for told in _certain(host, rules, changed, backend, memory)[:_TRIED]:
-            source = _tried_case(mutant, told, made, changed, backend) if made is not None else ""
-            change = told.change
-            found = Witness(change.probe, change.kind, _words(told.before), _words(told.now), source)
-            if change.kind != MOVED and source:
+            proposal = _tried(told, made, changed, backend) if made is not None else None
+            change, written = told.change, source(mutant, proposal) if proposal is not None else ""
+            found = Witness(change.probe, change.kind, _words(told.before), _words(told.now), written)
+            if change.kind != MOVED and written:
                 return found
-            if moved is None or (source and not moved.case):
+            if moved is None or (written and not moved.case):
                 moved = found
         if moved is not None and moved.kind != MOVED:
             return moved
@@ -96,12 +96,13 @@ def _words(behaviour: Behaviour) -> str:
     return f"{behaviour.outcome}{f'   by {decided}' if decided else ''}"
 
 
-def _tried_case(mutant: Mutant, told: Told, made: Setting, changed: Ruleset, backend: str) -> str:
-    """The source of a case that passes on the rules and fails on the mutant; empty where none is found."""
-    for source in casewriting.cases(mutant, told.before, told.now, made, backend):
+def _tried(told: Told, made: Setting, changed: Ruleset, backend: str) -> Proposal | None:
+    """A case that passes on the rules and fails on the mutant; None where none is found."""
+    for case in cases(told.before, told.now, made, backend):
+        proposal = Proposal(made, case)
         try:
-            if notices(source, made, changed, backend):
-                return source
+            if notices(proposal, changed, backend):
+                return proposal
         except TestbedError:
             continue
-    return ""
+    return None

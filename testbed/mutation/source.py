@@ -1,0 +1,73 @@
+"""A proposed case as the source of a test, to be shown and pasted; it is never executed by a campaign.
+
+What comes from rules, files and names stands in it as literals alone (literal.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from testbed.docker import article
+from testbed.mutation.literal import arguments, expression, imports
+from testbed.mutation.proposal import Proposal, Setting
+from testbed.regress.case import PacketCase
+from testbed.regress.mutants import Mutant
+
+_INDENT = " " * 4
+_ARTICLE = ("HOST", "HOST_WITHOUT_PROXY", "HOST_WITH_TWO_NETWORKS")
+
+
+def source(mutant: Mutant, proposal: Proposal) -> str:
+    """Return the source of a test that checks the proposed case on its bed."""
+    made = proposal.setting
+    name = re.sub(r"[^A-Za-z0-9_]", "_", mutant.id)
+    bed, fixtures, making = _bed(made)
+    lines = [repr(f"Notices the mistake: {mutant.sentence}."), *making, f"check({bed}, {_row(proposal.case)})"]
+    body = "\n".join(f"{_INDENT}{line}" for text in lines for line in text.split("\n"))
+    return f"{_imported(_needed(made))}\n\n\ndef test_notices_{name}({fixtures}):\n{body}\n"
+
+
+def _bed(made: Setting) -> tuple[str, str, list[str]]:
+    """The name of the bed in the test, the fixtures that it needs, and the lines that make it."""
+    if not made.engine and made.host == article.HOST:
+        return "article_bed", "article_bed", []
+    host = f"host = {_host(made)}"
+    if not made.engine:
+        return "bed", "make_bed, rules_under_test", [host, "bed = make_bed(host, rules=rules_under_test)"]
+    return "bed", "make_bed", [host, f"bed = make_bed(host, rules=engine({made.engine!r}).rules(host))"]
+
+
+def _row(case: PacketCase) -> str:
+    """The row with a line for each value that it says."""
+    rows = []
+    for name, value in arguments(case):
+        if name == "counters":
+            inner = "\n".join(f"{_INDENT * 2}{expression(line)}," for line in value)
+            rows.append(f"{_INDENT}{name}=(\n{inner}\n{_INDENT}),")
+        else:
+            rows.append(f"{_INDENT}{name}={expression(value)},")
+    return "\n".join(["PacketCase(", *rows, ")"])
+
+
+def _host(made: Setting) -> str:
+    named = next((name for name in _ARTICLE if made.host == getattr(article, name)), None)
+    return f"article.{named}" if named else expression(made.host)
+
+
+def _needed(made: Setting) -> Iterator[tuple[str, str]]:
+    """Module and name of what the test imports."""
+    yield from (("testbed.regress.case", "PacketCase"), ("testbed.regress.case", "check"))
+    if made.engine:
+        yield "testbed.docker.engines", "engine"
+    if made.engine or made.host != article.HOST:
+        known = any(made.host == getattr(article, name) for name in _ARTICLE)
+        yield from [("testbed.docker", "article")] if known else imports(made.host)
+
+
+def _imported(needed: Iterable[tuple[str, str]]) -> str:
+    names: dict[str, set[str]] = defaultdict(set)
+    for module, name in needed:
+        names[module].add(name)
+    return "\n".join(f"from {module} import {', '.join(sorted(of))}" for module, of in sorted(names.items()))
