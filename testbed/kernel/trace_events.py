@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from testbed.errors import KernelRefused
 from testbed.kernel import netlink
 from testbed.kernel.nfnetlink import FAMILIES
 
@@ -18,7 +19,21 @@ RULE, POLICY, RETURN = "rule", "policy", "return"
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID = 1, 2, 3, 4, 5, 6
 _NETWORK, _TRANSPORT, _IIF, _OIF, _MARK = 8, 9, 10, 12, 14
 _TYPES = {1: POLICY, 2: RETURN, 3: RULE}
-_CODES = {0: "drop", 1: "accept", 3: "queue", -1: "continue", -2: "break", -3: "jump", -4: "goto", -5: "return"}
+# A verdict of the kernel's is its lowest byte: a queue's number and flags stand above (linux/netfilter.h).
+_VERDICT_MASK = 0xFF
+_CODES = {
+    0: "drop",
+    1: "accept",
+    2: "stolen",
+    3: "queue",
+    4: "repeat",
+    5: "stop",
+    -1: "continue",
+    -2: "break",
+    -3: "jump",
+    -4: "goto",
+    -5: "return",
+}
 _CODE, _TARGET = 1, 2
 _GENMSG = 4  # bytes of struct nfgenmsg
 # Where kernels put the packet's number: behind family and type (nft_trace_notify); as sizes and types of attributes.
@@ -32,9 +47,10 @@ _LEGACY_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 class TraceEvent(NamedTuple):
     """One message. `table` is `FAMILY NAME`; `rule` the handle of a rule (nf_tables) or its number (legacy), 0: none.
 
-    `verdict` is nf_tables' (`accept`, `drop`, `jump CHAIN`, ...), empty where legacy leaves it to the rule's target.
-    `network` and `transport` are the beginnings of the packet's headers; nf_tables sends them with the first event of
-    each base chain only. `packet` is nf_tables' number for a packet on its way, 0 in legacy, where each event has the
+    `verdict` is nf_tables' (`accept`, `drop`, `queue`, `stolen`, `jump CHAIN`, ...), empty where legacy leaves it to the
+    rule's target. `network` and `transport` are the beginnings of the packet's headers; nf_tables sends them with the
+    first event of each base chain only, and not where that rule has taken the packet away (stolen). `packet` is
+    nf_tables' number for a packet on its way, 0 in legacy, where each event has the
     headers. `hook` is said by legacy only. Interfaces are indexes, 0: none.
     """
 
@@ -108,8 +124,9 @@ def of_legacy(body: memoryview) -> Iterator[TraceEvent]:
     said = _LEGACY.match(netlink.text(found.get(_LOG_PREFIX, memoryview(b""))))
     if said is None:
         return
-    packet = bytes(found[_LOG_PAYLOAD])
-    behind = 40 if packet[0] >> 4 == 6 else (packet[0] & 0xF) * 4
+    packet = bytes(found.get(_LOG_PAYLOAD, b""))
+    first = packet[0] if packet else 0
+    behind = 40 if first >> 4 == 6 else (first & 0xF) * 4
 
     def number(attribute: int) -> int:
         return netlink.big_endian(found[attribute]) if attribute in found else 0
@@ -132,5 +149,8 @@ def of_legacy(body: memoryview) -> Iterator[TraceEvent]:
 
 def _verdict(nested: memoryview) -> str:
     said = dict(netlink.attributes(nested))
-    code = _CODES.get(int.from_bytes(said[_CODE], "big", signed=True), "accept")
+    number = int.from_bytes(said[_CODE], "big", signed=True)
+    code = _CODES.get(number if number < 0 else number & _VERDICT_MASK)
+    if code is None:
+        raise KernelRefused(f"the kernel's trace has a verdict {number}, which is not known here.")
     return f"{code} {netlink.text(said[_TARGET])}" if _TARGET in said else code

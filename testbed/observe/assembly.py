@@ -67,17 +67,18 @@ class Assembler:
     def _judge(
         self, passage: Passage, hook: Hook, connection: Connection | None, event: TraceEvent, base: BookChain
     ) -> PacketJudge:
-        header = Header.read(event.network, event.transport)
+        header = Header.read(event.network, event.transport) if event.network else hook.header
         untracked = hook.name in _TRACKS and base.base is not None and base.base.priority < _CONNECTION_TRACKING
         original = connection.original if connection is not None else None
-        with_ports = header.protocol in ("tcp", "udp", "sctp") and not header.fragment
+        known = header.whole and not header.fragment
+        with_ports = header.protocol in ("tcp", "udp", "sctp") and known
         facts = Facts(
             source=header.source,
             destination=header.destination,
-            protocol=header.protocol,
+            protocol=header.transport,
             source_port=header.source_port if with_ports else None,
             destination_port=header.destination_port if with_ports else None,
-            tcp_flags=header.flags if header.protocol == "tcp" and not header.fragment else None,
+            tcp_flags=header.flags if header.protocol == "tcp" and known else None,
             icmp=header.icmp,
             entered=self.devices.get(event.entered, ""),
             left=self.devices.get(event.left, ""),

@@ -12,7 +12,7 @@ from itertools import islice
 
 from testbed.kernel.trace_events import TraceEvent
 from testbed.observe.crosscheck import chain_passes, lines
-from testbed.observe.ends import dropper
+from testbed.observe.ends import dropper, held_by
 from testbed.observe.journey import Asked, ChainPass
 from testbed.observe.passage import Hook
 from testbed.observe.walk import Walk
@@ -21,7 +21,7 @@ from testbed.rules.book import BookChain, RuleBook
 from testbed.rules.reading import Line
 from testbed.rules.ruleset import Rule
 
-_FINAL = ("accept", "drop")
+_FINAL = ("accept", "drop", "queue", "stolen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Reader:
         if key not in self._known:
             left = events.copy()
             chains = Walk(self._book, left, came_out, _unjudged).chains()
-            self._known[key] = _brief(chains), len(events) - len(left)
+            self._known[key] = _brief(chains, came_out), len(events) - len(left)
         brief, taken = self._known[key]
         for _ in islice(range(len(events)), taken):
             events.popleft()
@@ -68,8 +68,9 @@ def deciding(chains: tuple[ChainPass, ...]) -> Iterator[str]:
             yield f"{last.table} {asked.rule.text}"
 
 
-def _brief(chains: tuple[ChainPass, ...]) -> Brief:
-    dropping = next(filter(None, map(dropper, chains)), "")
+def _brief(chains: tuple[ChainPass, ...], came_out: bool) -> Brief:
+    held = held_by(chains, "queue") if not came_out else None
+    dropping = next(filter(None, (*map(dropper, chains), held)), "")
     counted = tuple(line for chain in chains for line in lines(chain))
     entered = frozenset((chain.table, chain.chain) for chain in chain_passes(chains))
     return Brief(tuple(deciding(chains)), dropping, counted, entered)

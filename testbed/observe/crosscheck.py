@@ -10,6 +10,8 @@ from testbed.observe.journey import ChainPass, Journey
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterReading, Line
 
+_FINAL = ("accept", "drop", "queue", "stolen")
+
 
 def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_the_end: bool = False) -> None:
     """Raise Disagreement where the rules did not count just the packets that were traced.
@@ -91,5 +93,5 @@ def _ways_out(chain: ChainPass) -> int:
 
 def _leads_out(verdict: str, into: ChainPass | None) -> bool:
     if into is not None and not verdict.startswith("goto"):
-        return into.end in ("accept", "drop", "queue")
-    return verdict.partition(" ")[0] in ("accept", "drop", "queue", "return", "goto")
+        return into.end in _FINAL
+    return verdict.partition(" ")[0] in (*_FINAL, "return", "goto")

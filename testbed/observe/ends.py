@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from testbed.errors import Disagreement
+from testbed.kernel import queues
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import Arrival, refusal
 from testbed.observe.header import Header
 from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, ChainPass, End, HookPass, NodePass
 from testbed.observe.passage import Passage
+from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import ICMP_ERRORS, Packet
 
 
@@ -22,7 +25,7 @@ def end(
     namespaces: Mapping[str, Namespace],
 ) -> End:
     """The end of a packet; Disagreement where trace and capture say different things."""
-    dropped = _drop(passes)
+    dropped = _drop(passes) or _unread(passes, namespaces)
     if arrived is not None:
         if dropped is not None:
             raise Disagreement(f"{sent} was dropped as the trace says ({dropped.by}), but it arrived at {arrived[0]}.")
@@ -34,6 +37,8 @@ def end(
         return End(LOST, origin, why=f"no node took it on; nobody there has {sent.destination}")
     passage, node = passes[-1]
     hook, last = passage.hooks[-1], node.hooks[-1]
+    if hook.after is None and (taken := held_by(last.chains, "stolen")) is not None:
+        return End(TAKEN_IN, node.node, by=taken, why=_answered(answers))
     if hook.after is None:
         return End(DROPPED, node.node, why=f"in {hook.name}, by no rule: connection tracking or NAT could not go on")
     if hook.name == "INPUT":
@@ -68,10 +73,7 @@ def _may_answer(packet: Packet, sent: Packet) -> bool:
 
 
 def _quotes(error: Packet, sent: Packet) -> bool:
-    behind = 40 if ":" in error.source else 20
-    if len(error.payload) < behind:
-        return False
-    quoted = Header.read(error.payload, error.payload[behind:])
+    quoted = Header.of(error.payload)
     return (quoted.identification, quoted.destination) == (sent.identification, sent.destination)
 
 
@@ -80,8 +82,47 @@ def _drop(passes: Sequence[tuple[Passage, NodePass]]) -> End | None:
         for hook in node.hooks:
             for chain in hook.chains:
                 if (by := dropper(chain)) is not None:
-                    return End(DROPPED, node.node, by=by)
+                    return End(DROPPED, node.node, by=by, why=_without_a_listener(chain))
     return None
+
+
+def _unread(passes: Sequence[tuple[Passage, NodePass]], namespaces: Mapping[str, Namespace]) -> End | None:
+    """Return the drop by a queue that the packet did not come back from."""
+    if not passes or passes[-1][0].hooks[-1].after is not None:
+        return None
+    node = passes[-1][1]
+    chains = node.hooks[-1].chains
+    if (by := held_by(chains, "queue")) is None:
+        return None
+    read = namespaces[node.node].run(queues.read)
+    wanted = queues.numbers_in(_last(chains[-1]).spec)
+    listening = sorted(number for number in read if number in wanted)
+    if listening:
+        return End(DROPPED, node.node, by, f"the program that reads queue {listening[0]} has not let it go on")
+    named = f"{wanted[0]}" if len(wanted) == 1 else f"{wanted[0]} to {wanted[-1]}"
+    return End(DROPPED, node.node, by, f"no program reads queue {named}")
+
+
+def _without_a_listener(chain: ChainPass) -> str:
+    """Why a rule dropped that is to hand the packet to a program: TPROXY, where no socket listens."""
+    if chain.end != "drop" or (rule := _last(chain)).target != "TPROXY":
+        return ""
+    port = re.search(r"--on-port (\d+)", rule.spec)
+    return f"no program listens on port {port[1]} of the proxy" if port else "no program listens for the proxy"
+
+
+def _last(chain: ChainPass) -> Rule:
+    """Return the rule that was asked last, here or in a chain that a jump led to."""
+    _, asked = list(chain.every)[-1]
+    return asked.rule
+
+
+def held_by(chains: Sequence[ChainPass], end: str) -> str | None:
+    """Return the rule with which the last chain ended so (`queue`, `stolen`), or None."""
+    if not chains or chains[-1].end != end:
+        return None
+    last, asked = list(chains[-1].every)[-1]
+    return f"{last.table} {asked.rule.text}"
 
 
 def dropper(chain: ChainPass) -> str | None:

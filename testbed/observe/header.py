@@ -17,7 +17,11 @@ _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _WITH_PORTS = {6, 17, 132}
 # Where the quoted header of an ICMP error has its identification, or flow label, and which bits of it.
 _QUOTED = {1: (slice(12, 14), 0xFFFF), 58: (slice(8, 12), 0xFFFFF)}
+# Extension headers of IPv6 (IANA's list): the trace does not copy them, so what is behind them stays unknown.
+_EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
 _ERROR = 8  # bytes of an ICMP error before what it quotes
+_ICMP_START, _ICMP_ECHO = 2, 6  # bytes up to the code, and up to the identifier of an echo
+NOT_PARSED = "not parsed"  # the protocol of a packet whose IP header is too short, or of no known version
 _ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
@@ -26,7 +30,9 @@ class Header(NamedTuple):
 
     `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
     none; `echo` is the identifier of an ICMP echo, `quoted` the identification of the packet that an ICMP error is
-    about; `fragment` says whether it is not the first piece of a packet, which alone has ports.
+    about; `fragment` says whether it is not the first piece of a packet, which alone has ports. `whole` is False where
+    a header, IP's or the transport's, is shorter than its protocol says, or stands behind an extension header of IPv6:
+    its fields are then empty.
     """
 
     source: str
@@ -44,16 +50,21 @@ class Header(NamedTuple):
     echo: int | None = None
     quoted: int | None = None
     fragment: bool = False
+    whole: bool = True
 
     @classmethod
     def read(cls, network: bytes, transport: bytes) -> Header:
-        """From the beginnings of the IP header and of what follows it."""
-        if network[0] >> 4 == 6:
+        """Parse the beginnings of the IP header and of what follows it; never raises, whatever the bytes are."""
+        version = network[0] >> 4 if network else 0
+        if version == 6 and len(network) >= _IPV6.size:
             word, payload, protocol, ttl, source, destination = _IPV6.unpack_from(network)
             length, identification, later, family = 40 + payload, word & 0xFFFFF, False, socket.AF_INET6
-        else:
+        elif version == 4 and len(network) >= _IPV4.size:
             _, _, length, identification, offset, ttl, protocol, _, source, destination = _IPV4.unpack_from(network)
             later, family = bool(offset & 0x1FFF), socket.AF_INET
+        else:
+            return cls("", "", NOT_PARSED, 0, 0, len(network) + len(transport), whole=False)
+        extended = version == 6 and protocol in _EXTENSIONS
         return cls(
             socket.inet_ntop(family, source),
             socket.inet_ntop(family, destination),
@@ -62,23 +73,30 @@ class Header(NamedTuple):
             ttl,
             length,
             fragment=later,
-            **({} if later else _behind(protocol, transport)),
+            **({} if later else {"whole": False} if extended else _behind(protocol, transport)),
         )
 
     @classmethod
     def of(cls, packet: bytes) -> Header:
-        """From the bytes of an IP packet."""
-        return cls.read(packet, packet[_behind_ip(packet) :])
+        """Parse the bytes of an IP packet; never raises."""
+        return cls.read(packet, packet[behind_ip(packet) :])
 
     @classmethod
     def quoted_in(cls, error: bytes) -> Header:
-        """From the bytes of an ICMP error: the header that it quotes."""
-        return cls.of(error[_behind_ip(error) + _ERROR :])
+        """Parse the header that an ICMP error quotes; never raises."""
+        return cls.of(error[behind_ip(error) + _ERROR :])
 
     @property
     def kind(self) -> str:
-        """What it is called: SYN, RST/ACK, udp, icmp 8/0."""
+        """Its name: SYN, RST/ACK, udp, icmp 8/0; of a header that is not whole `tcp (not parsed)`."""
+        if not self.whole:
+            return self.protocol if self.protocol == NOT_PARSED else f"{self.protocol} ({NOT_PARSED})"
         return kind(self.protocol, self.flags, self.icmp)
+
+    @property
+    def transport(self) -> str:
+        """The protocol behind IP's header; NOT_PARSED behind an extension header of IPv6."""
+        return NOT_PARSED if not self.whole and self.protocol.isdigit() else self.protocol
 
     @property
     def is_error(self) -> bool:
@@ -110,23 +128,33 @@ class Header(NamedTuple):
         return {"from": self.from_, "to": self.to, "protocol": self.protocol, "ttl": self.ttl, "bytes": self.length}
 
 
-def _behind_ip(packet: bytes) -> int:
-    return 40 if packet[0] >> 4 == 6 else (packet[0] & 0xF) * 4
+def behind_ip(packet: bytes) -> int:
+    """Return where the IP header ends, by its own fields."""
+    if not packet:
+        return 0
+    return _IPV6.size if packet[0] >> 4 == 6 else (packet[0] & 0xF) * 4
 
 
 def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
-    """What is read off the header behind IP's, as far as it was copied."""
+    """Parse the header behind IP's, as far as it was copied; `whole` is False where it is too short."""
     if protocol == socket.IPPROTO_TCP and len(transport) >= _TCP_START.size:
         source, destination, seq, ack, _, flags = _TCP_START.unpack_from(transport)
         letters = "".join(letter for bit, letter in enumerate(_FLAGS) if flags >> bit & 1)
         return {"source_port": source, "destination_port": destination, "flags": letters, "seq": seq, "ack": ack}
-    if protocol in _WITH_PORTS and len(transport) >= _PORTS.size:
+    if protocol in _WITH_PORTS:
+        if protocol == socket.IPPROTO_TCP or len(transport) < _PORTS.size:
+            return {"whole": False}
         source, destination = _PORTS.unpack_from(transport)
         return {"source_port": source, "destination_port": destination}
-    if protocol in _ECHOES and len(transport) >= 6:
-        echo = int.from_bytes(transport[4:6], "big") if transport[0] in _ECHOES[protocol] else None
-        name, (place_of_it, bits) = _PROTOCOLS[protocol], _QUOTED[protocol]
-        about = transport[0] in ICMP_ERRORS[name] and len(transport) >= place_of_it.stop
-        quoted = int.from_bytes(transport[place_of_it], "big") & bits if about else None
-        return {"icmp": (transport[0], transport[1]), "echo": echo, "quoted": quoted}
+    if protocol in _ECHOES:
+        return _icmp(protocol, transport) if len(transport) >= _ICMP_START else {"whole": False}
     return {}
+
+
+def _icmp(protocol: int, transport: bytes) -> dict[str, Any]:
+    is_echo = transport[0] in _ECHOES[protocol] and len(transport) >= _ICMP_ECHO
+    echo = int.from_bytes(transport[4:_ICMP_ECHO], "big") if is_echo else None
+    name, (place_of_it, bits) = _PROTOCOLS[protocol], _QUOTED[protocol]
+    about = transport[0] in ICMP_ERRORS[name] and len(transport) >= place_of_it.stop
+    quoted = int.from_bytes(transport[place_of_it], "big") & bits if about else None
+    return {"icmp": (transport[0], transport[1]), "echo": echo, "quoted": quoted}

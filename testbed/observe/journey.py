@@ -53,7 +53,8 @@ class Asked:
 class ChainPass:
     """A chain as one packet passed it: the rules it was held against, in order, and how that ended.
 
-    `end` is `accept`, `drop`, `return`, `end of chain` (back to the caller) or `policy ACCEPT`, `policy DROP`.
+    `end` is `accept`, `drop`, `queue`, `stolen` (the rule took the packet away), `return`, `end of chain` (back to the
+    caller) or `policy ACCEPT`, `policy DROP`.
     `not_reached` are the rules of the chain behind the last one that was asked.
     """
 
@@ -150,7 +151,8 @@ class NodePass:
 class End:
     """How it ended: `kind` is delivered, taken in (by a node's own kernel), dropped, or lost; `where` and why in words.
 
-    `by` is the rule or policy that dropped it (`filter -A FORWARD ...`, `filter :FORWARD DROP`).
+    `by` is the rule or policy that dropped it (`filter -A FORWARD ...`, `filter :FORWARD DROP`), or the rule that took
+    it and answers itself (SYNPROXY).
     """
 
     kind: str
@@ -164,7 +166,7 @@ class End:
         return f"{self.kind} {_PREPOSITIONS[self.kind]} {self.where}"
 
     def __str__(self) -> str:
-        because = self.by or self.why
+        because = "; ".join(filter(None, (self.by, self.why)))
         return f"{self.place}: {because}" if because else self.place
 
 

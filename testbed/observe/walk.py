@@ -18,8 +18,9 @@ from testbed.rules.book import BookChain, RuleBook
 from testbed.rules.clauses import target_of
 from testbed.rules.ruleset import Rule
 
-_ENDS = ("accept", "drop", "queue")
-_VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "RETURN": "return"}
+_ENDS = ("accept", "drop", "queue", "stolen")
+_VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "RETURN": "return", "NFQUEUE": "queue", "QUEUE": "queue"}
+_TAKES = "SYNPROXY"  # answers a SYN itself; other packets it takes, drops or lets go on
 RETURN, END_OF_CHAIN = "return", "end of chain"
 
 
@@ -54,7 +55,7 @@ class Walk:
                 break  # the same hook of another packet, which looks the same (passage.py)
             priority = base.base.priority
             passed.append(self._chain(base, self.judge(self.events[0], base)))
-            if passed[-1].end == "drop":
+            if passed[-1].end in ("drop", "stolen"):
                 break
         return tuple(passed)
 
@@ -133,4 +134,6 @@ class Walk:
             return f"{target.verb} {target.name}"
         if self.events and self.events[0].table == event.table:
             return "continue"
+        if target.name == _TAKES and not self.came_out and not self.events:
+            return "stolen"
         return "accept" if self.came_out or self.events else "drop"

@@ -61,11 +61,11 @@ class Packet:
             }
         elif isinstance(transport, UDP):
             facts = {"source_port": transport.sport, "destination_port": transport.dport}
-        elif header.protocol in _ICMP and not header.later:
+        elif header.protocol in _ICMP and not header.later and len(header.contents) >= _ICMP_HEADER:
             facts = {"icmp": (header.contents[0], header.contents[1])}
             if header.contents[0] in _ECHOES:
                 facts["echo"] = int.from_bytes(header.contents[4:6], "big")
-        elif header.protocol == _SCTP and not header.later:
+        elif header.protocol == _SCTP and not header.later and len(header.contents) >= _SCTP_HEADER:
             source_port, destination_port = struct.unpack_from("!HH", header.contents)
             facts = {"source_port": source_port, "destination_port": destination_port}
         return cls(

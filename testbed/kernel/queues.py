@@ -1,0 +1,25 @@
+"""Queues of packets for programs (NFQUEUE, `queue`): which a rule names, and which a program reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_READ = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")  # one line for each queue that a program reads
+_NUMBERS = re.compile(r"--queue-(?:num|balance) (\d+)(?::(\d+))?|\bqueue\b.*?\b(?:to|num) (\d+)(?:-(\d+))?")
+
+
+def read() -> frozenset[int]:
+    """Return the numbers of the queues that a program reads, in the calling thread's network namespace."""
+    if not _READ.exists():
+        return frozenset()
+    return frozenset(int(line.split()[0]) for line in _READ.read_text().splitlines() if line.strip())
+
+
+def numbers_in(spec: str) -> range:
+    """Return the queues that a rule names, in iptables' or nft's words; queue 0 where it names none."""
+    found = _NUMBERS.search(spec)
+    if found is None:
+        return range(1)
+    first, last = found[1] or found[3], found[2] or found[4]
+    return range(int(first), int(last or first) + 1)
