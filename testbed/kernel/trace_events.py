@@ -47,9 +47,9 @@ _LEGACY_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 class TraceEvent(NamedTuple):
     """One message. `table` is `FAMILY NAME`; `rule` the handle of a rule (nf_tables) or its number (legacy), 0: none.
 
-    `verdict` is nf_tables' (`accept`, `drop`, `queue`, `stolen`, `jump CHAIN`, ...), empty where legacy leaves it to the
-    rule's target. `network` and `transport` are the beginnings of the packet's headers; nf_tables sends them with the
-    first event of each base chain only, and not where that rule has taken the packet away (stolen). `packet` is
+    `verdict` is nf_tables' (`accept`, `drop`, `queue`, `stolen`, `jump CHAIN`, ...), empty where legacy leaves it to
+    the rule's target. `network` and `transport` are the beginnings of the packet's headers; nf_tables sends them with
+    the first event of each base chain only, and not where that rule has taken the packet away (stolen). `packet` is
     nf_tables' number for a packet on its way, 0 in legacy, where each event has the
     headers. `hook` is said by legacy only. Interfaces are indexes, 0: none.
     """
