@@ -78,7 +78,9 @@ def follow_kernel(bed: Testbed, act: Callable[[], object]) -> tuple[Followed, ..
         act()
     followed: list[Followed] = []
     for journey in tracing.journeys():
-        counted = traced([journey], before)
+        if journey.is_copy:
+            continue
+        counted = traced([journey, *journey.copies], before)
         followed.append(Followed(journey, before, counted))
         before = before + counted
     return tuple(followed)

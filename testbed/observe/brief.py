@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from testbed.kernel.trace_events import TraceEvent
-from testbed.observe.crosscheck import chain_passes, lines
+from testbed.observe.crosscheck import chain_passes, lengthened, lines
 from testbed.observe.ends import dropper, held_by
 from testbed.observe.journey import Asked, ChainPass
 from testbed.observe.passage import Hook
@@ -28,12 +28,14 @@ _FINAL = ("accept", "drop", "queue", "stolen")
 class Brief:
     """`deciding` are rules and policies with which chains ended, `dropped_by` the one that dropped it, empty: none.
 
-    `counted` are the lines that counted the packet, `entered` the chains it was in, each with its table.
+    `counted` are the lines that counted the packet, of them `longer` those behind a rule that may have lengthened it,
+    `entered` the chains it was in, each with its table.
     """
 
     deciding: tuple[str, ...]
     dropped_by: str
     counted: tuple[Line, ...]
+    longer: tuple[Line, ...]
     entered: frozenset[ChainName]
 
 
@@ -73,7 +75,7 @@ def _brief(chains: tuple[ChainPass, ...], came_out: bool) -> Brief:
     dropping = next(filter(None, (*map(dropper, chains), held)), "")
     counted = tuple(line for chain in chains for line in lines(chain))
     entered = frozenset((chain.table, chain.chain) for chain in chain_passes(chains))
-    return Brief(tuple(deciding(chains)), dropping, counted, entered)
+    return Brief(tuple(deciding(chains)), dropping, counted, tuple(lengthened(chains)), entered)
 
 
 class _Unjudged:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from testbed.errors import Disagreement
 from testbed.observe.journey import ChainPass, Journey
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterReading, Line
 
+_LENGTHENS = "TCPMSS"  # adds the option where a SYN has none (tcpmss_mangle_packet, net/netfilter/xt_TCPMSS.c)
 _FINAL = ("accept", "drop", "queue", "stolen")
 
 
@@ -19,16 +20,27 @@ def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_t
     `counts_before_the_end`: rules may count although a statement behind the counter does not hold (nftables).
     """
     passed = list(journeys)
-    agree(_by_line(passed), counted, counts_before_the_end)
+    longer = frozenset(line for journey in passed for _, hook in journey.hooks for line in lengthened(hook.chains))
+    agree(_by_line(passed), counted, counts_before_the_end, longer)
     _conserved(passed)
 
 
-def agree(traced: Mapping[Line, Counters], counted: CounterReading, counts_before_the_end: bool = False) -> None:
-    """Raise Disagreement where a line did not count what was traced: nothing, where it is not named."""
+def agree(
+    traced: Mapping[Line, Counters],
+    counted: CounterReading,
+    counts_before_the_end: bool = False,
+    longer: Collection[Line] = (),
+) -> None:
+    """Raise Disagreement where a line did not count what was traced: nothing, where it is not named.
+
+    Of the lines in `longer` only the packets are compared: a rule before them may have lengthened a packet.
+    """
     for line, seen in counted:
         expected = traced.get(line, ZERO)
         if line.is_policy and seen == ZERO:
             continue  # iptables-nft does not count for a policy that was never set
+        if line in longer and seen.packets == expected.packets:
+            continue
         if seen != expected and not (counts_before_the_end and seen > expected):
             raise Disagreement(
                 f"{line.table} {line.text} counted {seen}, but {expected} was traced.",
@@ -61,6 +73,16 @@ def lines(base: ChainPass) -> Iterator[Line]:
             yield Line(chain.table, asked.rule.text, before)
     if base.end.startswith("policy "):
         yield Line(base.table, f":{base.chain} {base.end.removeprefix('policy ')}")
+
+
+def lengthened(bases: Iterable[ChainPass]) -> Iterator[Line]:
+    """The lines of a hook that counted a packet behind a rule that may have made it longer (TCPMSS)."""
+    behind = False
+    for base in bases:
+        for line in lines(base):
+            if behind:
+                yield line
+            behind = behind or _LENGTHENS in line.text.split()
 
 
 def _conserved(journeys: Iterable[Journey]) -> None:

@@ -172,7 +172,8 @@ class Names:
         )
         table, _, text = journey.end.by.partition(" -A ")
         by = f"{table} {self._rule(table, f'-A {text}').text}" if text else journey.end.by
-        return replace(journey, passes=passes, end=replace(journey.end, by=by))
+        copies = tuple(map(self.journey, journey.copies))
+        return replace(journey, passes=passes, end=replace(journey.end, by=by), copies=copies)
 
     def _chains(self, chains: tuple[ChainPass, ...]) -> tuple[ChainPass, ...]:
         return tuple(

@@ -6,7 +6,7 @@ import socket
 import struct
 from typing import Any, NamedTuple
 
-from testbed.traffic.packet import ICMP_ERRORS, kind, place
+from testbed.traffic.packet import ICMP_ERRORS, Packet, kind, place
 
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
@@ -115,9 +115,8 @@ class Header(NamedTuple):
 
     @property
     def cookie(self) -> tuple[object, ...]:
-        """What neither NAT nor a router changes: by it a packet is known wherever it is seen."""
-        known = self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, self.length
-        return *known, self.quoted
+        """What neither NAT, a router nor a target changes: by it a packet is known wherever it is seen."""
+        return cookie_of(self)
 
     def translations(self, later: Header) -> tuple[str, ...]:
         """What is different in a later one: `source A > B`, `destination A > B`."""
@@ -126,6 +125,13 @@ class Header(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         return {"from": self.from_, "to": self.to, "protocol": self.protocol, "ttl": self.ttl, "bytes": self.length}
+
+
+def cookie_of(packet: Header | Packet) -> tuple[object, ...]:
+    """Return what identifies a packet: TCPMSS may lengthen one with SYN, ECN takes away the flags ECE and CWR."""
+    length = 0 if "S" in packet.flags else packet.length
+    known = packet.protocol, packet.identification, packet.flags.rstrip("EC"), packet.seq, packet.ack, packet.icmp
+    return *known, length, packet.quoted
 
 
 def behind_ip(packet: bytes) -> int:

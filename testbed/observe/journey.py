@@ -174,6 +174,8 @@ class End:
 class Journey:
     """One packet's way. `connection` is how it is tracked afterwards, `answers` what came back to its origin for it.
 
+    `copies` are the journeys of copies that rules sent elsewhere (TEE, `dup to`), each an `is_copy`.
+
     Compared with a string, each of whose lines is one of `way`, it is equal when it went just that way;
     `"-A DOCKER-USER -j RETURN" in journey` asks for one line.
     """
@@ -185,6 +187,8 @@ class Journey:
     end: End
     connection: Connection | None
     answers: tuple[Packet, ...] = ()
+    copies: tuple[Journey, ...] = ()
+    is_copy: bool = False
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
@@ -202,7 +206,7 @@ class Journey:
     @property
     def facts(self) -> tuple[object, ...]:
         """All that is known of it."""
-        return self.origin, self.sent, self.passes, self.arrived, self.end, self.connection, self.answers
+        return self.origin, self.sent, self.passes, self.arrived, self.end, self.connection, self.answers, self.copies
 
     @property
     def hooks(self) -> Iterator[tuple[NodePass, HookPass]]:
@@ -267,6 +271,7 @@ class Journey:
             "connection": str(self.connection) if self.connection is not None else None,
             "answers": [str(answer) for answer in self.answers],
             "way": list(self.way),
+            "copies": [copy.as_dict() for copy in self.copies],
         }
 
 

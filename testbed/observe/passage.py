@@ -34,11 +34,15 @@ class Hook:
 
 @dataclass(slots=True)
 class Passage:
-    """A packet on its way through one node; `said` is what connection tracking says of it, empty before it is asked."""
+    """A packet on its way through one node; `said` is what connection tracking says of it, empty before it is asked.
+
+    `copy_of` is the passage in one of whose hooks a rule made this copy (TEE, `dup to`), None of what is no copy.
+    """
 
     node: str
     hooks: list[Hook]
     said: list[str] = field(default_factory=list)
+    copy_of: Passage | None = None
 
     @property
     def cookie(self) -> Cookie:
@@ -69,16 +73,18 @@ class Passage:
 class Sorter:
     """Sorts what one node traces; a packet may be on its way between two calls.
 
-    `heard`: whether the last call brought anything, be it the rest of a packet's way that had begun before.
+    `heard`: whether the last call brought anything, be it the rest of a packet's way that had begun before. `copies`:
+    whether rules of the node send copies of packets.
     """
 
-    def __init__(self, node: str, tracer: Tracer) -> None:
+    def __init__(self, node: str, tracer: Tracer, copies: bool = False) -> None:
         self._node = node
         self._tracer = tracer
+        self._copies = copies
         self._open: dict[int, Passage] = {}
         self._recent: deque[Passage] = deque(maxlen=_RECENT)
         self.heard = False
-        self._legacy: defaultdict[tuple[Cookie, str], deque[TraceEvent]] = defaultdict(deque)
+        self._legacy: defaultdict[tuple[Cookie, str, int], deque[TraceEvent]] = defaultdict(deque)
 
     def passages(self) -> list[Passage]:
         """The packets that began to pass since the last call, in order."""
@@ -92,7 +98,7 @@ class Sorter:
                 self._at(CHECKPOINTS[event.chain], event, found)
         for event in legacy_events:
             cookie = Header.read(event.network, event.transport).cookie
-            self._legacy[cookie, event.hook].append(event)
+            self._legacy[cookie, event.hook, event.left].append(event)
         return found
 
     def _at(self, checkpoint: Checkpoint, event: TraceEvent, found: list[Passage]) -> None:
@@ -105,10 +111,12 @@ class Sorter:
 
     def _enter(self, name: str, event: TraceEvent, found: list[Passage]) -> None:
         header = Header.read(event.network, event.transport)
-        hook = Hook(name, event.entered, event.left, event.mark, header, events=self._legacy_of(header, name))
+        told = self._legacy_of(header, name, event.left)
+        hook = Hook(name, event.entered, event.left, event.mark, header, events=told)
         copied = self._copied(event, hook)
         if name in _BEGINNINGS or copied is not None:
-            passage = Passage(self._node, [hook], copied.said if copied is not None else [])
+            said = copied.said if copied is not None else []
+            passage = Passage(self._node, [hook], said, self._original(hook) if name == "OUTPUT" else None)
             found.append(passage)
             self._recent.append(passage)
         else:
@@ -116,9 +124,14 @@ class Sorter:
             passage.hooks.append(hook)
         self._open[event.packet] = passage
 
-    def _legacy_of(self, header: Header, hook: str) -> deque[TraceEvent]:
+    def _legacy_of(self, header: Header, hook: str, left: int) -> deque[TraceEvent]:
         """What iptables-legacy tells, now or later, of a packet in a hook; those that look the same share it."""
-        return self._legacy[header.cookie, hook] if self._tracer.legacy else deque()
+        return self._legacy[header.cookie, hook, left] if self._tracer.legacy else deque()
+
+    def _original(self, hook: Hook) -> Passage | None:
+        """Return the passage that a rule is just making a copy of: the same packet, inside another hook."""
+        inside = (p for p in reversed(self._recent) if p.hooks[-1].after is None and p.cookie == hook.header.cookie)
+        return next(inside, None) if self._copies else None
 
     def _before(self, event: TraceEvent, hook: Hook) -> Passage:
         """The passage that a hook goes on with; a packet that crosses a bridge gets a new number between hooks."""

@@ -17,7 +17,7 @@ from testbed.kernel.tracer import Tracer
 from testbed.observe import ends
 from testbed.observe.assembly import Assembler, Clauses
 from testbed.observe.crosscheck import verify
-from testbed.observe.header import Header
+from testbed.observe.header import Header, cookie_of
 from testbed.observe.journey import Journey, NodePass
 from testbed.observe.passage import Cookie, Passage, Sorter
 from testbed.rules.book import RuleBook
@@ -66,10 +66,15 @@ class Traced:
 
 @dataclass(slots=True)
 class _Found:
-    """A packet, as far as it has been seen: its passages through nodes; `journey` once it was put together."""
+    """A packet, as far as it has been seen: its passages through nodes; `journey` once it was put together.
+
+    `copies` are those of it that rules made.
+    """
 
     passages: list[Passage] = field(default_factory=list)
     journey: Journey | None = None
+    copies: list[_Found] = field(default_factory=list)
+    is_copy: bool = False
 
 
 class Tracing:
@@ -124,11 +129,11 @@ class Tracing:
         """The journey of a packet that was sent in the block."""
         packet = of.sent if isinstance(of, Crossing) else of
         self._collect()
-        found = self._latest.get(_cookie(packet))
+        found = self._latest.get(cookie_of(packet))
         if found is None:
             if self._captured.origin(packet) is None:
                 raise TestbedError(f"{packet} was not sent while it was traced.", "Send it in the block.")
-            found = self._latest.setdefault(_cookie(packet), _Found())
+            found = self._latest.setdefault(cookie_of(packet), _Found())
         return self._bed.told(self._put_together(found, packet))
 
     def journeys(self) -> tuple[Journey, ...]:
@@ -161,7 +166,7 @@ class Tracing:
         book = self._bed.book if host else _NO_RULES
         tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
         self._tracers.append(tracer)
-        self._sorters.append(Sorter(node, tracer))
+        self._sorters.append(Sorter(node, tracer, book.copies))
         devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
         self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
 
@@ -192,22 +197,61 @@ class Tracing:
 
     def _add(self, passage: Passage) -> None:
         known = self._latest.get(passage.cookie)
-        if known is None or known.journey is not None or not _same_way(known.passages, passage):
-            known = _Found()
-            self._found.append(known)
-            self._latest[passage.cookie] = known
-        known.passages.append(passage)
+        if known is not None and known.journey is None:
+            if passage.copy_of is not None:
+                self._found.append(_Found([passage], is_copy=True))
+                known.copies.append(self._found[-1])
+                return
+            if (owner := self._owner(known, passage)) is not None:
+                owner.passages.append(passage)
+                return
+        self._found.append(_Found([passage]))
+        self._latest[passage.cookie] = self._found[-1]
+
+    def _owner(self, known: _Found, passage: Passage) -> _Found | None:
+        """Return whose way a passage goes on with: a copy's, that was sent first, or the packet's own."""
+        for copy in known.copies:
+            if _same_way(copy.passages, passage) and self._sent_to(copy, passage):
+                return copy
+        return known if _same_way(known.passages, passage) else None
+
+    def _sent_to(self, copy: _Found, passage: Passage) -> bool:
+        """Whether a copy went to the node of a passage: it left to its segment, for one of its addresses."""
+        reached = [str(address.ip) for address in self._bed.topology.node(passage.node).addresses]
+        wanted = self._bed.book.copied_to
+        return passage.node in self._beside(copy.passages) and (not wanted or not wanted.isdisjoint(reached))
+
+    def _beside(self, passages: Sequence[Passage]) -> set[str]:
+        """Return the nodes on the segment by which a packet left the last of its nodes."""
+        if not passages or passages[-1].hooks[-1].after is None:
+            return set()
+        last = passages[-1]
+        device = self._assemblers[last.node].devices.get(last.hooks[-1].left, "lo")
+        if device not in [own.name for own in self._bed.topology.node(last.node).devices]:
+            return set()
+        return {node.name for node, _ in self._bed.topology.segment(Port(last.node, device))}
+
+    def _in_order(self, passages: Sequence[Passage]) -> list[Passage]:
+        """Passages in the order of the nodes: by where each leaves to, since rules may change the time to live."""
+        by_ttl = sorted(passages, key=_on_the_way)
+        nodes = {passage.node for passage in passages}
+        led_to = {name for one in by_ttl for name in self._beside([one]) if name != one.node}
+        first = nodes - led_to
+        if len(nodes) == 1 or len(first) != 1:
+            return by_ttl
+        return sorted(by_ttl, key=lambda passage: passage.node not in first)
 
     def _put_together(self, found: _Found, packet: Packet | None) -> Journey:
         if found.journey is None:
-            passages = sorted(found.passages, key=_on_the_way)
-            sent = packet or self._captured.sent(passages[0].cookie) or _as_packet(passages[0].hooks[0].header)
-            origin = self._captured.origin(sent) or self._origin(passages)
+            passages = self._in_order(found.passages)
+            captured = None if found.is_copy else packet or self._captured.sent(passages[0].cookie)
+            sent = captured or _as_packet(passages[0].hooks[0].header)
+            origin = (None if found.is_copy else self._captured.origin(sent)) or self._origin(passages)
             connection = self._connection(passages)
             with self._of_the_same_rules():
                 nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
             last = passages[-1].hooks[-1].after if passages else None
-            arrived = self._captured.arrived(passages[0].cookie if passages else _cookie(sent), last)
+            arrived = self._arrived(found, passages[0].cookie if passages else cookie_of(sent), last)
             came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
             crossed = self._bridge_between(origin, arrived[0]) if arrived is not None and not nodes else ()
             found.journey = Journey(
@@ -218,8 +262,21 @@ class Tracing:
                 ends.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces),
                 connection,
                 came_back,
+                tuple(self._put_together(copy, None) for copy in found.copies),
+                found.is_copy,
             )
         return found.journey
+
+    def _arrived(self, found: _Found, cookie: Cookie, left_as: Header | None) -> tuple[str, Packet] | None:
+        """Return where a packet came out; of a packet with copies the end that has its destination is its own."""
+        if not found.is_copy and not found.copies:
+            return self._captured.arrived(cookie, left_as)
+        beside = self._beside(found.passages)
+        for name, packet in self._captured.arrivals(cookie):
+            own = packet.destination in [str(address.ip) for address in self._bed.topology.node(name).addresses]
+            if name in beside and own != found.is_copy:
+                return name, packet
+        return None
 
     def _bridge_between(self, *ends_of_it: str) -> tuple[NodePass, ...]:
         """The node whose bridge a packet crossed as a frame, asked by no hook of the IP layer."""
@@ -267,8 +324,8 @@ class _Captured:
             seen, left, sent = endpoint.arrivals(), endpoint.departures(), endpoint.sent
             old_seen, old_left, old_sent = self._known.get(name, (0, 0, 0))
             for packet in seen[old_seen:]:
-                self._arrived[_cookie(packet)].append((name, packet))
-            self._sent.update((_cookie(packet), (name, packet)) for packet in (*left[old_left:], *sent[old_sent:]))
+                self._arrived[cookie_of(packet)].append((name, packet))
+            self._sent.update((cookie_of(packet), (name, packet)) for packet in (*left[old_left:], *sent[old_sent:]))
             self._known[name] = len(seen), len(left), len(sent)
 
     def sent(self, cookie: Cookie) -> Packet | None:
@@ -276,8 +333,12 @@ class _Captured:
 
     def origin(self, packet: Packet) -> str | None:
         """Who sent it; None: no end of the bed."""
-        cookie = _cookie(packet)
+        cookie = cookie_of(packet)
         return self._sent[cookie][0] if cookie in self._sent else None
+
+    def arrivals(self, cookie: Cookie) -> Sequence[tuple[str, Packet]]:
+        """Return every arrival of a packet and of its copies, in order."""
+        return self._arrived.get(cookie, ())
 
     def arrived(self, cookie: Cookie, left_as: Header | None) -> tuple[str, Packet] | None:
         """Where a packet came out; of several that look the same (a kernel's resets) the one that left so."""
@@ -289,11 +350,6 @@ class _Captured:
     def at(self, node: str) -> Iterator[Packet]:
         """Everything that arrived at a node."""
         return iter(self._endpoints()[node].seen if node in self._endpoints() else ())
-
-
-def _cookie(packet: Packet) -> Cookie:
-    known = packet.protocol, packet.identification, packet.flags, packet.seq, packet.ack, packet.icmp, packet.length
-    return *known, packet.quoted
 
 
 def _on_the_way(passage: Passage) -> tuple[int, bool]:

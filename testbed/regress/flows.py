@@ -248,13 +248,15 @@ class Flows:
     def _check(self, now: CounterReading) -> None:
         """Read the passages, and hold them against what was counted."""
         traced: dict[Line, Counters] = {}
+        longer: set[Line] = set()
         for passage in self._passages:
             briefs = tuple(self._reader.read(hook) for hook in passage.hooks)
             for hook, brief in zip(passage.hooks, briefs, strict=True):
+                longer.update(brief.longer)
                 for line in brief.counted:
                     traced[line] = traced.get(line, ZERO) + Counters(1, hook.header.length)
             flow = self._flow_of(passage.hooks[0].header)
-            if flow is not None:
+            if flow is not None and passage.copy_of is None:
                 flow.passed.append(Passed(passage, briefs))
-        agree(traced, now - self._before, self._native)
+        agree(traced, now - self._before, self._native, longer)
         self._before = now

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass, expected_way
+from testbed.rules.book import copies
 
 MATCHED, FAILED, NOT_REACHED, PARTS = "✓", "✗", "·", "≠"
 _STEP = "  "
@@ -22,7 +23,19 @@ def lines(journey: Journey) -> Iterator[Text]:
         yield from _node(passed)
     if journey.connection is not None:
         yield Text.assemble(("connection  ", "dim"), (str(journey.connection), "magenta"))
+    yield from _copies(journey)
     yield end(journey)
+
+
+def _copies(journey: Journey) -> Iterator[Text]:
+    """The copies that rules sent elsewhere, each with its own way and end."""
+    made_by = [f"{table} {rule.text}" for table, rule in journey.matched if copies(rule)]
+    for number, copy in enumerate(journey.copies):
+        rule = f"  by {made_by[number]}" if number < len(made_by) else ""
+        yield Text.assemble(("copy", "bold"), f"  {copy.sent.from_} > {copy.sent.to}", (rule, "dim"))
+        for passed in copy.passes:
+            yield from (Text(_STEP) + line for line in _node(passed))
+        yield Text.assemble(_STEP, f"→ the copy was {copy.end}")
 
 
 def end(journey: Journey) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ _SECURITY_BY_NFT = 150  # behind source NAT, as iptables-nft 1.8.9 makes it (`nf
 _SOURCE_NAT = 100
 _SOURCE_NAT_HOOKS = ("INPUT", "POSTROUTING")
 _MARKING = ("MARK", "CONNMARK")
+_COPIES = re.compile(r"-j TEE\b(?:.*--gateway (?P<gateway>\S+))?|\bdup to (?:(?P<address>[0-9a-fA-F.:]+)|\S)")
 _TRACKING = ("conntrack", "state", "ct", "connmark", "CONNMARK", "helper", "connbytes", "connlimit")  # matches, targets
 
 
@@ -60,15 +62,26 @@ class BookChain:
         return self.handles.index(rule) if rule else None
 
 
+def copies(rule: Rule) -> bool:
+    """Whether a rule sends a copy of the packet elsewhere."""
+    return _COPIES.search(rule.spec) is not None
+
+
 class RuleBook:
     """All chains of a rule set, found by what the kernel's trace says.
 
     `changes_marks`: rules change marks on the way, so that the one at a chain's beginning says nothing later.
+    `copies`: rules send copies of packets elsewhere (TEE, `dup to`); `copied_to` are the addresses they go to, empty
+    where a rule takes them from a map.
     """
 
     def __init__(self, chains: Iterable[BookChain]) -> None:
         self._chains = {(chain.traced_as, chain.name): chain for chain in chains}
         rules = [rule for chain in self for rule in chain.rules]
+        copying = [found for rule in rules if (found := _COPIES.search(rule.spec)) is not None]
+        self.copies = bool(copying)
+        gateways = [found["gateway"] or found["address"] for found in copying]
+        self.copied_to = frozenset(gateways) if all(gateways) else frozenset()
         self.changes_marks = any(rule.target in _MARKING or " mark set " in rule.spec for rule in rules)
 
     def __iter__(self) -> Iterator[BookChain]:

@@ -105,7 +105,7 @@ class Packet:
         return int.from_bytes(self.payload[4:6], "big")
 
     def same_as(self, other: Packet) -> bool:
-        """Whether both are one packet, seen at two places: NAT and routers change neither of these fields.
+        """Whether both are one packet, seen at two places: NAT, routers and targets change none of these fields.
 
         What an ICMP error quotes is left out, since NAT translates it too.
         """
@@ -114,7 +114,7 @@ class Packet:
     @property
     def _unchanging(self) -> tuple[object, ...]:
         payload = b"" if self.icmp and self.icmp[0] in ICMP_ERRORS.get(self.protocol, ()) else self.payload
-        return self.protocol, self.identification, self.flags, self.seq, self.ack, self.icmp, payload
+        return self.protocol, self.identification, self.flags.rstrip("EC"), self.seq, self.ack, self.icmp, payload
 
     def __str__(self) -> str:
         return f"{self.kind} {self.from_} > {self.to}, {self.length} bytes"

@@ -9,14 +9,14 @@ from pathlib import Path
 from own_machine import Machine, assert_nothing_is_left
 
 HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
-CASES = '''\
+CASES = """\
 def test_reaches(make_bed, rules_under_test):
     from testbed.docker import article
     from testbed.traffic.layers import IP, TCP
     bed = make_bed(article.HOST, rules=rules_under_test)
     packet = IP(src="192.168.66.1", dst="172.17.0.2") / TCP(sport=40000, dport=80, flags="S", seq=1000)
     assert bed.send("client", packet, to="web", via="192.168.66.100").delivered
-'''
+"""
 
 
 def test_text_of_a_rule_is_never_executed_by_mutate(machine: Machine, tmp_path: Path) -> None:
