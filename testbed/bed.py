@@ -71,7 +71,7 @@ class Testbed:
             with exchange.loading(ruleset, self._loaded):
                 if needs.at_load(self._loaded):
                     devices.build(topology, namespaces)
-                    self.backend.load(self._host, self._loaded)
+                    self.backend.replace(self._host, self._loaded)
                 else:
                     with self.backend.loading(self._host, self._loaded):
                         devices.build(topology, namespaces)
@@ -169,14 +169,20 @@ class Testbed:
     # rules and counters
 
     def load(self, ruleset: AnyRuleset) -> None:
-        """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own."""
+        """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own.
+
+        Rules that are refused change nothing: rules, counters, sets, and what rules remember stay as they were.
+        """
+        self._load(ruleset, self.backend.load)
+
+    def _load(self, ruleset: AnyRuleset, load: Callable[[Namespace, AnyRuleset], None]) -> None:
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         loaded = exchange.to_load(ruleset)
         self._observed(loaded=False)
         try:
             with exchange.loading(ruleset, loaded):
-                self.backend.load(self._host, loaded)
+                load(self._host, loaded)
             self._given, self._loaded, self._named = ruleset, loaded, None
             self._counters = self._worded = None
         finally:
@@ -186,14 +192,14 @@ class Testbed:
         """Load these rules, and take away what packets have left: connections, counters, what ends have seen.
 
         Whether it is as a new bed then, as far as rules and packets go: of legacy, tables that only the rules before
-        had are still there. RulesError when the rules are refused.
+        had are still there. RulesError when the rules are refused; the bed can only be closed then.
         """
         self.settle()
         self._sockets.close()
         self._endpoints.clear()
         self._identities = identities()
         self._next_port = FIRST_PORT
-        self.load(ruleset)
+        self._load(ruleset, self.backend.replace)
         counted = self.counters_by_own_names()
         own = {table.name for table in ruleset.tables} if isinstance(ruleset, Ruleset) else counted.tables
         return self.forget_connections() and own >= counted.tables and not counted.moved

@@ -35,6 +35,9 @@ class Backend(Protocol[R]):
     def load(self, namespace: Namespace, ruleset: R) -> None:
         """Replace the namespace's rules; RulesError with file, line and the program's complaint, nothing changed."""
 
+    def replace(self, namespace: Namespace, ruleset: R) -> None:
+        """Replace the namespace's rules; where `load` raises this does too, and the namespace can only be closed."""
+
     def loading(self, namespace: Namespace, ruleset: R) -> AbstractContextManager[None]:
         """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
 

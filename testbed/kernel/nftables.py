@@ -44,6 +44,10 @@ class Nftables:
 
     def load(self, namespace: Namespace, ruleset: NftRuleset) -> None:
         """Replace all rules of the namespace; RulesError with file, line and nft's own complaint, nothing changed."""
+        self.replace(namespace, ruleset)
+
+    def replace(self, namespace: Namespace, ruleset: NftRuleset) -> None:
+        """Replace all rules of the namespace: one transaction, so that a refused rule set changes nothing."""
         with self.loading(namespace, ruleset):
             pass
 

@@ -38,7 +38,7 @@ def words_of(backend: Backend[Any], ruleset: AnyRuleset) -> Ruleset:
         _forget(_ELSEWHERE)
         elsewhere = Namespace.create("elsewhere")
         try:
-            backend.load(elsewhere, ruleset)
+            backend.replace(elsewhere, ruleset)
             _ELSEWHERE[key] = backend.words(elsewhere, elsewhere.run(backend.open_counters)())
         finally:
             elsewhere.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.errors import RulesError, TestbedError
-from testbed.kernel import legacy_counters, nfnetlink, nft_counters
+from testbed.kernel import ipsets, legacy_counters, nfnetlink, nft_counters
 from testbed.kernel.complaints import complaint
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.kernel.loading import at_work
@@ -34,39 +34,67 @@ class Iptables:
     def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
         """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed.
 
+        The programs commit table by table, set by set and family by family. So the rules are loaded into a scratch
+        namespace first: what is refused there has changed nothing here, not even what rules remember. If loading fails
+        nevertheless (it is interrupted, memory is short), the rules, counters and sets from before are put back.
+        """
+        _with_a_table(ruleset)
+        self._rehearse(namespace, ruleset)
+        rules, sets = self._saved(namespace, (False, True), counted=True), ipsets.saved(namespace, ruleset)
+        try:
+            self.replace(namespace, ruleset)
+        except BaseException:
+            self._replace(namespace, rules, counted=True)
+            ipsets.put_back(namespace, sets)
+            raise
+
+    def replace(self, namespace: Namespace, ruleset: Ruleset) -> None:
+        """Replace the namespace's rules; raises what `load` raises, and what was loaded by then stays.
+
         A table that the rule set does not have goes; legacy's stay, empty.
         """
         _with_a_table(ruleset)
-        both_families = len({table.of_ipv6 for table in ruleset.tables}) > 1
-        before = self.saved(namespace) if both_families else Ruleset(())
+        self._replace(namespace, ruleset)
+
+    def _replace(self, namespace: Namespace, ruleset: Ruleset, counted: bool = False) -> None:
         wanted = {table.name for table in ruleset.tables}
         there = namespace.run(self.open_counters)().chains
         strange = dict.fromkeys(table for table, _ in there if table not in wanted)
         emptied = [_emptied(table, there) if self.name == LEGACY else Table(table, ()) for table in strange]
+        with self._loading(namespace, ruleset.beside(Ruleset(tuple(emptied))), counted):
+            pass
+
+    def _rehearse(self, namespace: Namespace, ruleset: Ruleset) -> None:
+        """Load a rule set into an empty namespace that has the same sets; raises what loading raises."""
+        scratch = Namespace.create("rehearsal")
         try:
-            with self.loading(namespace, ruleset.beside(Ruleset(tuple(emptied)))):
+            ipsets.put_back(scratch, ipsets.saved(namespace, ruleset))
+            with self.loading(scratch, ruleset):
                 pass
-        except RulesError:
-            if before.tables:
-                self.load(namespace, before)  # one family may have been loaded before the other was refused
-            raise
+        finally:
+            scratch.close()
 
     @contextmanager
     def loading(self, namespace: Namespace, ruleset: Ruleset) -> Iterator[None]:
         """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
         _with_a_table(ruleset)
-        if ruleset.sets:
-            _load_sets(namespace, ruleset)
-        with ExitStack() as at_once:
-            for ipv6 in sorted({table.of_ipv6 for table in ruleset.tables}):
-                at_once.enter_context(self._restoring(namespace, ruleset, ipv6))
+        with self._loading(namespace, ruleset):
             yield
 
     @contextmanager
-    def _restoring(self, namespace: Namespace, ruleset: Ruleset, ipv6: bool) -> Iterator[None]:
-        program = self._program("restore", ipv6)
+    def _loading(self, namespace: Namespace, ruleset: Ruleset, counted: bool = False) -> Iterator[None]:
+        """Load while the block runs; `counted`: with the counters that the text has."""
+        ipsets.load(namespace, ruleset)
+        with ExitStack() as at_once:
+            for ipv6 in sorted({table.of_ipv6 for table in ruleset.tables}):
+                at_once.enter_context(self._restoring(namespace, ruleset, ipv6, counted))
+            yield
+
+    @contextmanager
+    def _restoring(self, namespace: Namespace, ruleset: Ruleset, ipv6: bool, counted: bool) -> Iterator[None]:
+        program, options = self._program("restore", ipv6), ["--counters"] if counted else []
         with self._lock() as extra:
-            restoring = namespace.start([program], save.render_family(ruleset, ipv6), **extra)
+            restoring = namespace.start([program, *options], save.render_family(ruleset, ipv6), **extra)
         with at_work(restoring, lambda said: complaint(ruleset, program, said)):
             yield
 
@@ -83,9 +111,10 @@ class Iptables:
         counts = namespace.run(self.open_counters)()
         return RuleBook(_chains(self.words(namespace, counts), counts, by_handle=self.name == NFT))
 
-    def _saved(self, namespace: Namespace, families: Iterable[bool]) -> Ruleset:
+    def _saved(self, namespace: Namespace, families: Iterable[bool], counted: bool = False) -> Ruleset:
+        options = ["--counters"] if counted else []
         with self._lock() as extra:
-            texts = [namespace.command([self._program("save", ipv6)], **extra).stdout for ipv6 in families]
+            texts = [namespace.command([self._program("save", ipv6), *options], **extra).stdout for ipv6 in families]
         return save.parse("".join(texts), self._program("save", ipv6=False))
 
     def _program(self, verb: str, ipv6: bool) -> str:
@@ -127,13 +156,6 @@ def _emptied(table: str, there: Mapping[tuple[str, str], ChainCounts]) -> Table:
     """A table without a rule or a chain of anybody's; iptables-nft takes one away that is to have no chain at all."""
     own = [(chain, counted) for (of_table, chain), counted in there.items() if of_table == table]
     return Table(table, tuple(Chain(chain, "ACCEPT") for chain, counted in own if counted.policy is not None))
-
-
-def _load_sets(namespace: Namespace, ruleset: Ruleset) -> None:
-    """Make the ipsets that the rules match; those that are there already get what they lack."""
-    finished = namespace.command(["ipset", "-exist", "restore"], ruleset.sets)
-    if finished.returncode:
-        raise RulesError(f"the sets of {ruleset.source} are refused: {finished.stderr.strip()}", "Correct them.")
 
 
 def _nft() -> Callable[[], Counts]:
