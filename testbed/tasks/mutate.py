@@ -11,7 +11,9 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as ProgressTask
+from rich.text import Text
 
 from testbed.docker import hostfile
 from testbed.docker.engines import engine_or_native
@@ -138,14 +140,20 @@ def _number(option: str, text: str) -> int:
         raise TestbedError(f"--{option} {text} is not a number.", f"Give --{option} a number.") from error
 
 
+class _SpeedColumn(ProgressColumn):
+    """Mutants per second; nothing while none is done, of which no speed is known."""
+
+    def render(self, task: ProgressTask) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+
+
 @contextmanager
 def _bar() -> Iterator[Step]:
     """Shows how far it is, how fast, and how long it will take, where somebody looks."""
     shown_to = console(stderr=True)
-    rate = TextColumn("{task.speed:.1f}/s" if shown_to.is_terminal else "")
-    columns = TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
+    columns = TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), _SpeedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=shown_to, transient=True, disable=not shown_to.is_terminal) as bar:
-        shown = bar.add_task("mutants", total=None, speed=0.0)
+        shown = bar.add_task("mutants", total=None)
         yield lambda done, total: bar.update(shown, completed=done, total=total)
 
 
