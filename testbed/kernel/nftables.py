@@ -56,7 +56,7 @@ class Nftables:
         """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
         if ruleset.says_nothing:
             raise RulesError(f"{ruleset.source} has no rules.", "Give what `nft list ruleset` prints on a Docker host.")
-        loading = namespace.start([self.program, "-f", "-"], _FLUSH + ruleset.rendered)
+        loading = namespace.start([self.program, "-f", "-"], _FLUSH + _with_an_end(ruleset.rendered))
         with at_work(loading, lambda said: _complaint(ruleset, said)):
             yield
 
@@ -89,6 +89,11 @@ class Nftables:
 
 
 NFTABLES = Nftables()
+
+
+def _with_an_end(text: str) -> str:
+    """A text whose last line is ended: nft takes a comment without a line's end for statements."""
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _counters() -> Callable[[], Counts]:

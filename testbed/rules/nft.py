@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.rules import files
+from testbed.rules import files, nft_script
 from testbed.rules.ruleset import Ruleset
 
 _TABLE = re.compile(r"^table (\w+ \S+) \{.*\n", re.MULTILINE)
@@ -24,6 +24,10 @@ class NftRuleset:
 
     text: str
     source: str = field(default="the rule set", compare=False)
+
+    def __post_init__(self) -> None:
+        """Raise RulesError for what would have nft read other files, wait for DNS or never end."""
+        nft_script.require_safe(self.text, self.source)
 
     @property
     def rendered(self) -> str:

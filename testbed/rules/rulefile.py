@@ -5,13 +5,14 @@ Several dumps may stand behind each other in one file, or in files of their own.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from testbed.errors import RulesError
-from testbed.rules import files, needs, save
+from testbed.rules import commands, families, files, forbidden, needs, pasted, save
 from testbed.rules.nft import AnyRuleset, NftRuleset
 from testbed.rules.ruleset import Comment, Ruleset
 
@@ -31,7 +32,7 @@ def read(paths: Path | str) -> AnyRuleset:
     RulesError when a file cannot be read, is iptables' text and a line is not understood, dumps do not go together, or
     a rule needs an ipset that none of them brings.
     """
-    parts = [parse(files.text_of(path, _DUMPS), str(path)) for path in paths_of(paths)]
+    parts = [_read(path) for path in paths_of(paths)]
     ruleset = parts[0] if len(parts) == 1 else _together(parts, str(paths))
     needs.require_sets(ruleset)
     return ruleset
@@ -39,21 +40,28 @@ def read(paths: Path | str) -> AnyRuleset:
 
 def paths_of(paths: Path | str) -> list[Path]:
     """The files that a word names: one, though commas be in its name, or several with commas between them."""
-    whole = Path(paths)
-    return [whole] if whole.exists() else [Path(path) for path in str(paths).split(",")]
+    return [Path(paths)] if os.path.exists(paths) else [Path(path) for path in str(paths).split(",")]
 
 
 def parse(text: str, source: str = "the rule set") -> AnyRuleset:
-    """The rule set in a text; it is nftables' where its first word is one of nft's, raises as `read` does."""
+    """The rule set in a text; it is nftables' where its first word is one of nft's, raises as `read` does.
+
+    Prompts, code fences and commands that only print may stand around a dump. Commands of iptables, and what
+    `iptables -S` prints, are read as the rules that they make.
+    """
+    pasted.require_rules(text := pasted.cleaned(text), source)
     rest, sets = _without_sets(text)
     words = (line.split()[0] for line in rest.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    if next(words, "") not in _COMMANDS:
-        if _NFT_TABLE.search(rest):
-            raise RulesError(f"{source} has tables of iptables and of nftables.", _ONE_KIND)
-        return replace(save.parse(rest, source), sets=sets)
-    if sets:
-        raise RulesError(f"{source} has rules of nftables and ipsets, which nftables does not know.", _ONE_KIND)
-    return NftRuleset(text, source)
+    if next(words, "") in _COMMANDS:
+        if sets:
+            raise RulesError(f"{source} has rules of nftables and ipsets, which nftables does not know.", _ONE_KIND)
+        return NftRuleset(text, source)
+    if _NFT_TABLE.search(rest):
+        raise RulesError(f"{source} has tables of iptables and of nftables.", _ONE_KIND)
+    if wrong := forbidden.in_sets(sets.splitlines()):
+        raise RulesError(f"{source} has sets that are not read: {wrong}.", "Give what `ipset save` prints.")
+    read_by = commands.parse if commands.begins(rest) else save.parse
+    return replace(read_by(rest, source), sets=sets)
 
 
 def text_of(ruleset: AnyRuleset) -> str:
@@ -71,6 +79,13 @@ def number_of_rules(ruleset: AnyRuleset) -> int:
     if isinstance(ruleset, NftRuleset):
         return sum("counter" in line.split() for line in ruleset.text.splitlines())
     return sum(1 for _ in ruleset.rules)
+
+
+def _read(path: Path) -> AnyRuleset:
+    ruleset = parse(files.text_of(path, _DUMPS), str(path))
+    if isinstance(ruleset, Ruleset):
+        families.require_no_other_name(ruleset, path)
+    return ruleset
 
 
 def _without_sets(text: str) -> tuple[str, str]:

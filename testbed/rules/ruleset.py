@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from testbed.errors import RulesError
+from testbed.rules import forbidden
 from testbed.rules.counters import Counters
 
 BUILT_IN_CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
@@ -156,6 +157,8 @@ class Ruleset:
         A table that is not there yet is added with the built-in chain; RulesError when a user-defined chain is
         not there.
         """
+        if wrong := forbidden.in_rule(spec):
+            raise RulesError(f"-A {chain} {spec} is refused: {wrong}.", "Leave that option out, and write addresses.")
         rule = Rule(chain, spec)
         if table not in [known.name for known in self.tables]:
             if chain not in BUILT_IN_CHAINS:

@@ -38,8 +38,8 @@ def test_which_kind_a_file_is_shows_in_its_first_word(text: str, kind: type) -> 
 
 
 def test_a_file_of_neither_kind_is_reported_with_its_line() -> None:
-    with pytest.raises(RulesError, match=r"mine, line 2: 'iptables -A INPUT' is not understood"):
-        rulefile.parse("# mine\niptables -A INPUT\n", "mine")
+    with pytest.raises(RulesError, match=r"mine, line 2: 'pfctl -A INPUT' is not understood"):
+        rulefile.parse("# mine\npfctl -A INPUT\n", "mine")
 
 
 def test_rules_are_numbered_by_what_counts() -> None:
