@@ -17,7 +17,7 @@ from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
-from testbed.kernel.xtables import LEGACY
+from testbed.kernel.programs import LEGACY
 from testbed.observe import exchange
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
@@ -26,6 +26,8 @@ from testbed.rules import AnyRuleset, NftRuleset, clauses, needs, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
+from testbed.traffic import destination
+from testbed.traffic.destination import Destination
 from testbed.traffic.endpoint import End, Endpoint, identities
 from testbed.traffic.layers import ICMP
 from testbed.traffic.packet import Crossing, Packet
@@ -284,18 +286,20 @@ class Testbed:
         self,
         client: str,
         server: str,
-        to: tuple[str, int],
+        to: Destination,
         stack: Stack = WINDOWS,
         port: int | None = None,
         via: str | None = None,
     ) -> TcpConversation:
-        """A TCP conversation between the scripted ends of two nodes, asked for at `to`.
+        """A TCP conversation between the scripted ends of two nodes, asked for at `to` ("host:80", or a pair).
 
         Every conversation has a client port of its own unless one is given, so that it is a connection of its own.
+        TestbedError for a destination or a port that cannot be.
         """
-        port = port if port is not None else self.free_port()
+        port = destination.port_number(port) if port is not None else self.free_port()
+        asked = destination.pair(to, self.topology)
         return TcpConversation(
-            self.endpoint(client), self.endpoint(server), to, port, stack, self._cross, self.counters, via=via
+            self.endpoint(client), self.endpoint(server), asked, port, stack, self._cross, self.counters, via=via
         )
 
     def free_port(self) -> int:
@@ -312,15 +316,16 @@ class Testbed:
         receiver = self.endpoint(to)
         return self._cross(self.endpoint(origin).send(packet, via), receiver)
 
-    def ask(self, origin: str, to: tuple[str, int]) -> Attempt:
+    def ask(self, origin: str, to: Destination) -> Attempt:
         """Whether a node's own kernel gets a TCP connection; known at once, without waiting for what will not come.
 
         Of a connection that nobody answers one SYN has been sent; close the attempt before the kernel repeats it (1 s).
         """
-        asking = self.kernel(origin).tcp(towards=to[0])
+        asked = destination.pair(to, self.topology)
+        asking = self.kernel(origin).tcp(towards=asked[0])
         asking.setblocking(False)
         with on_cpu(self._cpu):
-            code = asking.connect_ex(to)
+            code = asking.connect_ex(asked)
         if code not in (0, errno.EINPROGRESS):
             return Attempt(os.strerror(code), asking)
         self.settle_everywhere()
@@ -335,15 +340,16 @@ class Testbed:
             self.settle_everywhere()
             return echoed(asking, request.id)
 
-    def speak(self, origin: str, protocol: str, to: tuple[str, int]) -> None:
+    def speak(self, origin: str, protocol: str, to: Destination) -> None:
         """Have a node's own kernel ask: for a TCP connection, by a UDP datagram of 8 bytes, by an ICMP echo request."""
+        asked = destination.pair(to, self.topology)
         if protocol == "tcp":
-            self.ask(origin, to).asking.close()
+            self.ask(origin, asked).asking.close()
         elif protocol == "icmp":
-            self.ping(origin, to[0])
+            self.ping(origin, asked[0])
         else:
-            with self.kernel(origin).udp(towards=to[0]) as asking, on_cpu(self._cpu), suppress(PermissionError):
-                asking.sendto(b"question", to)
+            with self.kernel(origin).udp(towards=asked[0]) as asking, on_cpu(self._cpu), suppress(PermissionError):
+                asking.sendto(b"question", asked)
             self.settle_everywhere()
 
     @contextmanager

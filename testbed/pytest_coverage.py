@@ -17,20 +17,8 @@ from testbed.coverage.recording import Recorder
 from testbed.coverage.records import Coverage
 from testbed.errors import TestbedError
 
-OPTION = "--rule-coverage"
-FILE = "rule-coverage.json"
 NAME = "testbed-rule-coverage"  # the plugin's, for who asks it afterwards
 _SENT = "testbed_rule_coverage"
-
-
-def add_option(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        OPTION,
-        nargs="?",
-        const=FILE,
-        metavar="FILE",
-        help=f"record which rules the packets of the tests reached, matched and missed (default file: {FILE})",
-    )
 
 
 class RuleCoverage:

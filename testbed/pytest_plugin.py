@@ -1,37 +1,40 @@
 """The pytest plugin: beds as fixtures, counters in failure reports.
 
 Every test has beds of its own in namespaces of its own process, so tests run in parallel under pytest-xdist without
-knowing of each other.
+knowing of each other. Every run of an environment with this package loads this module, so what a bed needs (scapy,
+pyroute2, the bed itself) is imported when a fixture is used.
 """
 
 from __future__ import annotations
 
-import platform
+import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed import pytest_coverage
-from testbed.bed import Testbed
-from testbed.docker import DockerHost, article
 from testbed.errors import TestbedError
-from testbed.kernel.backends import backend_for
-from testbed.kernel.namespace import quarantine
-from testbed.kernel.requirements import iptables_version, require
-from testbed.kernel.xtables import BACKENDS
-from testbed.observe.counting import Counting
-from testbed.observe.journey import Journey
-from testbed.report.counters import comparison, summary
-from testbed.report.journey import lines, parting
-from testbed.rules import AnyRuleset, rulefile
-from testbed.rules.reading import CounterReading
+from testbed.kernel.programs import LEGACY, NFT
 from testbed.stash import HOSTS, MAKING, no_hosts
-from testbed.topology import Topology
 
-MakeBed = Callable[..., Testbed]
+if TYPE_CHECKING:
+    from testbed.bed import Testbed
+    from testbed.docker import DockerHost
+    from testbed.observe.counting import Counting
+    from testbed.rules import AnyRuleset
+    from testbed.topology import Topology
+
+    Host = DockerHost | Topology | str | Path
+
+MakeBed = Callable[..., "Testbed"]
 ALL = "all"
-_BEDS = pytest.StashKey[list[Testbed]]()
+RULE_COVERAGE = "--rule-coverage"
+COVERAGE_FILE = "rule-coverage.json"
+_BACKENDS = (NFT, LEGACY)
+_BEDS: pytest.StashKey[list[Testbed]] = pytest.StashKey()
 _COMPARED = pytest.StashKey[str]()
 
 
@@ -39,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("testbed", "docker-host-testbed")
     group.addoption(
         "--testbed-backend",
-        choices=[*BACKENDS, ALL],
+        choices=[*_BACKENDS, ALL],
         help="load rules with iptables-nft, with iptables-legacy, or run every test with each (default: nft)",
     )
     group.addoption(
@@ -50,19 +53,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave tests that use a bed in the machine's own network instead of an empty namespace",
     )
-    pytest_coverage.add_option(group)
+    group.addoption(
+        RULE_COVERAGE,
+        nargs="?",
+        const=COVERAGE_FILE,
+        metavar="FILE",
+        help=f"record which rules the packets of the tests reached, matched and missed (default file: {COVERAGE_FILE})",
+    )
     parser.addini("testbed_backend", "default of --testbed-backend", default="nft")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if (path := config.getoption(pytest_coverage.OPTION)) is not None:
+    if (path := config.getoption(RULE_COVERAGE)) is not None:
+        from testbed import pytest_coverage
+
         config.pluginmanager.register(pytest_coverage.RuleCoverage(path), pytest_coverage.NAME)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Return a line about kernel, iptables and rules, where the run says something of the testbed."""
+    rules = config.getoption("--testbed-rules")
+    if not (rules or config.getoption("--testbed-backend") or "testbed_backend" in config.inicfg):
+        return []
+    from testbed.kernel.requirements import iptables_version
+
     versions = ", ".join(f"{name}: {iptables_version(name) or 'not installed'}" for name in _backends(config))
-    rules = config.getoption("--testbed-rules") or "the article's"
-    return [f"testbed: Linux {platform.release()}, {versions}, rules: {rules}"]
+    under_test = rules or "the article's"
+    return [f"testbed: Linux {os.uname().release}, {versions}, rules: {under_test}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -72,10 +89,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """The differing lines; all lines follow in a section of the report, since pytest cuts long explanations short."""
-    if op == "==" and isinstance(left, CounterReading) and isinstance(right, str):
+    if op != "==" or not isinstance(right, str) or "testbed.bed" not in sys.modules:
+        return None
+    from testbed.observe.journey import Journey
+    from testbed.report.counters import comparison, summary
+    from testbed.report.journey import lines, parting
+    from testbed.rules.reading import CounterReading
+
+    if isinstance(left, CounterReading):
         config.stash[_COMPARED] = "\n".join(comparison(left, right))
         return summary(left, right)
-    if op == "==" and isinstance(left, Journey) and isinstance(right, str):
+    if isinstance(left, Journey):
         told = parting(left, right)
         config.stash[_COMPARED] = "\n".join([*told, "", *(line.plain for line in lines(left))])
         return told
@@ -109,6 +133,9 @@ def _counted(bed: Testbed) -> tuple[str, str]:
 @pytest.fixture(scope="session")
 def rules_under_test(request: pytest.FixtureRequest) -> AnyRuleset:
     """The rule set of `--testbed-rules`, else the article's."""
+    from testbed.docker import article
+    from testbed.rules import rulefile
+
     path = request.config.getoption("--testbed-rules")
     with _in_words():
         return rulefile.read(path) if path else article.ruleset()
@@ -116,11 +143,20 @@ def rules_under_test(request: pytest.FixtureRequest) -> AnyRuleset:
 
 @pytest.fixture
 def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: AnyRuleset) -> Iterator[MakeBed]:
-    """Makes beds: `make_bed(host, rules=...)`.
+    """Make beds: `make_bed(host, rules=...)`; all beds end with the test.
 
-    `host` is a DockerHost, for which the rules of engine 20.10 are loaded where none are given, or a Topology; without
-    it the article's host stands up, with the rules under test. All beds end with the test.
+    `host` is a DockerHost, the path of a host file, or a Topology; without it the article's host stands up. `rules` is
+    a rule set or the path of a rule file; without it a DockerHost has the rules of engine 20.10, and any other bed the
+    rules under test. TestbedError's sentence fails the test for a host or rules that cannot be.
     """
+    from testbed.bed import Testbed
+    from testbed.docker import DockerHost, article
+    from testbed.kernel.backends import backend_for
+    from testbed.kernel.namespace import quarantine
+    from testbed.kernel.requirements import require
+    from testbed.rules import rulefile
+    from testbed.topology import Topology
+
     beds: list[Testbed] = []
     hosts = no_hosts()
     request.node.stash[_BEDS], request.node.stash[HOSTS] = beds, hosts
@@ -128,19 +164,34 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
 
-        def make(host: DockerHost | Topology | None = None, rules: AnyRuleset | None = None) -> Testbed:
-            topology = host if isinstance(host, Topology) else article.topology(host or article.HOST)
-            if rules is None:
-                rules = article.rules_of(host) if isinstance(host, DockerHost) else rules_under_test
+        def make(host: Host | None = None, rules: AnyRuleset | str | Path | None = None) -> Testbed:
             with _in_words():
+                described = _described(host)
+                if rules is None:
+                    rules = article.rules_of(described) if isinstance(described, DockerHost) else rules_under_test
+                elif isinstance(rules, str | Path):
+                    rules = rulefile.read(str(rules))
                 require(backend_for(rules, testbed_backend).name)
+                topology = described if isinstance(described, Topology) else article.topology(described or article.HOST)
                 making = request.config.stash.get(MAKING, Testbed)
                 bed = ends.enter_context(making(topology, rules, testbed_backend))
             beds.append(bed)
-            hosts.extend([host or article.HOST] if not isinstance(host, Topology) else [])
+            hosts.extend([] if isinstance(described, Topology) else [described or article.HOST])
             return bed
 
         yield make
+
+
+def _described(host: Host | None) -> DockerHost | Topology | None:
+    """Read a host file where a path was given; TestbedError for what describes no host."""
+    from testbed.docker import DockerHost, hostfile
+    from testbed.topology import Topology
+
+    if isinstance(host, str | Path):
+        return hostfile.read(host)
+    if host is None or isinstance(host, DockerHost | Topology):
+        return host
+    raise TestbedError(f"{host!r} describes no host.", "Give a DockerHost, a Topology or the path of a host file.")
 
 
 @pytest.fixture
@@ -157,9 +208,9 @@ def counting(article_bed: Testbed) -> Callable[[], Counting]:
 
 def _backends(config: pytest.Config) -> list[str]:
     chosen = config.getoption("--testbed-backend") or config.getini("testbed_backend")
-    if chosen not in (*BACKENDS, ALL):
-        raise pytest.UsageError(f"testbed_backend is {chosen!r}; it can be {', '.join([*BACKENDS, ALL])}")
-    return list(BACKENDS) if chosen == ALL else [chosen]
+    if chosen not in (*_BACKENDS, ALL):
+        raise pytest.UsageError(f"testbed_backend is {chosen!r}; it can be {', '.join([*_BACKENDS, ALL])}")
+    return list(_BACKENDS) if chosen == ALL else [chosen]
 
 
 @contextmanager

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 from testbed.bed import Testbed
 from testbed.docker.host import DockerHost
 from testbed.docker.network import HOST_ADDRESS
-from testbed.errors import TestbedError
 from testbed.observe.journey import DELIVERED, Journey
 from testbed.topology import Topology
+from testbed.traffic import destination
 from testbed.traffic.layers import ICMP, IP, UDP, ICMPv6EchoRequest, IPv6
 from testbed.traffic.packet import Crossing
 from testbed.traffic.tcp import Stack, TcpConversation
 
 TCP, UDP_, ICMP_ = "tcp", "udp", "icmp"
 PROTOCOLS = (TCP, UDP_, ICMP_)
-_PLACE = re.compile(
-    r"\[(?P<six>[0-9a-fA-F:]+)\](?::(?P<port6>\d+))?|(?P<place>[^:\[\]]+)(?::(?P<port>\d+))?|(?P<bare>.+)"
-)
-_LAST_PORT = 65535
 Talk = Generator[Crossing, Journey, None]
 
 
@@ -52,21 +46,7 @@ def read_place(text: str, topology: Topology, host: DockerHost) -> tuple[str, in
     if not text:
         offered = host.offered()
         return str(HOST_ADDRESS.ip), offered[0][1].host if offered else 80
-    found = _PLACE.fullmatch(text)
-    assert found is not None
-    place = found["six"] or found["place"] or found["bare"]
-    port = int(found["port6"] or found["port"] or 0)
-    if port > _LAST_PORT:
-        raise TestbedError(f"{port} is no port.", f"Ports go up to {_LAST_PORT}.")
-    if place in [node.name for node in topology.nodes]:
-        return str(topology.node(place).address), port
-    try:
-        return str(ip_address(place)), port
-    except ValueError as error:
-        known = ", ".join(node.name for node in topology.nodes if node.addresses)
-        raise TestbedError(
-            f"{text} is no place that can be asked.", f"Give ADDRESS:PORT, [IPV6]:PORT, or one of {known} and a port."
-        ) from error
+    return destination.read(text, topology)
 
 
 def talk(bed: Testbed, question: Question, stack: Stack) -> Talk:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.bed import Testbed
-from testbed.docker import DockerHost
-from testbed.rules import AnyRuleset
-from testbed.topology import Topology
+if TYPE_CHECKING:
+    from testbed.bed import Testbed
+    from testbed.docker import DockerHost
+    from testbed.rules import AnyRuleset
+    from testbed.topology import Topology
 
-MAKING = pytest.StashKey[Callable[[Topology, AnyRuleset, str], AbstractContextManager[Testbed]]]()  # of a config
-HOSTS = pytest.StashKey[list[DockerHost]]()  # of an item: the Docker hosts for which its beds were made
+# Of a config: what makes a bed. Of an item: the Docker hosts for which its beds were made.
+MAKING: pytest.StashKey[Callable[[Topology, AnyRuleset, str], AbstractContextManager[Testbed]]] = pytest.StashKey()
+HOSTS: pytest.StashKey[list[DockerHost]] = pytest.StashKey()
 
 
 def no_hosts() -> list[DockerHost]:

@@ -42,8 +42,8 @@ class PublishedPort:
 
     def __post_init__(self) -> None:
         for port in (self.host, self.container):
-            if not 0 < port < 65536:
-                raise TopologyError(f"{port} is no port; ports are 1 to 65535.")
+            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+                raise TopologyError(f"{port!r} is no port; ports are numbers from 1 to 65535.")
         if self.protocol not in ("tcp", "udp", "sctp"):
             raise TopologyError(f"{self.protocol} has no ports to publish; use tcp, udp or sctp.")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
+NFT, LEGACY = "nft", "legacy"  # iptables' two ways to the kernel, as in its version line
+
 
 def find(program: str) -> str | None:
     """The path of a program, or None where it is not installed."""

@@ -18,6 +18,7 @@ from testbed.kernel.complaints import complaint
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
+from testbed.kernel.programs import LEGACY, NFT
 from testbed.rules import save
 from testbed.rules.book import Base, BookChain, RuleBook
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
@@ -167,7 +168,6 @@ def _legacy() -> Callable[[], Counts]:
     return lambda: legacy_counters.read(families)
 
 
-NFT, LEGACY = "nft", "legacy"
 BACKENDS = {
     NFT: Iptables(NFT, "iptables-nft", _nft),
     LEGACY: Iptables(LEGACY, "iptables-legacy", _legacy),

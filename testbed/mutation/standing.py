@@ -20,7 +20,9 @@ from testbed.observe.tracing import Tracing
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
+from testbed.traffic.destination import Destination
 from testbed.traffic.endpoint import Endpoint
+from testbed.traffic.layers import ScapyPacket
 from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.tcp import TcpConversation
 
@@ -66,13 +68,14 @@ class StandingBed(Testbed):
 
     def send(self, origin: str, packet: Any, to: str, via: str | None = None) -> Crossing:
         fragment = getattr(packet, "frag", 0) or "MF" in str(getattr(packet, "flags", ""))
-        self._private |= bool(fragment) or any("Fragment" in layer.__name__ for layer in packet.layers())
+        layers = packet.layers() if isinstance(packet, ScapyPacket) else ()
+        self._private |= bool(fragment) or any("Fragment" in layer.__name__ for layer in layers)
         return self._inside(super().send, origin, packet, to, via)
 
     def ping(self, origin: str, address: str) -> bool:
         return self._inside(super().ping, origin, address)
 
-    def speak(self, origin: str, protocol: str, to: tuple[str, int]) -> None:
+    def speak(self, origin: str, protocol: str, to: Destination) -> None:
         self._inside(super().speak, origin, protocol, to)
 
     def seen(self, name: str) -> tuple[Packet, ...]:

@@ -41,7 +41,7 @@ class Counting:
     def so_far(self) -> Counted:
         """What has been counted up to now."""
         if self._before is None:
-            raise TestbedError("counting has not begun: use it as `with bed.counting() as counting:`.")
+            raise TestbedError("counting has not begun.", "Use it as `with bed.counting() as counting:`.")
         delta = self._read() - self._before
         new = (islice(packets, old, None) for packets, old in zip(self._seen(), self._seen_before, strict=True))
         return Counted(dict(delta), tuple(packet for packets in new for packet in packets))

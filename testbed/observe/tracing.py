@@ -127,6 +127,7 @@ class Tracing:
 
     def journey(self, of: Crossing | Packet) -> Journey:
         """The journey of a packet that was sent in the block."""
+        self._require_begun()
         packet = of.sent if isinstance(of, Crossing) else of
         self._collect()
         found = self._latest.get(cookie_of(packet))
@@ -138,8 +139,13 @@ class Tracing:
 
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of all packets that a router saw, in the order in which they set out."""
+        self._require_begun()
         self._collect()
         return tuple(self._bed.told(journey) for journey in self._journeys())
+
+    def _require_begun(self) -> None:
+        if self._before is None:
+            raise TestbedError("tracing has not begun.", "Use it as `with bed.tracing() as tracing:`.")
 
     def _journeys(self) -> tuple[Journey, ...]:
         return tuple(self._put_together(found, None) for found in self._found)

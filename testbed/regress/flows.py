@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from testbed.bed import Testbed
 from testbed.errors import TestbedError
 from testbed.kernel.packets import on_cpu
+from testbed.kernel.programs import LEGACY
 from testbed.kernel.tracer import Tracer
-from testbed.kernel.xtables import LEGACY
 from testbed.observe.brief import Brief, Reader
 from testbed.observe.crosscheck import agree
 from testbed.observe.header import Header

@@ -30,6 +30,11 @@ class Line:
     def is_policy(self) -> bool:
         return self.text.startswith(":")
 
+    @property
+    def drops_or_is_a_rule(self) -> bool:
+        """Whether what it counted must be expected: a rule, or a policy that dropped packets."""
+        return not self.is_policy or self.text.endswith(" DROP")
+
     def __str__(self) -> str:
         return f"{self.table} {self.text}"
 
@@ -59,7 +64,8 @@ class CounterReading:
     """All counters at one moment, or, after a subtraction, what was counted between two moments.
 
     Compared with a string (`reading == '''*nat ...'''`), the string is read as `iptables-save -c` lines: rules that
-    it does not name are expected to have counted nothing; policies that it does not name are not compared.
+    it does not name are expected to have counted nothing, and so are policies DROP; other policies that it does not
+    name are not compared.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -139,7 +145,7 @@ class CounterReading:
             raise ExpectationError("there is nothing to compare: the reading has no rules.")
         expected = dict(parse_expectation(expectation))
         differences = [
-            Difference(line, expected.get(line, counters if line.is_policy else ZERO), counters)
+            Difference(line, expected.get(line, ZERO if line.drops_or_is_a_rule else counters), counters)
             for line, counters in self
         ]
         strangers = [Difference(line, value, None) for line, value in expected.items() if line not in self._counted]

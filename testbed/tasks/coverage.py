@@ -14,7 +14,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed import pytest_coverage
+from testbed import pytest_coverage, pytest_plugin
 from testbed.bed import Testbed
 from testbed.coverage import covered
 from testbed.coverage.covered import Report
@@ -154,7 +154,7 @@ def _measured(arguments: list[str], out: str) -> Coverage:
     """What the cases' packets did; TestbedError where that is not known for certain."""
     keeper = _Keeper()
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    code = pytest.main([*arguments, f"{pytest_coverage.OPTION}={out}", *quiet], plugins=[keeper])
+    code = pytest.main([*arguments, f"{pytest_plugin.RULE_COVERAGE}={out}", *quiet], plugins=[keeper])
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise TestbedError("no case was chosen, so nothing was measured.", "Look at -k and --path.")
     if keeper.coverage.troubles:

@@ -6,7 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, checksum
+from testbed.errors import TestbedError
+from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, ScapyPacket, checksum
 
 ICMP_PROTOCOL, ICMPV6_PROTOCOL = 1, 58
 ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}  # what a frame says of the packet in it
@@ -62,7 +63,13 @@ def read(data: bytes) -> Header:
 
 
 def marked(packet: Any, identification: int) -> Any:
-    """A scapy packet that can be told from others: with an identification, where it has none of its own."""
+    """A scapy packet that can be told from others: with an identification, where it has none of its own.
+
+    TestbedError for anything that does not begin with an IP header of scapy's.
+    """
+    if not isinstance(packet, IP | IPv6):
+        what = packet.summary() if isinstance(packet, ScapyPacket) else repr(packet)
+        raise TestbedError(f"{what} is no packet that begins with IP or IPv6.", "Send IP(...) / ..., without a frame.")
     field = "fl" if isinstance(packet, IPv6) else "id"
     if getattr(packet, field) != getattr(type(packet)(), field):
         return packet

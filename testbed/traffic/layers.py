@@ -13,6 +13,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  #
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
 from scapy.layers.sctp import SCTP, SCTPChunkInit  # noqa: E402
+from scapy.packet import Packet as ScapyPacket  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 from scapy.utils import checksum  # noqa: E402
 
@@ -31,6 +32,7 @@ __all__ = [
     "IPv6ExtHdrFragment",
     "Raw",
     "SCTPChunkInit",
+    "ScapyPacket",
     "TCPerror",
     "UDPerror",
     "checksum",

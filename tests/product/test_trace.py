@@ -108,7 +108,7 @@ def test_a_described_host_and_a_bed_that_is_up(machine: Machine) -> None:
     ("asked", "sentence", "remedy"),
     [
         (("--from", "nobody"), "there is no nobody that could send", "client, gateway, internet, host, web"),
-        (("--to", "nowhere:80"), "nowhere:80 is no place that can be asked", "ADDRESS:PORT"),
+        (("--to", "nowhere:80"), "nowhere:80 is no address and no node of this bed", "ADDRESS:PORT"),
         (("--to", "web"), "web names no port", "--to web:80"),
         (("--to", "2001:db8::1"), "2001:db8::1 names no port", "--to [2001:db8::1]:80"),
         (("--to", "web:70000"), "70000 is no port", "65535"),

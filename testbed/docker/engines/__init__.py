@@ -65,6 +65,8 @@ def engine(version: str) -> Engine[Ruleset]:
 
     All write iptables' rules. TestbedError for what is no version, and for one before 20.10.
     """
+    if not isinstance(version, str):
+        raise TestbedError(f"{version!r} is no version of Docker's engine.", f'Write it as text: engine("{version}").')
     try:
         wanted = tuple(int(part) for part in version.removeprefix("v").split("."))
     except ValueError as error:
