@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help=f"record which rules the packets of the tests reached, matched and missed (default file: {COVERAGE_FILE})",
     )
-    parser.addini("testbed_backend", "default of --testbed-backend", default="nft")
+    parser.addini("testbed_backend", "default of --testbed-backend", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,15 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Return a line about kernel, iptables and rules, where the run says something of the testbed."""
-    rules = config.getoption("--testbed-rules")
-    if not (rules or config.getoption("--testbed-backend") or "testbed_backend" in config.inicfg):
-        return []
+    """Return a line about kernel, backends and rules; iptables is asked its version where the run names a backend."""
+    rules = config.getoption("--testbed-rules") or "the article's"
+    return [f"testbed: Linux {os.uname().release}, {_versions(config)}, rules: {rules}"]
+
+
+def _versions(config: pytest.Config) -> str:
+    if not _named_backend(config):
+        return f"backend {NFT}"
     from testbed.kernel.requirements import iptables_version
 
-    versions = ", ".join(f"{name}: {iptables_version(name) or 'not installed'}" for name in _backends(config))
-    under_test = rules or "the article's"
-    return [f"testbed: Linux {os.uname().release}, {versions}, rules: {under_test}"]
+    return ", ".join(f"{name}: {iptables_version(name) or 'not installed'}" for name in _backends(config))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -206,8 +208,12 @@ def counting(article_bed: Testbed) -> Callable[[], Counting]:
     return article_bed.counting
 
 
+def _named_backend(config: pytest.Config) -> str:
+    return config.getoption("--testbed-backend") or config.getini("testbed_backend")
+
+
 def _backends(config: pytest.Config) -> list[str]:
-    chosen = config.getoption("--testbed-backend") or config.getini("testbed_backend")
+    chosen = _named_backend(config) or NFT
     if chosen not in (*_BACKENDS, ALL):
         raise pytest.UsageError(f"testbed_backend is {chosen!r}; it can be {', '.join([*_BACKENDS, ALL])}")
     return list(_BACKENDS) if chosen == ALL else [chosen]
