@@ -209,7 +209,7 @@ def counting(article_bed: Testbed) -> Callable[[], Counting]:
 
 
 def _named_backend(config: pytest.Config) -> str:
-    return config.getoption("--testbed-backend") or config.getini("testbed_backend")
+    return str(config.getoption("--testbed-backend") or config.getini("testbed_backend"))
 
 
 def _backends(config: pytest.Config) -> list[str]:
