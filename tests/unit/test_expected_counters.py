@@ -14,21 +14,22 @@ READING = CounterReading.of(
         ("filter", "-A FORWARD -j MINE", Counters(3, 144)),
         ("filter", "-A MINE -p tcp", Counters(1, 52)),
         ("filter", "-A MINE -p tcp", Counters(0, 0)),
-        ("nat", ":PREROUTING ACCEPT", Counters(0, 0)),
+        ("nat", ":PREROUTING ACCEPT", Counters(1, 52)),
         ("nat", "-A PREROUTING -j MINE", Counters(0, 0)),
     ]
 )
 RIGHT = """
     *filter
+    :FORWARD DROP [2:80]
     [3:144] -A FORWARD -j MINE
     [1:52] -A MINE -p tcp
 """
 
 
-def test_rules_that_are_not_named_must_be_zero_and_policies_are_not_compared() -> None:
+def test_unnamed_rules_and_drop_policies_must_be_zero_and_accept_policies_are_not_compared() -> None:
     assert READING == RIGHT
     assert READING == RIGHT + "*nat\n[0:0] -A PREROUTING -j MINE\n"
-    assert RIGHT.replace("*filter", "*filter\n:FORWARD DROP [2:80]") == READING
+    assert RIGHT + "*nat\n:PREROUTING ACCEPT [1:52]\n" == READING
 
 
 @pytest.mark.parametrize(
@@ -39,12 +40,24 @@ def test_rules_that_are_not_named_must_be_zero_and_policies_are_not_compared() -
         RIGHT.replace("    [1:52] -A MINE -p tcp\n", ""),
         RIGHT + "    [1:52] -A MINE -p tcp\n",
         RIGHT + "    [0:0] -A MINE -p udp\n",
-        RIGHT.replace("*filter", "*filter\n:FORWARD DROP [0:0]"),
-        RIGHT.replace("*filter", "*filter\n:FORWARD ACCEPT [2:80]"),
+        RIGHT.replace(":FORWARD DROP [2:80]", ":FORWARD DROP [0:0]"),
+        RIGHT.replace(":FORWARD DROP [2:80]", ":FORWARD ACCEPT [2:80]"),
+        RIGHT.replace("    :FORWARD DROP [2:80]\n", ""),
         RIGHT.replace("*filter", "*mangle"),
         "",
     ],
-    ids=["bytes", "packets", "unnamed", "twice", "unknown", "policy", "other policy", "table", "empty"],
+    ids=[
+        "bytes",
+        "packets",
+        "unnamed",
+        "twice",
+        "unknown",
+        "policy",
+        "other policy",
+        "unnamed policy DROP",
+        "table",
+        "empty",
+    ],
 )
 def test_a_difference_is_a_difference(wrong: str) -> None:
     assert wrong != READING
