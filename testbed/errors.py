@@ -58,3 +58,7 @@ class NotDelivered(TestbedError):
 
 class Disagreement(TestbedError):
     """Two witnesses of the same packets say different things: trace, counters, captures, or what a rule says itself."""
+
+
+class AnalysisError(TestbedError):
+    """Sets of packets that are too large to be compared, or rules that cannot be read as such sets."""

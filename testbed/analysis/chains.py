@@ -1,0 +1,207 @@
+"""Chains as functions over sets of packets: which rule decides about which, and what the packets are like then.
+
+Packets that are not told apart any more stay together: where rules change a field, its vector becomes another, and the
+packets go on as one set. So a chain is walked once, however many translations came before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from testbed.analysis import clauses as iptables_clauses
+from testbed.analysis.context import Context
+from testbed.analysis.packets import STATE_BITS, State, SymbolicPacket
+from testbed.analysis.rules import (
+    Add,
+    AnalysedChain,
+    AnalysedRule,
+    Assign,
+    Copy,
+    Decide,
+    Jump,
+    Manip,
+    Note,
+    Notrack,
+    Return,
+    RuleReference,
+    Translate,
+    Unmodelled,
+    Verdict,
+)
+from testbed.analysis.space import empty
+from testbed.analysis.vector import PacketSet, Vector
+from testbed.errors import AnalysisError
+
+Change = Assign | Copy | Add | Notrack
+Ending = Decide | Translate | Note | Unmodelled | Change
+Translator = Callable[[Context, Manip, Sequence[tuple[PacketSet, Translate]]], None]
+
+_STEPS = 200_000  # rules walked in one pass; chains that jump to each other twice each grow as powers of two
+_DEPTH = 32  # of jumps; the kernel allows 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """Packets that a rule or a policy decided about, for good or in one base chain."""
+
+    packets: PacketSet
+    verdict: Verdict
+    reference: RuleReference
+    answer: str = ""
+    translation: Translate | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """Packets for which a rule did something beside deciding; `unmodelled`: it may have decided too."""
+
+    packets: PacketSet
+    text: str
+    reference: RuleReference
+    unmodelled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Walk:
+    """One pass of packets through chains; `context.packet` is what they are like at this moment."""
+
+    context: Context
+    chains: Mapping[tuple[str, str], AnalysedChain]
+    translator: Translator
+    decisions: list[Decision] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    steps: int = 0
+    depth: int = 0
+
+    def base(self, chain: AnalysedChain, packets: PacketSet) -> PacketSet:
+        """Take packets through a base chain; those that it lets pass."""
+        start = len(self.decisions)
+        left = self._chain(chain, packets)
+        if not empty(left):
+            verdict = Verdict.ACCEPT if chain.accepts else Verdict.DROP
+            self.decisions.append(Decision(left, verdict, chain.policy))
+        self._translate(self.decisions[start:])
+        passed = (one.packets for one in self.decisions[start:] if one.verdict is Verdict.ACCEPT)
+        return self.context.space.any_of(passed)
+
+    def _translate(self, decisions: Sequence[Decision]) -> None:
+        """Translate at the end of a chain: no rule of it sees a packet again that one has translated."""
+        for manip in Manip:
+            made = [(one.packets, one.translation) for one in decisions]
+            hits = [(hit, action) for hit, action in made if action is not None and action.manip is manip]
+            if hits:
+                self.translator(self.context, manip, hits)
+
+    def _chain(self, chain: AnalysedChain, packets: PacketSet) -> PacketSet:
+        """Take packets through a chain; those that come back from it."""
+        returned, current = self.context.space.none, packets
+        self._enter(chain)
+        for rule in chain.rules:
+            if empty(current):
+                break
+            self.steps += 1
+            hit = current & self._matching(rule, current)
+            if empty(hit):
+                continue
+            stay, back = self._rule(rule, hit)
+            current = current & ~hit | stay
+            returned = returned | back
+        self.depth -= 1
+        return returned | current
+
+    def _enter(self, chain: AnalysedChain) -> None:
+        self.depth += 1
+        if self.depth > _DEPTH or self.steps > _STEPS:
+            raise AnalysisError(
+                f"the chain {chain.name} of table {chain.table} is entered too often to be followed.",
+                "Rules that jump in a circle are refused by the kernel; mend the jumps.",
+            )
+
+    def _matching(self, rule: AnalysedRule, current: PacketSet) -> PacketSet:
+        self.context.reference, self.context.reaching = rule.reference, current
+        return iptables_clauses.packets_of(self.context, rule.clauses)
+
+    def _rule(self, rule: AnalysedRule, hit: PacketSet) -> tuple[PacketSet, PacketSet]:
+        """Do what a rule does; the packets that go on to the next one, and those that leave the chain."""
+        none = self.context.space.none
+        for action in rule.actions:
+            if isinstance(action, Return):
+                return none, hit
+            if isinstance(action, Jump):
+                chain = self.chains[rule.reference.table, action.chain]
+                back = self._chain(chain, hit)
+                return (none, back) if action.goto else (back, none)
+            if self._ends(rule.reference, action, hit):
+                return none, none
+        return hit, none
+
+    def _ends(self, reference: RuleReference, action: Ending, hit: PacketSet) -> bool:
+        """Do what changes or decides; whether it ended the packets' way through the base chain."""
+        if isinstance(action, Decide):
+            self.decisions.append(Decision(hit, action.verdict, reference, action.answer))
+        elif isinstance(action, Translate):
+            self.decisions.append(Decision(hit, Verdict.ACCEPT, reference, translation=action))
+        elif isinstance(action, Note | Unmodelled):
+            unmodelled = isinstance(action, Unmodelled)
+            self.effects.append(Effect(hit, action.text, reference, unmodelled))
+            return False
+        else:
+            self.context.packet = changed(self.context, self.context.packet, hit, action)
+            return False
+        return True
+
+
+def changed(context: Context, packet: SymbolicPacket, hit: PacketSet, action: Change) -> SymbolicPacket:
+    """The packet after a rule has changed a field of those that it hit."""
+    space = context.space
+    if isinstance(action, Notrack):
+        fresh = hit & context.state_is(State.INVALID)
+        untracked = space.constant(State.UNTRACKED, STATE_BITS)
+        return replace(packet, state=space.choose(fresh, untracked, packet.state))
+    name = action.target if isinstance(action, Copy) else action.field
+    old: Vector = getattr(packet, name)
+    if isinstance(action, Assign):
+        new = _assigned(context, old, action)
+    elif isinstance(action, Add):
+        new = _added(context, old, action.amount)
+    else:
+        new = _combined(context, getattr(packet, action.source), old, action.mask)
+    fields: dict[str, Any] = {name: space.choose(hit, new, old)}
+    return replace(packet, **fields)
+
+
+def _combined(context: Context, one: Vector, other: Vector, mask: int) -> Vector:
+    """The bits of a mask from one number, the others from another."""
+    space, width = context.space, len(other)
+    if mask == (1 << width) - 1:
+        return one
+    bits = zip(one, other, space.constant(mask, width), strict=True)
+    return space.vector(tuple(mine if chosen == space.all else theirs for mine, theirs, chosen in bits))
+
+
+def _assigned(context: Context, old: Vector, action: Assign) -> Vector:
+    """The bits of the mask cleared and those of the value flipped, or, without `flip`, set to it."""
+    space, width = context.space, len(old)
+    whole = (1 << width) - 1
+    value, mask = action.value & whole, action.mask & whole
+    if mask == whole:
+        return space.constant(value, width)
+    kept = _combined(context, space.constant(0, width), old, mask)
+    flipped = value if action.flip else value & mask
+    bits = zip(kept, space.constant(flipped, width), strict=True)
+    return space.vector(tuple(bit ^ flip for bit, flip in bits))
+
+
+def _added(context: Context, old: Vector, amount: int) -> Vector:
+    """A number with another added to it, not below 0 and not above its greatest (ttl_tg, xt_HL.c)."""
+    space, greatest = context.space, (1 << len(old)) - 1
+    carry, found = space.none, []
+    for bit, other in zip(reversed(old.bits), reversed(space.constant(amount & greatest, len(old)).bits), strict=True):
+        found.append(bit ^ other ^ carry)
+        carry = bit & other | carry & (bit | other)
+    total = space.vector(tuple(reversed(found)))
+    if amount >= 0:
+        return space.choose(carry, space.constant(greatest, len(old)), total)
+    return space.choose(carry, total, space.constant(0, len(old)))

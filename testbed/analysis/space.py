@@ -1,0 +1,207 @@
+"""Sets of packets as binary decision diagrams, and numbers of several bits as vectors of Boolean functions.
+
+A set is a Boolean function over the bits of a packet as it first came. Each bit of a vector is such a function too, so
+a field that a rule has changed is a vector like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from oxidd.bcdd import BCDDManager
+from oxidd.util import DDMemoryError
+
+from testbed.analysis.vector import Base, Bits, PacketSet, Vector
+from testbed.errors import AnalysisError
+
+_NODES, _CACHE = 1 << 24, 1 << 20  # at most; the memory is taken when it is used
+
+
+class Space:
+    """All packets: the variables, and sets made of them. Sets of one space only go together."""
+
+    def __init__(self, nodes: int = _NODES) -> None:
+        self._manager = BCDDManager(nodes, _CACHE, 1)
+        self._constants: dict[tuple[int, int], Vector] = {}
+        self._equal: dict[tuple[Vector | Base, int, int], PacketSet] = {}
+        self.all: PacketSet = self._manager.true()
+        self.none: PacketSet = self._manager.false()
+
+    @property
+    def size(self) -> int:
+        """The number of variables."""
+        return self._manager.num_vars()
+
+    @property
+    def nodes(self) -> int:
+        """The number of nodes that all sets together take."""
+        return self._manager.num_inner_nodes()
+
+    def variables(self, width: int) -> Vector:
+        """A vector of new variables, below all others in the order."""
+        return self.vector(tuple(self._manager.var(number) for number in self._manager.add_vars(width)))
+
+    def vector(self, bits: Bits) -> Vector:
+        return Vector(Base(bits), {}, self.none)
+
+    def constant(self, value: int, width: int) -> Vector:
+        key = value, width
+        if key not in self._constants:
+            bits = tuple(self.all if value >> place & 1 else self.none for place in reversed(range(width)))
+            self._constants[key] = Vector(Base(bits), {value: self.all}, self.all)
+        return self._constants[key]
+
+    def by_value(self, pieces: Mapping[int, Sequence[PacketSet]], width: int) -> Vector:
+        """A vector that is a constant on each of some disjoint sets, and 0 elsewhere."""
+        joined = {value: self.any_of(sets) for value, sets in pieces.items()}
+        return Vector(self.constant(0, width).base, joined, self.any_of(joined.values()))
+
+    def equal(self, vector: Vector, value: int, mask: int = -1) -> PacketSet:
+        """Where the bits of the mask are those of the value."""
+        key = vector, value, mask
+        if key not in self._equal:
+            pieces = (where for known, where in vector.pieces.items() if not (known ^ value) & mask)
+            found = self._equal_bits(vector.base, value, mask) & ~vector.covered
+            self._equal[key] = self.any_of((found, *pieces))
+        return self._equal[key]
+
+    def _equal_bits(self, base: Base, value: int, mask: int) -> PacketSet:
+        key = base, value, mask
+        if key not in self._equal:
+            found = self.all
+            for place, bit in enumerate(reversed(base.bits)):
+                if mask >> place & 1:
+                    found = (bit if value >> place & 1 else ~bit) & found
+            self._equal[key] = found
+        return self._equal[key]
+
+    def at_most(self, vector: Vector, limit: int) -> PacketSet:
+        """Where the number is not above the limit."""
+        if limit < 0:
+            return self.none
+        if limit >> len(vector):
+            return self.all
+        found = self.all
+        for place, bit in enumerate(reversed(vector.base.bits)):
+            found = ~bit | found if limit >> place & 1 else ~bit & found
+        pieces = (where for known, where in vector.pieces.items() if known <= limit)
+        return self.any_of((found & ~vector.covered, *pieces))
+
+    def between(self, vector: Vector, low: int, high: int) -> PacketSet:
+        """Where the number is from `low` to `high`, both included."""
+        if low == high:
+            return self.equal(vector, low) if not low >> len(vector) else self.none
+        return self.at_most(vector, high) & ~self.at_most(vector, low - 1)
+
+    def same(self, one: Vector, other: Vector, within: PacketSet | None = None) -> PacketSet:
+        """Where two vectors are the same number, of the packets within a set."""
+        within = self.all if within is None else within
+        if one is other:
+            return within
+        found = [
+            mine & self.equal(other, value)
+            for value, where in one.pieces.items()
+            if (mine := where & within).satisfiable()
+        ]
+        rest = within & ~one.covered
+        if rest.satisfiable():
+            found += [
+                mine & self._equal_bits(one.base, value, -1)
+                for value, where in other.pieces.items()
+                if (mine := where & rest).satisfiable()
+            ]
+            found.append(rest & ~other.covered & self._same_bits(one.base, other.base))
+        return self.any_of(found)
+
+    def _same_bits(self, one: Base, other: Base) -> PacketSet:
+        found = self.all
+        if one is not other:
+            for mine, theirs in zip(reversed(one.bits), reversed(other.bits), strict=True):
+                found = mine.equiv(theirs) & found
+        return found
+
+    def choose(self, where: PacketSet, one: Vector, other: Vector) -> Vector:
+        """The first vector in a set, the second outside it."""
+        if one is other or not where.satisfiable():
+            return other
+        pieces = dict(other.pieces)
+        if (where & other.covered).satisfiable():
+            kept = ((value, piece & ~where) for value, piece in pieces.items())
+            pieces = {value: piece for value, piece in kept if piece.satisfiable()}
+        for value, piece in one.pieces.items():
+            inside = piece & where
+            if inside.satisfiable():
+                pieces[value] = pieces[value] | inside if value in pieces else inside
+        covered = other.covered & ~where | one.covered & where
+        free = where & ~one.covered
+        base = other.base if not free.satisfiable() else self._chosen_bits(free, one.base, other.base)
+        return Vector(base, pieces, covered)
+
+    @staticmethod
+    def _chosen_bits(where: PacketSet, one: Base, other: Base) -> Base:
+        if one is other:
+            return other
+        pairs = zip(one.bits, other.bits, strict=True)
+        return Base(tuple(mine if mine == theirs else where.ite(mine, theirs) for mine, theirs in pairs))
+
+    def decremented(self, vector: Vector) -> Vector:
+        """One less; of zero the greatest number."""
+        borrow, found = self.all, []
+        for bit in reversed(vector.bits):
+            found.append(bit ^ borrow)
+            borrow = ~bit & borrow
+        return self.vector(tuple(reversed(found)))
+
+    def any_of(self, sets: Iterable[PacketSet]) -> PacketSet:
+        """The union of several sets, pairs first: so that what is added to is small for long."""
+        found = list(sets)
+        while len(found) > 1:
+            pairs = [one | other for one, other in zip(found[::2], found[1::2], strict=False)]
+            found = pairs + found[len(pairs) * 2 :]
+        return found[0] if found else self.none
+
+    def all_of(self, sets: Iterable[PacketSet]) -> PacketSet:
+        found = self.all
+        for one in sets:
+            found = found & one
+        return found
+
+    def one_for_all(self, variables: Iterable[PacketSet]) -> PacketSet:
+        """The cube of variables, as `exists` and `forall` take it."""
+        return self.all_of(sorted(variables, key=_level, reverse=True))
+
+    def count(self, packets: PacketSet, variables: Iterable[PacketSet]) -> int:
+        """How many values of these variables a set has; the others do not matter."""
+        kept = {_level(variable) for variable in variables}
+        others = [self._manager.var(number) for number in range(self.size) if number not in kept]
+        return packets.exists(self.one_for_all(others)).sat_count(self.size) >> len(others)
+
+    def value(self, vector: Vector, packet: PacketSet) -> int:
+        """The number that a vector is for one packet, given as a set that decides every bit of it."""
+        found = 0
+        for bit in vector:
+            found = found << 1 | (packet & bit).satisfiable()
+        return found
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Say in the user's words that the sets became too large."""
+    try:
+        yield
+    except DDMemoryError as error:
+        raise AnalysisError(
+            f"the packets that these rules tell apart need more than {_NODES} nodes.",
+            "Compare parts of the rule sets, a table or a chain at a time.",
+        ) from error
+
+
+def empty(packets: PacketSet) -> bool:
+    return not packets.satisfiable()
+
+
+def _level(variable: PacketSet) -> int:
+    found = variable.node_level()
+    assert found is not None
+    return found
