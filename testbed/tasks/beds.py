@@ -36,9 +36,9 @@ _NAME_HELP = "name of the bed; its namespaces are NAME-host, NAME-client and so 
 def up(
     _: Context,
     name: str = named.DEFAULT_NAME,
-    host: str = "",
-    engine: str = "",
-    rules: str = "",
+    host: str | None = None,
+    engine: str | None = None,
+    rules: str | None = None,
     backend: str = "nft",
     json: bool = False,
 ) -> None:

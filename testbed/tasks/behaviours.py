@@ -30,9 +30,9 @@ from testbed.tasks.console import as_json, console, in_words
 def behaviours(
     _: Context,
     out: str = "",
-    host: str = "",
-    engine: str = "",
-    rules: str = "",
+    host: str | None = None,
+    engine: str | None = None,
+    rules: str | None = None,
     backend: str = "nft",
     json: bool = False,
 ) -> None:

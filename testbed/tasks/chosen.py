@@ -7,6 +7,7 @@ from pathlib import Path
 
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine_or_native
+from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 
 HOST_HELP = "file that describes another Docker host (docs/engines.md)"
@@ -30,21 +31,32 @@ class Chosen:
     rules: AnyRuleset
 
 
-def choose(host: str, engine: str, rules: str) -> Chosen:
-    """What the options say; empty ones say nothing.
+def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
+    """What the options say; None: the option was not given.
 
     Raises TopologyError for a host that cannot be, RulesError for rules that cannot be read, TestbedError for an engine
-    that is not known.
+    that is not known and for an option that is empty.
     """
-    text = hostfile.text_of_host(host) if host else None
-    docker_host = hostfile.parse(text, host) if text is not None else article.HOST
+    require_values(host=host, engine=engine, rules=rules)
+    text = hostfile.text_of_host(host) if host is not None else None
+    docker_host = hostfile.parse(text, str(host)) if text is not None else article.HOST
     return Chosen(docker_host, text, _rules(docker_host, host, engine, rules))
 
 
-def _rules(docker_host: DockerHost, host: str, engine: str, rules: str) -> AnyRuleset:
-    if rules:
+def require_values(**options: str | None) -> None:
+    """Raise TestbedError for an option that was given an empty value: that is no default."""
+    for option, given in options.items():
+        if given is not None and not given.strip():
+            raise TestbedError(f"--{option} is empty.", f"Give --{option} a value, or leave it out.")
+
+
+def _rules(docker_host: DockerHost, host: str | None, engine: str | None, rules: str | None) -> AnyRuleset:
+    if rules is not None:
         return rulefile.read(rules)
-    if not host and not engine:
+    if host is None and engine is None:
         return article.ruleset()
-    written = engine_or_native(engine or NEWEST_MEASURED).rules(docker_host)
-    return replace(written, source=f"{written.source} for {Path(host).name if host else 'the article'}")
+    wanted = engine or NEWEST_MEASURED
+    known = engine_or_native(wanted)
+    written = known.rules(docker_host)
+    same = "" if known.name.startswith(wanted.removeprefix("v")) else f" ({wanted} writes the same)"
+    return replace(written, source=f"{written.source} for {Path(host).name if host else 'the article'}{same}")

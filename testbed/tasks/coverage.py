@@ -32,7 +32,7 @@ from testbed.report import coverage_files
 from testbed.report.page import Page
 from testbed.report.page import html as page
 from testbed.rules import AnyRuleset, NftRuleset, files, rulefile
-from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, NEWEST_MEASURED, RULES_HELP
+from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, NEWEST_MEASURED, RULES_HELP, require_values
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 _ALL = "all"
@@ -70,9 +70,9 @@ class _Asked:
 @in_words
 def coverage(
     _: Context,
-    rules: str = "",
-    host: str = "",
-    engine: str = "",
+    rules: str | None = None,
+    host: str | None = None,
+    engine: str | None = None,
     k: str = "",
     path: str = "cases",
     jobs: str = "auto",
@@ -90,6 +90,7 @@ def coverage(
     Exit code 0; 1 when it is less than --fail-under; 2 when it could not be measured: no cases, a case that fails, a
     trace that is not whole.
     """
+    require_values(host=host, engine=engine, rules=rules)
     asked = _asked(rules, host, engine)
     empty = _empty(asked, backend)
     chosen = ["-k", k] if k else []
@@ -119,7 +120,7 @@ def coverage(
     _judge(told, fail_under)
 
 
-def _asked(rules: str, host: str, engine: str) -> _Asked:
+def _asked(rules: str | None, host: str | None, engine: str | None) -> _Asked:
     docker_host = hostfile.parse(hostfile.text_of_host(host), host) if host else article.HOST
     if rules:
         return _Asked(docker_host, rulefile.read(rules), Path(rules), by_source=False)

@@ -66,7 +66,7 @@ def diff(
     _: Context,
     old: str,
     new: str,
-    host: str = "",
+    host: str | None = None,
     backends: str = "nft",
     allow: str = "",
     list: bool = False,  # noqa: A002 - it is the option's name
@@ -84,10 +84,10 @@ def diff(
     """
     if annotations and (list or json):
         raise TestbedError("--annotations are printed among what a person reads.", "Leave out --list and --json.")
+    chosen = choose(host, None, None).host
     first, second = [*backends.split(","), backends][:2]
     sides = _compared(old, host, first), _compared(new, host, second)
     allowed = set(files.text_of(allow, "Give a file with changes.", TestbedError).splitlines()) if allow else set()
-    chosen = choose(host, "", "").host
     answers = _answers(chosen, sides)
     before, now = _rows(sides, answers)
     found = [change for change in difference.changes(before, now) if str(change) not in allowed]
@@ -119,15 +119,15 @@ def diff(
         raise Exit(code=FINDING)
 
 
-def _compared(word: str, host: str, backend: str) -> _Compared:
+def _compared(word: str, host: str | None, backend: str) -> _Compared:
     path = Path(word)
-    if path.is_file() and table.is_table(path.read_text(errors="replace")):
+    if path.is_file() and table.is_table(files.text_of(path, _SIDES)):
         return _Compared(Source(word), None, tuple(table.read(path)))
     if any(file.exists() for file in rulefile.paths_of(word)):
-        rules = choose(host, "", word).rules
+        rules = choose(host, None, word).rules
         return _Compared(Source.of_file(path, rules), Side(rules, backend))
     try:
-        rules = choose(host, "20.10" if host and word == _ARTICLE else "" if word == _ARTICLE else word, "").rules
+        rules = choose(host, "20.10" if host and word == _ARTICLE else None if word == _ARTICLE else word, None).rules
     except TestbedError as error:
         raise TestbedError(f"{word} is no file and no engine.", _SIDES) from error
     name = f"{word} ({rules.source})" if word != _ARTICLE else rules.source

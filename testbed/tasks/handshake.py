@@ -35,9 +35,9 @@ def handshake(
     name: str = named.DEFAULT_NAME,
     close: bool = False,
     client: str = "windows",
-    host: str = "",
-    engine: str = "",
-    rules: str = "",
+    host: str | None = None,
+    engine: str | None = None,
+    rules: str | None = None,
     backend: str = "",
     json: bool = False,
 ) -> None:

@@ -58,9 +58,9 @@ _JOURNAL = ".docker-host-testbed/mutants.jsonl"
 @in_words
 def mutate(
     _: Context,
-    rules: str = "",
-    host: str = "",
-    engine: str = "",
+    rules: str | None = None,
+    host: str | None = None,
+    engine: str | None = None,
     k: str = "",
     path: str = "cases",
     jobs: str = "",
@@ -85,7 +85,7 @@ def mutate(
     """
     wanted = Wanted(
         rules=_iptables(rules, host, engine),
-        rules_file=rules,
+        rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",
         source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
         host=hostfile.text_of_host(host) if host else "",
@@ -110,14 +110,14 @@ def mutate(
         raise Exit(code=FINDING)
 
 
-def _iptables(rules: str, host: str, engine: str) -> Ruleset:
+def _iptables(rules: str | None, host: str | None, engine: str | None) -> Ruleset:
     chosen = choose(host, engine, rules).rules
     if not isinstance(chosen, Ruleset):
         raise TestbedError(f"{chosen.source} is in nftables' syntax.", "Mutants are made of what iptables-save prints.")
     return chosen
 
 
-def _at_revision(revision: str, rules: str) -> Ruleset:
+def _at_revision(revision: str, rules: str | None) -> Ruleset:
     """What the file of rules was at a revision of its git repository."""
     if not rules:
         raise TestbedError("--changed-since compares a file with what it was.", "Name it with --rules FILE.")

@@ -35,10 +35,10 @@ class Opened:
 
 
 @contextmanager
-def opened_bed(name: str, host: str, engine: str, rules: str, backend: str) -> Iterator[Opened]:
+def opened_bed(name: str, host: str | None, engine: str | None, rules: str | None, backend: str) -> Iterator[Opened]:
     """The bed of that name where it is up and nothing else is asked for; else a bed of its own, gone afterwards."""
     standing = named.find(name)
-    if standing is not None and not (host or engine or rules) and backend in ("", standing.backend):
+    if standing is not None and (host, engine, rules) == (None, None, None) and backend in ("", standing.backend):
         with named.attached(name) as bed:
             yield Opened(bed, f"the bed {name}", standing.docker_host, standing.source, tuple(standing.remarks))
         return

@@ -44,9 +44,9 @@ _TITLE = "Packets through a Docker host"
 def report(
     _: Context,
     out: str = "report.html",
-    host: str = "",
-    engine: str = "",
-    rules: str = "",
+    host: str | None = None,
+    engine: str | None = None,
+    rules: str | None = None,
     backend: str = "nft",
     results: str = "",
     ledger: str = _LEDGER,
@@ -57,7 +57,10 @@ def report(
     publishes to the LAN; the claims about the article and the results of a run of the cases, where these are given.
     """
     run = junit.read(Path(results)) if results else None
-    chosen = [choose("", "", ""), *([choose(host, engine, rules)] if host or engine or rules else [])]
+    chosen = [
+        choose(None, None, None),
+        *([choose(host, engine, rules)] if (host, engine, rules) != (None, None, None) else []),
+    ]
     told = claims.read(Path(ledger)) if ledger != _LEDGER or Path(ledger).exists() else []
     page = Page(_TITLE, tuple(_stories(chosen, host, backend)), told, run)
     files.write(out, html(page), "Say where with --out FILE.html.")
@@ -66,8 +69,8 @@ def report(
     console().print(f"{out}: {packets} packets in {stories}, {len(told)} claims.", soft_wrap=True)
 
 
-def _stories(chosen: Sequence[Chosen], host: str, backend: str) -> list[Story]:
-    titles = ("The article's handshake", f"A handshake with each port of {Path(host).name or 'the host'}")
+def _stories(chosen: Sequence[Chosen], host: str | None, backend: str) -> list[Story]:
+    titles = ("The article's handshake", f"A handshake with each port of {Path(host or '').name or 'the host'}")
     with quarantine():
         return [
             _story(one, title, backend, every_port=number > 0)

@@ -16,6 +16,7 @@ from testbed.kernel.requirements import require
 from testbed.kernel.xtables import BACKENDS
 from testbed.kernel.xtables import backend as backend_of
 from testbed.rules import AnyRuleset, rulefile
+from testbed.tasks.chosen import require_values
 from testbed.tasks.console import COULD_NOT_RUN, in_words
 
 _ALL = "all"
@@ -37,7 +38,7 @@ def test(
     k: str = "",
     jobs: str = "auto",
     backend: str = _ALL,
-    rules: str = "",
+    rules: str | None = None,
     junit: str = "",
     path: str = "cases",
 ) -> None:
@@ -45,6 +46,7 @@ def test(
 
     Exit code 0 when all pass, 1 when one fails, 2 when they could not run.
     """
+    require_values(rules=rules)
     backends = list(BACKENDS) if backend == _ALL else [backend_of(backend).name]
     for chosen in backends:
         require(chosen)

@@ -52,9 +52,9 @@ def trace(
     close: bool = False,
     client: str = "windows",
     name: str = named.DEFAULT_NAME,
-    host: str = "",
-    engine: str = "",
-    rules: str = "",
+    host: str | None = None,
+    engine: str | None = None,
+    rules: str | None = None,
     backend: str = "",
     json: bool = False,
 ) -> None:

@@ -176,7 +176,18 @@ def test_a_version_belongs_to_a_generation(version: str, generation: str) -> Non
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("19.03", "older than what is known"), ("new", "no version"), ("", "no version")],
+    [
+        ("19.03", "older than what is known"),
+        ("new", "no version"),
+        ("", "no version"),
+        ("28.9.9.9", "no version"),
+        ("28.", "no version"),
+        ("-28", "no version"),
+        ("99", "there is no engine 99"),
+        ("28.9.9", "there is no engine 28.9.9"),
+        ("21.1", "there is no engine 21.1"),
+        ("30", "newer than what is known"),
+    ],
 )
 def test_a_version_that_is_not_known_is_refused(version: str, said: str) -> None:
     with pytest.raises(TestbedError, match=said):

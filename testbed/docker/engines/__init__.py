@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,8 @@ from testbed.rules.nft import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
 _Version = tuple[int, ...]
+_VERSION = re.compile(r"v?(\d{1,3})(?:\.(\d{1,3})(?:\.(\d{1,3}))?)?", re.ASCII)
+_MINORS = {20: 10, 23: 0, 24: 0, 25: 0, 26: 1, 27: 5, 28: 5, 29: 99}  # the last of each; of 29 there are new ones
 
 
 R = TypeVar("R", bound=AnyRuleset, covariant=True)
@@ -67,15 +70,17 @@ def engine(version: str) -> Engine[Ruleset]:
     """
     if not isinstance(version, str):
         raise TestbedError(f"{version!r} is no version of Docker's engine.", f'Write it as text: engine("{version}").')
-    try:
-        wanted = tuple(int(part) for part in version.removeprefix("v").split("."))
-    except ValueError as error:
-        raise TestbedError(f"{version} is no version of Docker's engine.", _known()) from error
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        raise TestbedError(f"{version!r} is no version of Docker's engine.", _known())
+    wanted = tuple(int(part) for part in found.groups() if part is not None)
     last = (*wanted, 999, 999)[:3]
-    found = [known for known in ENGINES if known.since <= last]
-    if not found:
+    before = [known for known in ENGINES if known.since <= last]
+    if not before:
         raise TestbedError(f"engine {version} is older than what is known.", _known())
-    return found[-1]
+    if wanted[0] not in _MINORS or (len(wanted) > 1 and wanted[1] > _MINORS[wanted[0]]):
+        raise TestbedError(f"there is no engine {version}, or it is newer than what is known.", _known())
+    return before[-1]
 
 
 def _known() -> str:
