@@ -361,6 +361,17 @@ class Testbed:
         finally:
             proxy.close()
 
+    @contextmanager
+    def published_ports_open(self, host: DockerHost) -> Iterator[None]:
+        """For a while, sockets of the host accept where docker-proxy would, and relay nothing.
+
+        So what the rules let reach the host itself is answered as on a host with a proxy.
+        """
+        with ExitStack() as opened:
+            for protocol, address, port in companion.listeners(host) if host.userland_proxy else ():
+                opened.enter_context(self.kernel(self.topology.host).bound(protocol, port, address))
+            yield
+
     def settle_everywhere(self) -> None:
         """Return when no packet is on its way that a kernel of a node sent, or answered, on this bed's processor.
 
@@ -369,6 +380,13 @@ class Testbed:
         for node in self._ends():
             self.endpoint(node.name).settled = False
         self.settle()
+
+    def arrival_of(self, sent: Packet) -> tuple[str, Packet] | None:
+        """Return the node at which a packet came out, and the packet there; None: at none whose endpoint captured."""
+        for name, endpoint in self._endpoints.items():
+            if (found := endpoint.find(sent.same_as, self.settle)) is not None:
+                return name, found
+        return None
 
     def seen(self, name: str) -> tuple[Packet, ...]:
         """Every packet that arrived at a node since its endpoint was first asked for."""

@@ -83,6 +83,13 @@ def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
     return proxy
 
 
+def listeners(host: DockerHost) -> Iterator[tuple[str, str, int]]:
+    """Return protocol, address and port of each socket of the proxy."""
+    for relay in _relays(host):
+        protocol, address, port, *_ = relay.split("/")
+        yield protocol, address, int(port)
+
+
 def _relays(host: DockerHost) -> Iterator[str]:
     """What listens where; on an address of IPv6 also for a container that has IPv4 only."""
     for container, port in host.published():

@@ -123,12 +123,18 @@ def find(name: str) -> Record | None:
     return record if record is not None and record.stands else None
 
 
-@contextmanager
-def attached(name: str) -> Iterator[Testbed]:
-    """The bed of that name, to be used from this process for a while; NotUp when it does not stand."""
+def require(name: str) -> Record:
+    """Return the record of the bed of that name; NotUp, with the beds that are up, when it does not stand."""
     record = find(name)
     if record is None:
         raise _not_up(name)
+    return record
+
+
+@contextmanager
+def attached(name: str) -> Iterator[Testbed]:
+    """The bed of that name, to be used from this process for a while; NotUp when it does not stand."""
+    record = require(name)
     with quarantine(), ExitStack() as opened:
         namespaces = {node: Namespace.open(node, record.path(node)) for node in record.namespaces}
         yield opened.enter_context(Testbed.attach(record.topology, namespaces, record.ruleset, record.backend))
@@ -140,7 +146,7 @@ def companions_run(record: Record) -> bool:
 
 
 def _not_up(name: str) -> NotUp:
-    others = ", ".join(record.name for record in standing())
+    others = ", ".join(record.name for record in standing() if record.stands)
     remedy = f"These are up: {others}." if others else "Make one with `invoke up`."
     return NotUp(f"no bed named {name} is up.", remedy)
 

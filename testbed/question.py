@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.bed import Testbed
-from testbed.docker.host import DockerHost
-from testbed.docker.network import HOST_ADDRESS
 from testbed.observe.journey import DELIVERED, Journey
-from testbed.topology import Topology
-from testbed.traffic import destination
 from testbed.traffic.layers import ICMP, IP, UDP, ICMPv6EchoRequest, IPv6
 from testbed.traffic.packet import Crossing
 from testbed.traffic.tcp import Stack, TcpConversation
@@ -36,17 +32,6 @@ class Question:
     port: int | None = None
     via: str | None = None
     packets: int = 1
-
-
-def read_place(text: str, topology: Topology, host: DockerHost) -> tuple[str, int]:
-    """An address and a port from `ADDRESS:PORT`, `[IPV6]:PORT` or `NODE:PORT`; empty: the first published port.
-
-    TestbedError for what is none of these.
-    """
-    if not text:
-        offered = host.offered()
-        return str(HOST_ADDRESS.ip), offered[0][1].host if offered else 80
-    return destination.read(text, topology)
 
 
 def talk(bed: Testbed, question: Question, stack: Stack) -> Talk:

@@ -7,21 +7,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.bed import Testbed
-from testbed.docker.host import DockerHost
-from testbed.docker.network import HOST_ADDRESS
-from testbed.errors import TestbedError
+from testbed.observe.ends import answers
 from testbed.rules import Counters
 from testbed.rules.reading import CounterReading, Line
-from testbed.traffic.packet import Crossing
+from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.tcp import Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A packet, and what all rules and policies have counted since the first one was sent."""
+    """A packet, and what all rules and policies have counted since the first one was sent.
+
+    `answer` came back for a SYN that reached no end of the bed: from a kernel on its way. `absent` is the address that
+    such a SYN was translated to, where no node of the bed has it.
+    """
 
     crossing: Crossing
     counted: CounterReading
+    answer: Packet | None = None
+    absent: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a kernel on the way accepts the connection itself."""
+        return self.answer is not None and self.answer.flags == "SA"
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: the packet as sent and as arrived, packets and bytes of every rule and policy."""
@@ -31,6 +40,8 @@ class Step:
             "bytes": sent.length,
             "sent": {"from": sent.from_, "to": sent.to},
             "arrived": {"from": arrived.from_, "to": arrived.to} if arrived is not None else None,
+            "answer": str(self.answer) if self.answer is not None else None,
+            "absent": self.absent or None,
             "rules": [_entry(line, counters) for line, counters in self.counted if not line.is_policy],
             "policies": [_entry(line, counters) for line, counters in self.counted if line.is_policy],
         }
@@ -40,18 +51,35 @@ def _entry(line: Line, counters: Counters) -> dict[str, Any]:
     return {"table": line.table, "line": line.text, "packets": counters.packets, "bytes": counters.bytes}
 
 
-def replay(bed: Testbed, host: DockerHost, stack: Stack, close: bool = False) -> Iterator[Step]:
-    """The handshake of a client with the first published port, and the close after it; ends at a packet that is lost.
+def replay(bed: Testbed, origin: str, to: tuple[str, int], stack: Stack, close: bool = False) -> Iterator[Step]:
+    """The handshake of a client with a place, and the close after it; ends at a packet that is lost.
 
-    Raises TestbedError for a host that publishes no TCP port to the LAN.
+    Whoever sees the SYN arrive is the server.
     """
-    if not host.offered():
-        raise TestbedError("this host publishes no TCP port to the LAN.", "Give a service `ports`, for instance 80:80.")
-    container, port = host.offered()[0]
+    bed.settle_everywhere()  # every end captures from here on
     before = bed.counters()
-    talk = bed.tcp("client", container.name, (str(HOST_ADDRESS.ip), port.host), stack)
-    for packet in talk.handshake_steps + (talk.close_steps() if close else ()):
+    talk = bed.tcp(origin, origin, to, stack)
+    sent = talk.syn().sent
+    arrived = bed.arrival_of(sent)
+    if arrived is None:
+        answer = next(answers(sent, bed.seen(origin)), None)
+        yield Step(Crossing(sent, None), bed.counters() - before, answer, _absent(bed, sent))
+        return
+    talk.answered_by(bed.endpoint(arrived[0]), arrived[1])
+    yield Step(Crossing(sent, arrived[1]), bed.counters() - before)
+    for packet in talk.handshake_steps[1:] + (talk.close_steps() if close else ()):
         crossing = packet()
         yield Step(crossing, bed.counters() - before)
         if not crossing.delivered:
             return
+
+
+def _absent(bed: Testbed, sent: Packet) -> str:
+    """Return the address that the host let a SYN through to, if no node of the bed has it."""
+    own = [str(address.ip) for node in bed.topology.nodes for address in node.addresses]
+    asked = sent.source, sent.source_port, sent.destination, sent.destination_port
+    for entry in bed.connections():
+        way, target = entry.original, entry.reply.source
+        if (way.source, way.source_port, way.destination, way.destination_port) == asked and target not in own:
+            return target
+    return ""

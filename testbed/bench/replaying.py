@@ -63,7 +63,7 @@ def figures(rounds: int, backend: str) -> list[Figure]:
 
 
 def _handshake(bed: Testbed) -> None:
-    if not all(step.crossing.delivered for step in replay(bed, article.HOST, WINDOWS)):
+    if not all(step.crossing.delivered for step in replay(bed, "client", article.PUBLISHED, WINDOWS)):
         raise KernelRefused("a packet of the handshake was lost.", "See where with `invoke handshake`.")
 
 

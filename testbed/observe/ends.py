@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from testbed.errors import Disagreement
 from testbed.kernel import queues
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import Arrival, refusal
 from testbed.observe.header import Header
-from testbed.observe.journey import DELIVERED, DROPPED, LOST, TAKEN_IN, ChainPass, End, HookPass, NodePass
+from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOST, TAKEN_IN, ChainPass, End, HookPass, NodePass
 from testbed.observe.passage import Passage
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import ICMP_ERRORS, Packet
@@ -23,8 +23,12 @@ def end(
     arrived: tuple[str, Packet] | None,
     answers: Sequence[Packet],
     namespaces: Mapping[str, Namespace],
+    bridges: Mapping[str, Collection[str]],
 ) -> End:
-    """The end of a packet; Disagreement where trace and capture say different things."""
+    """The end of a packet; Disagreement where trace and capture say different things.
+
+    `bridges` are the bridges of each router: behind them are containers.
+    """
     dropped = _drop(passes) or _unread(passes, namespaces)
     if arrived is not None:
         if dropped is not None:
@@ -43,6 +47,9 @@ def end(
         return End(DROPPED, node.node, why=f"in {hook.name}, by no rule: connection tracking or NAT could not go on")
     if hook.name == "INPUT":
         return End(TAKEN_IN, node.node, why=_answered(answers))
+    if hook.name == "POSTROUTING" and last.left in bridges.get(node.node, ()):
+        absent = f"no container with {hook.after.destination} in this bed (give --host)"
+        return End(LET_THROUGH, node.node, _let_through_by(node), absent)
     if hook.name == "POSTROUTING":
         why = f"it left by {last.left}, and nobody there has {hook.after.destination}"
     elif hook.name == "PREROUTING":
@@ -101,6 +108,18 @@ def _unread(passes: Sequence[tuple[Passage, NodePass]], namespaces: Mapping[str,
         return End(DROPPED, node.node, by, f"the program that reads queue {listening[0]} has not let it go on")
     named = f"{wanted[0]}" if len(wanted) == 1 else f"{wanted[0]} to {wanted[-1]}"
     return End(DROPPED, node.node, by, f"no program reads queue {named}")
+
+
+def _let_through_by(node: NodePass) -> str:
+    """Return the rule or policy by which the node's last filter chain let the packet pass; empty: it has none."""
+    accepting = ""
+    for hook in node.hooks:
+        for chain in hook.chains if hook.hook in ("FORWARD", "OUTPUT") else ():
+            if chain.end == "accept":
+                accepting = f"{list(chain.every)[-1][0].table} {_last(chain).text}"
+            elif chain.end == "policy ACCEPT":
+                accepting = f"{chain.table} :{chain.chain} ACCEPT"
+    return accepting
 
 
 def _without_a_listener(chain: ChainPass) -> str:

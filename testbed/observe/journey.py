@@ -13,8 +13,9 @@ from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
 DELIVERED, TAKEN_IN, DROPPED, LOST = "delivered", "taken in", "dropped", "lost"
+LET_THROUGH = "let through"  # by the rules, to an address of the host's bridges that no container of the bed has
 DROP = "DROP"
-_PREPOSITIONS = {DELIVERED: "to", TAKEN_IN: "by", DROPPED: "at", LOST: "at"}
+_PREPOSITIONS = {DELIVERED: "to", TAKEN_IN: "by", DROPPED: "at", LOST: "at", LET_THROUGH: "by"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +150,11 @@ class NodePass:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How it ended: `kind` is delivered, taken in (by a node's own kernel), dropped, or lost; `where` and why in words.
+    """How it ended: `kind` is delivered, taken in (by a node's own kernel), dropped, lost, or let through to an address
+    that nobody has; `where` and why in words.
 
     `by` is the rule or policy that dropped it (`filter -A FORWARD ...`, `filter :FORWARD DROP`), or the rule that took
-    it and answers itself (SYNPROXY).
+    it and answers itself (SYNPROXY), or the rule that let it through.
     """
 
     kind: str

@@ -93,6 +93,7 @@ class Tracing:
         self._latest: dict[Cookie, _Found] = {}
         self._captured = _Captured(traced.endpoints)
         self._identity = traced.identity()
+        self._bridges = {node.name: {own.name for own in node.bridges} for node in traced.topology.nodes}
         self._before: CounterReading | None = None
 
     @property
@@ -265,7 +266,7 @@ class Tracing:
                 sent,
                 tuple(node for _, node in nodes) or crossed,
                 arrived[1] if arrived is not None else None,
-                ends.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces),
+                ends.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces, self._bridges),
                 connection,
                 came_back,
                 tuple(self._put_together(copy, None) for copy in found.copies),

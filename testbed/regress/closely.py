@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from testbed.bed import Testbed
 from testbed.observe.brief import deciding
-from testbed.observe.journey import DELIVERED, DROPPED, LOST, Journey
+from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOST, Journey
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.probes import Probe
 from testbed.regress.witness import ways
@@ -32,6 +32,6 @@ def _outcome(journey: Journey) -> str:
         return f"reaches {end.where} at {arrived.to}"
     if end.kind == DROPPED:
         return f"is rejected with {said}" if said else "is dropped"
-    if end.kind == LOST:
+    if end.kind in (LOST, LET_THROUGH):
         return f"is lost: {end.why}"
     return f"reaches {end.where} itself, {f'answered by {said}' if said else 'not answered'}"

@@ -23,6 +23,22 @@ def packets(steps: Sequence[Step]) -> Table:
     return table
 
 
+def conclusion(last: Step) -> Text | None:
+    """What the last packet says of the connection; None where it was delivered."""
+    if last.crossing.delivered:
+        return None
+    kind, answer = last.crossing.sent.kind, last.answer
+    if last.absent:
+        return Text(
+            f"The {kind} was let through to {last.absent}; no container with {last.absent} in this bed (give --host).",
+            style="bold yellow",
+        )
+    if answer is not None:
+        ended = f"The {kind} reached no end of the bed; it was answered by {answer.kind} from {answer.from_}."
+        return Text(ended, style="bold green" if last.accepted else "bold red")
+    return Text.assemble((f"The {kind} was lost.", "bold red"), " The rules that counted it are in bold.")
+
+
 def _came_out(crossing: Crossing) -> Text:
     sent, arrived = crossing.sent, crossing.arrived
     if arrived is None:

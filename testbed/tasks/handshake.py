@@ -6,20 +6,25 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed import named
+from testbed.bed import Testbed
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL
-from testbed.replay import replay
+from testbed.question import TCP
+from testbed.replay import Step, replay
 from testbed.report import handshake as tables
 from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
-from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
 from testbed.tasks.opened import opened_bed
 from testbed.traffic.tcp import STACKS
+
+_SEVERITY = (0, NOT_JUDGED, FINDING)
 
 
 @task(
     help={
-        "name": "bed to use, if it is up",
+        "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
+        "from_": "who asks: client, internet, or a container's name",
+        "name": "bed to use; it has to be up (default: the bed testbed where it is up, else a bed of its own)",
         "close": "close the connection too: seven packets",
         "client": "whose TCP the client speaks: windows (SYN of 52 bytes, the article's) or linux (60)",
         "host": HOST_HELP,
@@ -32,7 +37,9 @@ from testbed.traffic.tcp import STACKS
 @in_words
 def handshake(
     _: Context,
-    name: str = named.DEFAULT_NAME,
+    to: str = "",
+    from_: str = "client",
+    name: str | None = None,
     close: bool = False,
     client: str = "windows",
     host: str | None = None,
@@ -44,24 +51,43 @@ def handshake(
     """Send one TCP handshake through the host and print what every rule counted after each packet.
 
     On the bed that is up; where there is none, or a host, an engine, rules or another backend are asked for, on a bed
-    of its own that is gone afterwards. Exit code 1 when a packet is lost.
+    of its own that is gone afterwards. Exit code 1 when a packet is lost, 3 when the rules let it through to a
+    container that is not in the bed.
     """
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
     with opened_bed(name, host, engine, rules, backend) as opened:
-        steps = list(replay(opened.bed, opened.host, STACKS[client], close))
+        _require_scripted(opened.bed, from_)
+        asked = opened.places(to, TCP)
+        connections = [list(replay(opened.bed, from_, place, STACKS[client], close)) for place in asked]
         kind = opened.bed.backend.name
-    lost = not steps[-1].crossing.delivered
     if json:
-        as_json({"bed": opened.name, "backend": kind, "client": client, "steps": [step.as_dict() for step in steps]})
+        steps = [step.as_dict() for connection in connections for step in connection]
+        as_json({"bed": opened.name, "backend": kind, "client": client, "steps": steps})
     else:
         out = console()
-        out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client")
-        out.print(tables.packets(steps))
-        out.print(tables.counters(steps))
-        if lost:
-            out.print(
-                f"[bold red]The {steps[-1].crossing.sent.kind} was lost.[/] The rules that counted it are in bold."
-            )
-    if lost:
-        raise Exit(code=FINDING)
+        out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client", markup=False)
+        for connection in connections:
+            out.print(tables.packets(connection))
+            out.print(tables.counters(connection))
+            if (conclusion := tables.conclusion(connection[-1])) is not None:
+                out.print(conclusion)
+        for remark in opened.remarks:
+            out.print(remark, markup=False, soft_wrap=True)
+    if code := max((_exit_code(connection[-1]) for connection in connections), key=_SEVERITY.index):
+        raise Exit(code=code)
+
+
+def _require_scripted(bed: Testbed, name: str) -> None:
+    scripted = [node.name for node in bed.topology.nodes if node.addresses and not node.passes_on]
+    if name not in scripted:
+        raise TestbedError(
+            f"there is no {name} whose packets are sent one by one.",
+            f"There are {', '.join(scripted)}; of the host's own kernel: invoke trace --from host.",
+        )
+
+
+def _exit_code(last: Step) -> int:
+    if last.crossing.delivered or last.accepted:
+        return 0
+    return NOT_JUDGED if last.absent else FINDING

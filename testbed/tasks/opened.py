@@ -8,26 +8,42 @@ from dataclasses import dataclass
 
 from testbed import named
 from testbed.bed import Testbed
-from testbed.docker import DockerHost, article
+from testbed.default_port import Place, Publishers, places
+from testbed.docker import article
+from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
+from testbed.question import ICMP_
 from testbed.rules import needs
 from testbed.tasks.chosen import choose
+from testbed.traffic import destination
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A bed to ask, what it is called, the Docker host in it, and whose rules it has.
+    """A bed to ask, its name, what publishes ports there, and the source of its rules.
 
-    `remarks` say what these name and nobody in it is.
+    `remarks` are about what the rules name and the bed does not have.
     """
 
     bed: Testbed
     name: str
-    host: DockerHost
+    publishers: Publishers
     source: str
     remarks: tuple[str, ...] = ()
+
+    def places(self, text: str, protocol: str) -> list[Place]:
+        """Return the place that `--to` names, or without it a published port in each family of the host.
+
+        Raises TestbedError where no port is published, or the text names none.
+        """
+        if not text:
+            return places(self.publishers, self.bed.topology, protocol)
+        address, port = destination.read(text, self.bed.topology)
+        if not port and protocol != ICMP_:
+            raise TestbedError(f"{text} names no port.", f"Give one: --to {f'[{text}]' if ':' in text else text}:80.")
+        return [(address, port)]
 
     @property
     def about(self) -> str:
@@ -35,17 +51,44 @@ class Opened:
 
 
 @contextmanager
-def opened_bed(name: str, host: str | None, engine: str | None, rules: str | None, backend: str) -> Iterator[Opened]:
-    """The bed of that name where it is up and nothing else is asked for; else a bed of its own, gone afterwards."""
-    standing = named.find(name)
+def opened_bed(
+    name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str
+) -> Iterator[Opened]:
+    """Open the bed of that name, or without one the default bed where it is up and nothing else is asked for.
+
+    Else a bed of its own is made, and is gone afterwards. Raises NotUp where no bed of that name is up, TestbedError
+    where a name is given with what makes another bed.
+    """
+    standing = _standing(name, host, engine, rules, backend)
     if standing is not None and (host, engine, rules) == (None, None, None) and backend in ("", standing.backend):
-        with named.attached(name) as bed:
-            yield Opened(bed, f"the bed {name}", standing.docker_host, standing.source, tuple(standing.remarks))
+        publishers = Publishers(standing.ruleset, standing.docker_host, standing.host is not None)
+        with named.attached(standing.name) as bed:
+            yield Opened(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))
         return
     chosen = choose(host, engine, rules)
     loaded_by = backend_for(chosen.rules, backend or "nft").name
     require(loaded_by)
     topology = article.topology(chosen.host)
     remarks = tuple(needs.remarks(topology, [chosen.rules]))
-    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed:
-        yield Opened(bed, "a bed of its own", chosen.host, chosen.rules.source, remarks)
+    publishers = Publishers(chosen.rules, chosen.host, bool(host) or not rules)
+    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(chosen.host):
+        yield Opened(bed, "a bed of its own", publishers, chosen.rules.source, remarks)
+
+
+def _standing(
+    name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str
+) -> named.Record | None:
+    """Return the record of the bed that is meant, if it is up."""
+    if name is None:
+        return named.find(named.DEFAULT_NAME)
+    record = named.require(name)
+    if (host, engine, rules) != (None, None, None):
+        raise TestbedError(
+            f"the bed {name} has a host and rules of its own: --name goes with no --host, --engine or --rules.",
+            "Leave out one or the other.",
+        )
+    if backend not in ("", record.backend):
+        raise TestbedError(
+            f"the bed {name} is up with the backend {record.backend}, not {backend}.", "Leave out --backend or --name."
+        )
+    return record

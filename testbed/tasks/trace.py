@@ -6,15 +6,14 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed import named
 from testbed.bed import Testbed
 from testbed.errors import TestbedError
-from testbed.observe.journey import DELIVERED, TAKEN_IN
-from testbed.question import ICMP_, PROTOCOLS, TCP, Question, read_place, talk
+from testbed.observe.journey import DELIVERED, LET_THROUGH, TAKEN_IN
+from testbed.question import PROTOCOLS, TCP, Question, talk
 from testbed.report import journey as report
 from testbed.story import Followed, Story, follow, follow_kernel
 from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
-from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
 from testbed.tasks.opened import opened_bed
 from testbed.topology import Topology
 from testbed.traffic.tcp import STACKS
@@ -25,14 +24,14 @@ _ONE, _HANDSHAKE, _CLOSE = 1, 3, 7
 @task(
     help={
         "from_": "who sends: client, internet, host, or a container's name",
-        "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: the host's first published port)",
+        "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
         "proto": "tcp, udp or icmp",
         "sport": "the sender's port (default: one that is free)",
         "via": "address of the router to which the packet is given first, instead of the sender's own",
         "handshake": "answer too: a TCP handshake's three packets, or the answer to the datagram",
         "close": "and close the connection: seven packets",
         "client": "whose TCP is spoken: windows or linux",
-        "name": "bed to use, if it is up",
+        "name": "bed to use; it has to be up (default: the bed testbed where it is up, else a bed of its own)",
         "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
@@ -51,7 +50,7 @@ def trace(
     handshake: bool = False,
     close: bool = False,
     client: str = "windows",
-    name: str = named.DEFAULT_NAME,
+    name: str | None = None,
     host: str | None = None,
     engine: str | None = None,
     rules: str | None = None,
@@ -62,7 +61,8 @@ def trace(
 
     It is the kernel's own trace, held against the rules' counters and against what came out. On the bed that is up;
     where there is none, or a host, an engine, rules or another backend are asked for, on a bed of its own that is gone
-    afterwards. Exit code 1 when a packet did not arrive.
+    afterwards. Exit code 1 when a packet did not arrive, 3 when the rules let it through to a container that is not in
+    the bed.
     """
     if proto not in PROTOCOLS:
         raise TestbedError(f"there is no protocol {proto} here.", f"There are {', '.join(PROTOCOLS)}.")
@@ -71,19 +71,26 @@ def trace(
     with opened_bed(name, host, engine, rules, backend) as opened:
         bed = opened.bed
         _require_speaker(bed.topology, from_)
-        address, port = read_place(to, bed.topology, opened.host)
-        if not port and proto != ICMP_:
-            raise TestbedError(f"{to} names no port.", f"Give one: --to {f'[{to}]' if ':' in to else to}:80.")
         number = _CLOSE if close else _HANDSHAKE if handshake else _ONE
-        question = Question(from_, address, port, proto, sport or None, via or None, number)
-        packets = _followed(bed, question, client)
-        story = Story(f"From {from_} to {to or address}", opened.about, bed.topology, bed.words(), packets)
+        asked = opened.places(to, proto)
+        questions = [Question(from_, *place, proto, sport or None, via or None, number) for place in asked]
+        packets = tuple(packet for question in questions for packet in _followed(bed, question, client))
+        story = Story(
+            f"From {from_} to {to or ' and '.join(address for address, _ in asked)}",
+            opened.about,
+            bed.topology,
+            bed.words(),
+            packets,
+        )
     if json:
         as_json(story.as_dict())
     else:
         _print(story, opened.remarks)
-    if any(packet.journey.end.kind not in (DELIVERED, TAKEN_IN) for packet in packets):
+    kinds = {packet.journey.end.kind for packet in packets}
+    if kinds - {DELIVERED, TAKEN_IN, LET_THROUGH}:
         raise Exit(code=FINDING)
+    if LET_THROUGH in kinds:
+        raise Exit(code=NOT_JUDGED)
 
 
 def _require_speaker(topology: Topology, name: str) -> None:
@@ -99,9 +106,10 @@ def _followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, 
         raise TestbedError(
             f"the kernel of {question.origin} chooses its port and its way itself.", "Leave out --sport and --via."
         )
-    return follow_kernel(
+    followed = follow_kernel(
         bed, lambda: bed.speak(question.origin, question.protocol, (question.address, question.to_port))
     )
+    return followed[:1] if question.packets == _ONE else followed  # whoever answers on the host speaks too
 
 
 def _print(story: Story, remarks: tuple[str, ...]) -> None:

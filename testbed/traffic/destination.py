@@ -16,11 +16,11 @@ Destination = str | tuple[str, int | str]
 
 
 def read(text: str, topology: Topology) -> tuple[str, int]:
-    """Return the address and the port (0: none given) of `ADDRESS:PORT`, `[IPV6]:PORT` or `NODE:PORT`.
+    """Return the address and the port (0: none) of `ADDRESS:PORT`, `[IPV6]:PORT`, `NODE:PORT` or the host's `:PORT`.
 
     Raises TestbedError for any other text.
     """
-    found = _TEXT.fullmatch(text)
+    found = _TEXT.fullmatch(f"{topology.host}{text}" if re.fullmatch(r":[0-9]+", text) else text)
     place = found and (found["six"] or found["place"] or found["bare"])
     digits = found and (found["port6"] or found["port"])
     return _address(place or "", text, topology), port_number(int(digits or 0))

@@ -80,6 +80,16 @@ class KernelEndpoint:
         listening.listen()
         return listening
 
+    def bound(self, protocol: str, port: int, address: str) -> socket.socket:
+        """A socket that TCP connections or UDP datagrams to a port are accepted by; the caller closes it."""
+        if protocol == "tcp":
+            return self.listen(port, address)
+        opened = self.udp(address)
+        if opened.family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind((address, port))
+        return opened
+
     def connect(self, address: str, port: int) -> socket.socket:
         """A connected TCP socket; OSError as the kernel reports it (refused, unreachable, timed out)."""
         connected = self.tcp(address)

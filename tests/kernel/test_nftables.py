@@ -325,7 +325,7 @@ def test_broken_text_is_reported_with_file_line_and_nfts_own_complaint_and_nothi
 
 
 def test_a_comment_at_the_end_of_a_file_is_one_though_the_line_is_not_ended(bed: Testbed) -> None:
-    bed.load(NftRuleset("table ip mine {\n}\n# include \"/etc/hostname\"", "my.nft"))
+    bed.load(NftRuleset('table ip mine {\n}\n# include "/etc/hostname"', "my.nft"))
     assert "table ip mine" in bed.ruleset().text
 
 

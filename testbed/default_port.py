@@ -1,0 +1,68 @@
+"""The port that a command asks for where its user names none: one that the given rules, or the host, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from testbed.docker.host import DockerHost, PublishedPort
+from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6
+from testbed.errors import TestbedError
+from testbed.rules import AnyRuleset
+from testbed.rules.published import Published, published
+from testbed.topology import Topology
+
+Place = tuple[str, int]
+_HOST = {4: str(HOST_ADDRESS.ip), 6: str(HOST_ADDRESS6.ip)}
+_WITHOUT_PORTS = "icmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Publishers:
+    """What publishes ports: rules, and the Docker host where it is `described` and not just a default beside rules."""
+
+    rules: AnyRuleset
+    host: DockerHost
+    described: bool
+
+
+def places(publishers: Publishers, topology: Topology, protocol: str) -> list[Place]:
+    """Return an address and a port in each family that the host has.
+
+    Raises TestbedError where no port of that protocol is published.
+    """
+    versions = sorted({address.version for address in topology.node(topology.host).addresses})
+    if protocol == _WITHOUT_PORTS:
+        return [(_HOST[version], 0) for version in versions]
+    found = [next(_candidates(publishers, protocol, version), None) for version in versions]
+    asked = [place for place in found if place is not None]
+    if not asked:
+        raise TestbedError(
+            f"{publishers.rules.source} publishes no {protocol.upper()} port: there is none to ask by default.",
+            "Say what to ask: --to ADDRESS:PORT or --to NODE:PORT.",
+        )
+    return asked
+
+
+def _candidates(publishers: Publishers, protocol: str, version: int) -> Iterator[Place]:
+    """Ports that both the host and the rules publish come first, then those of the rules, then those of the host."""
+    translated = [one for one in published(publishers.rules) if (one.protocol, one.version) == (protocol, version)]
+    offered = [
+        port
+        for _, port in publishers.host.published()
+        if port.protocol == protocol and port.in_version(version) and not port.on_loopback
+    ]
+    numbers = {one.port for one in translated}
+    yield from (_of_host(port, version) for port in offered if port.host in numbers)
+    yield from (_of_rule(one) for one in translated)
+    if publishers.described:
+        yield from (_of_host(port, version) for port in offered)
+
+
+def _of_host(port: PublishedPort, version: int) -> Place:
+    address = _HOST[version] if port.address is None or port.everywhere else str(port.address)
+    return address, port.host
+
+
+def _of_rule(one: Published) -> Place:
+    return one.address or _HOST[one.version], one.port
