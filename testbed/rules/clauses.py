@@ -76,6 +76,11 @@ class Target:
     end: int
 
 
+def words(spec: str) -> list[str]:
+    """The words of a rule as iptables-restore takes them apart, without their quotes."""
+    return [_Word(found.start(), found.end(), found[0]).text for found in _WORD.finditer(spec)]
+
+
 @lru_cache(maxsize=4096)
 def clauses(spec: str) -> tuple[Clause, ...]:
     """The conditions of a rule in the order of its words; comments are none."""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from testbed.rules.clauses import words
+
 _SUSPECT = re.compile(r"(?:^|\s)-(?:[Vfbvnx46]*[MhV]|-(?:mo|h|v))")
 _SHORT = re.compile(r"-[Vfbvnx46]*(?P<letter>[MhV])")
 _LONG = {"--modprobe": "--mo", "--help": "--h", "--version": "--v"}  # and the shortest form that getopt takes for each
@@ -46,9 +48,10 @@ def in_rule(spec: str) -> str:
             shlex.split(spec)
         except ValueError as error:
             return f"a quote is not closed ({error})"
-    if _SUSPECT.search(spec) and (option := _for_iptables(shlex.split(spec))):
+    quoted = '"' in spec
+    if (quoted or _SUSPECT.search(spec)) and (option := _for_iptables(words(spec))):
         return option
-    if _ADDRESS.search(spec) and (name := _host(shlex.split(spec))):
+    if (quoted or _ADDRESS.search(spec)) and (name := _host(words(spec))):
         return f"{name} is the name of a host, and names are not looked up"
     return ""
 
@@ -57,8 +60,8 @@ def in_sets(lines: Sequence[str]) -> str:
     """Say what the first line of `ipset save` that may not be says; empty where all is well."""
     types: dict[str, str] = {}
     for line in lines:
-        words = re.sub(r'"[^"]*"', '""', line).split()
-        if option := next((word for word in words if word.startswith("-") and word not in ("-exist", "-!")), ""):
+        unquoted = re.sub(r'"[^"]*"', '""', line).split()
+        if option := next((word for word in unquoted if word.startswith("-") and word not in ("-exist", "-!")), ""):
             return f"{line!r}: the option {option} is for ipset itself"
         if made := _SET_CREATED.match(line):
             types[made[1]] = made[2]
@@ -72,8 +75,8 @@ def is_host(value: str) -> bool:
     return _NAME.fullmatch(value) is not None
 
 
-def _for_iptables(words: Sequence[str]) -> str:
-    for before, word in pairwise(["", *words]):
+def _for_iptables(given: Sequence[str]) -> str:
+    for before, word in pairwise(["", *given]):
         if before in _TEXT:
             continue
         if short := _SHORT.match(word):
@@ -85,8 +88,8 @@ def _for_iptables(words: Sequence[str]) -> str:
     return ""
 
 
-def _host(words: Sequence[str]) -> str:
-    given = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+def _host(of_rule: Sequence[str]) -> str:
+    given = [part for word in of_rule for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for place, option in enumerate(given):
         if option not in _ADDRESSES or (place and given[place - 1] in _TEXT):
             continue
