@@ -47,6 +47,7 @@ def up(
     Run again it changes nothing. Beds of several names can be up at once.
     """
     chosen = choose(host, engine, rules)
+    chosen.warn()
     require(backend_for(chosen.rules, backend).name)
     record, made = named.up(name, chosen.rules, backend, chosen.text)
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -13,7 +14,7 @@ from testbed.regress.answers import Answers, ask
 from testbed.regress.side import Side
 from testbed.rules import files
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
-from testbed.tasks.console import as_json, console, in_words
+from testbed.tasks.console import NOT_JUDGED, as_json, console, in_words
 
 
 @task(
@@ -42,17 +43,19 @@ def behaviours(
     rules does shows as a change of the table, and `invoke diff TABLE RULES` says it in words.
     """
     chosen = choose(host, engine, rules)
+    chosen.warn()
     answers = asked(lambda step: ask(chosen.host, [Side(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
+    written = table.text(rows, chosen.rules.source, [*chosen.contradictions, *answers.remarks])
     if json:
         as_json([{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows])
-        return
-    written = table.text(rows, chosen.rules.source, answers.remarks)
-    if not out:
+    elif not out:
         console().print(written, end="", markup=False, soft_wrap=True)
-        return
-    files.write(out, written, "Say where with --out FILE.")
-    console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
+    else:
+        files.write(out, written, "Say where with --out FILE.")
+        console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
+    if chosen.contradictions:
+        raise Exit(code=NOT_JUDGED)
 
 
 def asked(ask_all: Callable[[Callable[[int], Callable[[], None]]], Answers]) -> Answers:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.contradictions import contradictions
 from testbed.docker.engines import engine_or_native
 from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
+from testbed.tasks.console import console
 
 HOST_HELP = "file that describes another Docker host (docs/engines.md)"
 ENGINE_HELP = (
@@ -24,11 +26,20 @@ NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A Docker host, the text it was read from (None: the article's), and its rules."""
+    """A Docker host, the text it was read from (None: the article's), and its rules.
+
+    `contradictions` are sentences about published ports that rules which were given lead elsewhere than the host.
+    """
 
     host: DockerHost
     text: str | None
     rules: AnyRuleset
+    contradictions: tuple[str, ...] = ()
+
+    def warn(self) -> None:
+        """Print the contradictions, before the answer."""
+        for sentence in self.contradictions:
+            console(stderr=True).print(f"warning: {sentence}", markup=False, soft_wrap=True)
 
 
 def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
@@ -40,7 +51,9 @@ def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
     require_values(host=host, engine=engine, rules=rules)
     text = hostfile.text_of_host(host) if host is not None else None
     docker_host = hostfile.parse(text, str(host)) if text is not None else article.HOST
-    return Chosen(docker_host, text, _rules(docker_host, host, engine, rules))
+    found = _rules(docker_host, host, engine, rules)
+    apart = contradictions(docker_host, found) if text is not None and rules is not None else ()
+    return Chosen(docker_host, text, found, tuple(apart))
 
 
 def require_values(**options: str | None) -> None:

@@ -28,7 +28,7 @@ from testbed.report.sarif import log
 from testbed.rules import files, rulefile
 from testbed.tasks.behaviours import asked
 from testbed.tasks.chosen import HOST_HELP, choose
-from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
 
 _ARTICLE = "article"
 _TITLE = "What behaves differently"
@@ -42,6 +42,7 @@ class _Compared:
     source: Source
     side: Side | None
     rows: tuple[Row, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
 
 @task(
@@ -91,7 +92,8 @@ def diff(
     answers = _answers(chosen, sides)
     before, now = _rows(sides, answers)
     found = [change for change in difference.changes(before, now) if str(change) not in allowed]
-    remarks = [*_remarks(before, now), *(answers.remarks if answers is not None else [])]
+    remarks = [sentence for side in sides for sentence in side.contradictions]
+    remarks += [*_remarks(before, now), *(answers.remarks if answers is not None else [])]
     causes = _explained(chosen, sides, answers, difference.causes(found))
     remarks += [report.TABLE] if causes and None in [one.side for one in sides] else []
     sources = sides[0].source, sides[1].source
@@ -117,6 +119,8 @@ def diff(
             console().print(line, soft_wrap=True)
     if found:
         raise Exit(code=FINDING)
+    if any(side.contradictions for side in sides):
+        raise Exit(code=NOT_JUDGED)
 
 
 def _compared(word: str, host: str | None, backend: str) -> _Compared:
@@ -124,8 +128,10 @@ def _compared(word: str, host: str | None, backend: str) -> _Compared:
     if path.is_file() and table.is_table(files.text_of(path, _SIDES)):
         return _Compared(Source(word), None, tuple(table.read(path)))
     if any(file.exists() for file in rulefile.paths_of(word)):
-        rules = choose(host, None, word).rules
-        return _Compared(Source.of_file(path, rules), Side(rules, backend))
+        chosen = choose(host, None, word)
+        chosen.warn()
+        side = Side(chosen.rules, backend)
+        return _Compared(Source.of_file(path, chosen.rules), side, contradictions=chosen.contradictions)
     try:
         rules = choose(host, "20.10" if host and word == _ARTICLE else None if word == _ARTICLE else word, None).rules
     except TestbedError as error:

@@ -76,6 +76,8 @@ def handshake(
             out.print(remark, markup=False, soft_wrap=True)
     if code := max((_exit_code(connection[-1]) for connection in connections), key=_SEVERITY.index):
         raise Exit(code=code)
+    if opened.contradictions:
+        raise Exit(code=NOT_JUDGED)
 
 
 def _require_scripted(bed: Testbed, name: str) -> None:

@@ -24,7 +24,8 @@ from testbed.traffic import destination
 class Opened:
     """A bed to ask, its name, what publishes ports there, and the source of its rules.
 
-    `remarks` are about what the rules name and the bed does not have.
+    `remarks` are about what the rules name and the bed does not have, `contradictions` about ports that the host
+    publishes and the rules lead elsewhere.
     """
 
     bed: Testbed
@@ -32,6 +33,7 @@ class Opened:
     publishers: Publishers
     source: str
     remarks: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
     def places(self, text: str, protocol: str) -> list[Place]:
         """Return the place that `--to` names, or without it a published port in each family of the host.
@@ -66,13 +68,14 @@ def opened_bed(
             yield Opened(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))
         return
     chosen = choose(host, engine, rules)
+    chosen.warn()
     loaded_by = backend_for(chosen.rules, backend or "nft").name
     require(loaded_by)
     topology = article.topology(chosen.host)
     remarks = tuple(needs.remarks(topology, [chosen.rules]))
     publishers = Publishers(chosen.rules, chosen.host, bool(host) or not rules)
     with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(chosen.host):
-        yield Opened(bed, "a bed of its own", publishers, chosen.rules.source, remarks)
+        yield Opened(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
 
 
 def _standing(

@@ -89,7 +89,7 @@ def trace(
     kinds = {packet.journey.end.kind for packet in packets}
     if kinds - {DELIVERED, TAKEN_IN, LET_THROUGH}:
         raise Exit(code=FINDING)
-    if LET_THROUGH in kinds:
+    if LET_THROUGH in kinds or opened.contradictions:
         raise Exit(code=NOT_JUDGED)
 
 
