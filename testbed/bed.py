@@ -22,7 +22,7 @@ from testbed.observe import exchange
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watcher
-from testbed.rules import AnyRuleset, NftRuleset, clauses, needs, nft_clauses
+from testbed.rules import AnyRuleset, NftRuleset, clauses, memory, needs, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -115,6 +115,7 @@ class Testbed:
         self._cpu = syscalls.current_cpu()
         self._given = ruleset
         self._loaded = exchange.to_load(ruleset)
+        self.keeps_state = _keeps_state(self._loaded)  # some rules that it has had may have left something behind
         self._named: exchange.Names | None = None
 
     def __enter__(self) -> Testbed:
@@ -182,6 +183,7 @@ class Testbed:
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         loaded = exchange.to_load(ruleset)
         self._observed(loaded=False)
+        self.keeps_state |= _keeps_state(loaded)
         try:
             with exchange.loading(ruleset, loaded):
                 load(self._host, loaded)
@@ -193,9 +195,12 @@ class Testbed:
     def renew(self, ruleset: AnyRuleset) -> bool:
         """Load these rules, and take away what packets have left: connections, counters, what ends have seen.
 
-        Whether it is as a new bed then, as far as rules and packets go: of legacy, tables that only the rules before
-        had are still there. RulesError when the rules are refused; the bed can only be closed then.
+        Whether it is as a new bed then, as far as rules and packets go: it is not where it keeps state, nor where a
+        table of legacy is left that only the rules before had. RulesError when the rules are refused; the bed can only
+        be closed then.
         """
+        if self.keeps_state:
+            return False
         self.settle()
         self._sockets.close()
         self._endpoints.clear()
@@ -429,3 +434,8 @@ class Testbed:
         if self._worded is None or self._worded.identity != counts.identity:
             self._worded = wording.Words.of(self.backend, self._host, self._loaded, counts)
         return self._worded
+
+
+def _keeps_state(ruleset: AnyRuleset) -> bool:
+    """Whether rules leave something behind when others replace them; those of nftables own all that they keep."""
+    return isinstance(ruleset, Ruleset) and memory.keeps_state(ruleset)

@@ -3,7 +3,8 @@
 A bed is used again only when nothing but the packets of scripted ends can have left something in it, and what these
 leave is taken away: connections are forgotten, rules and counters replaced, ends opened anew. Whoever gets at a
 namespace (its programs, sockets, sysctls), sends a fragment, or has to do with what kernels say unasked, such as ICMP
-errors, which they send in limited numbers and learn routes from, has had the bed for itself.
+errors, which they send in limited numbers and learn routes from, has had the bed for itself. So has a case with rules
+that keep state (rules/memory.py): lists of addresses, sets, what a limit has left.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from testbed.kernel.unasked import has_spoken
 from testbed.observe.counting import Counting
 from testbed.observe.tracing import Tracing
 from testbed.rules import AnyRuleset
+from testbed.rules.memory import keeps_state
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 from testbed.traffic.destination import Destination
@@ -133,7 +135,7 @@ class StandingBeds:
     @contextmanager
     def bed(self, topology: Topology, ruleset: AnyRuleset, backend: str) -> Iterator[Testbed]:
         """A bed for a while: one that stands, if there is one, else a new one. Raises what building one raises."""
-        if not isinstance(ruleset, Ruleset) or ruleset.sets:
+        if not isinstance(ruleset, Ruleset) or ruleset.sets or keeps_state(ruleset):
             with Testbed(topology, ruleset, backend) as only:
                 yield only
             return

@@ -96,7 +96,7 @@ class Memory:
         key = topology, backend_for(side.rules, side.backend).name
         if key in self._beds:
             held, bed = self._beds.pop(key)
-            renewed = held == side
+            renewed = held == side and not bed.keeps_state
             try:
                 renewed = renewed or (_sets(held) == _sets(side) == "" and bed.renew(side.rules))
             finally:

@@ -10,6 +10,7 @@ from testbed import Testbed
 from testbed.docker import article
 from testbed.kernel.namespace import quarantine
 from testbed.mutation.standing import StandingBeds
+from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPerror, TCPerror
 
@@ -166,3 +167,38 @@ def test_a_bed_in_which_more_may_have_been_left_is_not_used_again(
 ) -> None:
     first = used(beds, use)
     assert used(beds, handshake) is not first
+
+
+KNOCK = save.parse(
+    """\
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A FORWARD -p tcp -m tcp --dport 1234 -m recent --set --name KNOCK --mask 255.255.255.255 --rsource -j DROP
+-A FORWARD -p tcp -m tcp --dport 80 -m recent --rcheck --seconds 60 --name KNOCK -j ACCEPT
+COMMIT
+"""
+)
+
+
+def passes(bed: Testbed) -> bool:
+    return bed.tcp("client", "web", ("172.17.0.2", 80), via="192.168.66.100").syn().delivered
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_bed_whose_rules_remember_packets_is_not_used_again(beds: StandingBeds, backend: str) -> None:
+    def knocks(bed: Testbed) -> None:
+        bed.tcp("client", "web", ("172.17.0.2", 1234), via="192.168.66.100").syn()
+        delivered.append(passes(bed))
+
+    delivered: list[bool] = []
+    used(beds, knocks, KNOCK, backend)
+    used(beds, lambda bed: delivered.append(passes(bed)), KNOCK, backend)
+    assert delivered == [True, False]
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_bed_into_which_a_case_loaded_rules_that_remember_is_not_used_again(beds: StandingBeds, backend: str) -> None:
+    first = used(beds, lambda bed: bed.load(KNOCK), backend=backend)
+    assert used(beds, passes, backend=backend) is not first
