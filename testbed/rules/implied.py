@@ -7,32 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from testbed.rules import values
-from testbed.rules.clauses import Clause
+from testbed.rules.clauses import Clause, clauses
+from testbed.rules.ruleset import IPV6
 
 _ADDRESSES = {("", "-s"), ("", "-d")}
 _INTERFACES = {("", "-i"), ("", "-o")}
 _STATES = {("conntrack", "--ctstate"), ("state", "--state")}
 _ONE_OF = {*_STATES, ("addrtype", "--dst-type"), ("addrtype", "--src-type")}
 _EXCLUSIVE = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}  # a packet has one of them, and others beside
-# What is asked of the packet alone, so that the same packet always gets the same answer (a limit and a mark change)
+# Matches that judge the packet and its connection alone, neither of which a rule changes on the packet's way through a
+# table; what depends on time, chance or memory is not here, nor marks, lengths and TTLs, which targets change.
 _LASTING = {
     *("", "tcp", "udp", "udplite", "sctp", "dccp", "multiport", "icmp", "icmp6"),
-    *("conntrack", "state", "addrtype", "iprange", "length", "ttl", "hl"),
+    *("conntrack", "state", "addrtype", "iprange", "mac", "owner"),
 }
+_CHANGING = {"--tcp-option", "--ctexpire"}
+# Of other options there are packets that meet neither the clause nor its negation: without that header, or connection
+_WITH_COMPLEMENT = {*_ADDRESSES, *_INTERFACES, *_STATES, ("", "-p"), ("", "-f")}
+_WITH_COMPLEMENT |= {("addrtype", "--dst-type"), ("addrtype", "--src-type")}
+_WITH_COMPLEMENT |= {("iprange", "--src-range"), ("iprange", "--dst-range")}
+_NOT = "not "  # a clause of module "not X" holds where the clause of X does not
+_WITH_STATE = "conntrack with --ctstate"
 _PORTS = {(protocol, option) for protocol in ("tcp", "udp", "sctp") for option in ("--sport", "--dport")}
+
+
+@lru_cache(maxsize=4096)
+def asked(spec: str, table: str = "filter") -> tuple[Clause, ...]:
+    """Return a rule's clauses; those are renamed whose meaning depends on other clauses of the rule, or on its table.
+
+    In raw a target may change what connection tracking says. Where --ctstate is asked and met, a packet without a
+    connection meets all other options of conntrack, else none (conntrack_mt, net/netfilter/xt_conntrack.c).
+    """
+    own = clauses(spec)
+    options = {(clause.module, clause.option) for clause in own}
+    limited = any(module == "addrtype" and option.startswith("--limit-iface") for module, option in options)
+
+    def renamed(clause: Clause) -> Clause:
+        if clause.module in ("conntrack", "state") and table.removeprefix(IPV6) == "raw":
+            return replace(clause, module=f"{clause.module} in raw")
+        if clause.module == "conntrack" and clause.option != "--ctstate" and ("conntrack", "--ctstate") in options:
+            return replace(clause, module=_WITH_STATE)
+        return replace(clause, module="addrtype with limit") if limited and clause.module == "addrtype" else clause
+
+    return tuple(map(renamed, own))
 
 
 def opposite(clause: Clause) -> Clause:
     """What holds for just those packets for which the clause does not."""
-    return replace(clause, negated=not clause.negated)
+    if (clause.module, clause.option) in _WITH_COMPLEMENT:
+        return replace(clause, negated=not clause.negated)
+    module = clause.module.removeprefix(_NOT) if clause.module.startswith(_NOT) else f"{_NOT}{clause.module}"
+    return replace(clause, module=module, negated=not clause.negated)
+
+
+def lasting(clause: Clause) -> bool:
+    """Whether a packet that meets a clause meets it wherever it is asked in a table, in whatever rule."""
+    return clause.module in _LASTING and clause.option not in _CHANGING
 
 
 def implies(one: Clause, other: Clause) -> bool:
     """Whether every packet that meets one clause certainly meets the other."""
-    if (one.module, one.option) != (other.module, other.option) or one.module not in _LASTING:
+    if (one.module, one.option) != (other.module, other.option):
+        return False
+    if one.module == _WITH_STATE and one.option not in _CHANGING:
+        return (one.negated, one.values) == (other.negated, other.values)
+    if not lasting(one):
         return False
     if one.negated == other.negated:
         narrow, wide = (other, one) if one.negated else (one, other)
@@ -42,7 +85,14 @@ def implies(one: Clause, other: Clause) -> bool:
 
 def contradicts(one: Clause, other: Clause) -> bool:
     """Whether no packet certainly meets both."""
-    return implies(one, opposite(other)) or implies(other, opposite(one))
+    return _excludes(one, other) or _excludes(other, one)
+
+
+def _excludes(one: Clause, other: Clause) -> bool:
+    """Whether one implies that the other is not met, or its negation is."""
+    if implies(one, opposite(other)):
+        return True
+    return other.module != _WITH_STATE and implies(one, replace(other, negated=not other.negated))
 
 
 def follows(clause: Clause, known: Iterable[Clause]) -> bool:

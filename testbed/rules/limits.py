@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from testbed.rules.clauses import Clause, clauses, target_of
-from testbed.rules.implied import contradicts, follows, opposite
+from testbed.rules.clauses import Clause, target_of
+from testbed.rules.implied import asked, contradicts, follows, opposite
 
 # Targets that decide, so that the chain's next rule is not asked; of others nobody knows (net/netfilter/xt_*.c)
 _DECIDE = {
@@ -61,7 +61,7 @@ class Limits:
             returns = target is not None and (target.name == "RETURN" or target.verb == "goto")
             if returns:
                 return ""
-            if not clauses(rule.spec) and self._decides(rule):
+            if not asked(rule.spec, rule.table) and self._decides(rule):
                 return f"`{rule.text}` stands before it"
         return ""
 
@@ -80,11 +80,11 @@ class Limits:
     def alone(self, table: str, chain: str, number: int, text: str) -> str:
         """Why a clause can never be the only one for which a packet misses the rule, or ''."""
         own = self._clauses(table, chain, number)
-        (asked,) = [clause for clause in own if clause.text == text][:1]
-        return self._barred(table, chain, number, [opposite(one) if one is asked else one for one in own])
+        (alone,) = [clause for clause in own if clause.text == text][:1]
+        return self._barred(table, chain, number, [opposite(one) if one is alone else one for one in own])
 
     def _clauses(self, table: str, chain: str, number: int) -> tuple[Clause, ...]:
-        return clauses(self._rules[table, chain][number - 1].spec)
+        return asked(self._rules[table, chain][number - 1].spec, table)
 
     def _barred(self, table: str, chain: str, number: int, met: Sequence[Clause]) -> str:
         """Why no packet that meets some clauses gets as far as a rule, or ''."""
@@ -93,13 +93,13 @@ class Limits:
                 if contradicts(one, other):
                     return f"{_words(other)} and {_words(one)} cannot both hold"
         for before in self._rules[table, chain][: number - 1]:
-            if self._decides(before) and all(follows(clause, met) for clause in clauses(before.spec)):
+            if self._decides(before) and all(follows(clause, met) for clause in asked(before.spec, table)):
                 return f"`{before.text}` stands before it"
         if (table, chain) in self._bases:
             return ""
         reason = ""
         for caller, place in self._callers(table, chain):
-            found = self._barred(table, caller.chain, place, [*clauses(caller.spec), *met])
+            found = self._barred(table, caller.chain, place, [*asked(caller.spec, caller.table), *met])
             if not found:
                 return ""
             reason = reason or self._through(caller, met, found)
@@ -107,9 +107,9 @@ class Limits:
 
     def _through(self, caller: LimitedRule, met: Sequence[Clause], found: str) -> str:
         """In words: a way that is barred by its own jump, or further up."""
-        for asked in clauses(caller.spec):
-            if any(contradicts(asked, clause) for clause in met):
-                return f"who comes here has met {_words(asked)} in `{caller.text}`"
+        for clause in asked(caller.spec, caller.table):
+            if any(contradicts(clause, other) for other in met):
+                return f"who comes here has met {_words(clause)} in `{caller.text}`"
         return found
 
     def _callers(self, table: str, chain: str) -> Iterator[tuple[LimitedRule, int]]:
@@ -134,7 +134,7 @@ class Limits:
             target = target_of(rule.spec)
             if target is not None and (target.name == "RETURN" or target.verb == "goto"):
                 return False
-            if not clauses(rule.spec) and self._decides(rule):
+            if not asked(rule.spec, rule.table) and self._decides(rule):
                 return True
         return False
 

@@ -33,7 +33,6 @@ _NEGATABLE = {
         "--mac-source",
         "--uid-owner",
         "--gid-owner",
-        "--ctdir",
         "--length",
     ),
 }

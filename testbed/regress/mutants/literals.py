@@ -6,22 +6,18 @@ and rules nothing out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from testbed.rules.clauses import Clause
+from testbed.rules.implied import asked, lasting
 from testbed.rules.values import interface_named, protocol_number
 
 _STATES = frozenset({"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"})
 _PORTS = {"--sport": "sport", "--dport": "dport", "--sports": "sport", "--dports": "dport"}
 _ALL_PORTS = frozenset(range(65536))
-# Options that say of one packet always the same while it is in one chain; a mark, a TTL may be changed there.
-_STEADY = {
-    *("--icmp-type", "--icmpv6-type", "--tcp-flags", "--syn", "--tcp-option", "--src-range", "--dst-range", "--length"),
-    *("--ctstatus", "--ctdir", "--ctproto", "--ctorigsrc", "--ctorigdst", "--ctorigsrcport", "--ctorigdstport", "-f"),
-    *("--ports", "--mac-source", "--uid-owner", "--gid-owner", "--src-type", "--dst-type", "--ctstate", "--state", ""),
-}
 
 Network = IPv4Network | IPv6Network
 Meant = str | Network | int | frozenset[int] | frozenset[str]
@@ -67,8 +63,10 @@ class Literal:
 UNKNOWN = Literal("", "")
 
 
-def literal(clause: Clause, steady: bool = True) -> Literal:
-    """What a clause means; UNKNOWN for what is not certain. `steady`: connections are what they are (not in raw)."""
+def literal(clause: Clause) -> Literal:
+    """What a clause means; UNKNOWN for what is not certain."""
+    if not lasting(clause):
+        return UNKNOWN
     value = clause.values[0] if clause.values else ""
     if clause.option in ("-i", "-o") and value:
         return Literal(clause.option, value, clause.negated)
@@ -83,16 +81,14 @@ def literal(clause: Clause, steady: bool = True) -> Literal:
         meant = _ALL_PORTS - ports if clause.negated and ports is not None else ports
         return Literal(_PORTS[clause.option], meant) if meant is not None else UNKNOWN
     if clause.option in ("--ctstate", "--state"):
-        return _state(clause, value) if steady else UNKNOWN
-    if clause.option not in _STEADY or (not steady and clause.module in ("conntrack", "state")):
-        return UNKNOWN
+        return _state(clause, value)
     return Literal(f"as written {clause.module} {clause.option} {clause.values}", "", clause.negated)
 
 
-def together(clauses: Sequence[Clause], steady: bool) -> tuple[Literal, ...]:
+@lru_cache(maxsize=4096)
+def box(spec: str, table: str) -> tuple[Literal, ...]:
     """What the clauses of a rule mean; those that change the meaning of each other are unknown."""
-    limited = any(clause.option.startswith("--limit-iface") for clause in clauses)
-    return tuple(UNKNOWN if limited and c.module == "addrtype" else literal(c, steady) for c in clauses)
+    return tuple(map(literal, asked(spec, table)))
 
 
 def empty(box: Iterable[Literal]) -> bool:

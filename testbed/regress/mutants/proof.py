@@ -11,8 +11,10 @@ from itertools import takewhile
 from testbed.regress.mutants.edits import Behind, OfSet, Outermost, Policy, Preceded, Rewritten
 from testbed.regress.mutants.literals import empty, implied
 from testbed.regress.mutants.mutant import Mutant
-from testbed.regress.mutants.walk import COMES_BACK, ENDING, GOES_ON, Box, Outcome, Reached, Rulebook, Walk
+from testbed.regress.mutants.walk import COMES_BACK, GOES_ON, Box, Outcome, Reached, Rulebook, Walk
 from testbed.rules import clauses
+from testbed.rules.limits import LimitedRule, Limits
+from testbed.rules.memory import remembers
 from testbed.rules.ruleset import Rule, Ruleset
 
 _MUTATED = "the rule that is changed"
@@ -58,20 +60,30 @@ def proof(rules: Ruleset, mutant: Mutant) -> Proof | None:
     old, new = (Rulebook.of(side.table(mutant.table)) for side in (rules, changed))
     if isinstance(mutant.edit, Policy):
         return _of_policy(old, mutant.chain)
-    return None if isinstance(mutant.edit, OfSet) else _of_rule(old, new, mutant)
+    if isinstance(mutant.edit, OfSet) or _concerns_state(old, new):
+        return None
+    return _of_rule(old, new, mutant)
 
 
 def _of_policy(book: Rulebook, chain: str) -> Proof | None:
     """A policy is never asked where a rule before it decides everything."""
-    for rule in book.chains.get(chain, ()):
-        target = clauses.target_of(rule.spec)
-        if target is None:
-            continue
-        if target.verb == "goto" or target.name == "RETURN":
-            return None
-        if target.name in ENDING and not clauses.clauses(rule.spec):
-            return Proof(f"`{rule.text}` decides every packet before", counters=True)
-    return None
+    table = book.table.name
+    rules = (LimitedRule(table, rule.chain, rule.spec) for rule in book.table.rules)
+    limits = Limits(rules, ((table, name) for name in book.chains), ((table, name) for name in book.policies))
+    why = limits.decided_by(table, chain)
+    return Proof(f"no packet comes to the policy: {why}", counters=True) if why else None
+
+
+def _concerns_state(old: Rulebook, new: Rulebook) -> bool:
+    """Whether a rule that keeps state is changed, or stands where others are asked in another order."""
+    for chain in {*old.chains, *new.chains}:
+        was, is_now = old.chains.get(chain, ()), new.chains.get(chain, ())
+        head = _common_tail(was[::-1], is_now[::-1])
+        tail = _common_tail(was[head:], is_now[head:])
+        changed = (*was[head : len(was) - tail], *is_now[head : len(is_now) - tail])
+        if any(map(remembers, changed)):
+            return True
+    return False
 
 
 def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from testbed.regress.mutants.literals import Literal, empty, implied, together
+from testbed.regress.mutants.literals import Literal, box, empty, implied
 from testbed.rules import clauses
-from testbed.rules.clauses import Clause, Target
-from testbed.rules.ruleset import IPV6, Rule, Table
+from testbed.rules.clauses import Target
+from testbed.rules.memory import remembers
+from testbed.rules.ruleset import Rule, Table
 
 Box = tuple[Literal, ...]
 Stack = tuple[tuple[str, int], ...]  # chains with the next rule in each; the last is where packets are
@@ -80,8 +80,7 @@ class Rulebook:
 
     def box(self, rule: Rule) -> Box:
         """What a rule asks for."""
-        steady = self.table.name.removeprefix(IPV6) != "raw"
-        return _box(clauses.clauses(rule.spec), steady)
+        return box(rule.spec, self.table.name)
 
     def jumps(self, rule: Rule) -> str:
         """The chain that a rule sends packets to; '' for none."""
@@ -149,6 +148,8 @@ class Walk:
         if self.until is not None and self.until[0] == chain and self.until[1] <= place:
             return Outcome((GOES_ON,), (GOES_ON,))
         rule = rules[place]
+        if remembers(rule):
+            return None
         further = (*outer, (chain, place + 1))
         asked = self.book.box(rule)
         inside = (*box, *asked)
@@ -195,11 +196,6 @@ def _first(counted: object, done: str, rest: Outcome | None) -> Outcome | None:
         return None
     matched = None if rest.matched is None else (counted, *rest.matched)
     return Outcome((done, *rest.done) if done else rest.done, matched)
-
-
-@lru_cache(maxsize=4096)
-def _box(asked: tuple[Clause, ...], steady: bool) -> Box:
-    return together(asked, steady)
 
 
 def _target(rule: Rule) -> Target:
