@@ -8,6 +8,8 @@ import pytest
 
 from testbed.docker import article
 from testbed.docker.engines import engine
+from testbed.regress.mutants import Mutant, mutants
+from testbed.regress.mutants.edits import Rewritten
 from testbed.rules import save
 from testbed.rules.memory import keeps_state
 from testbed.rules.ruleset import Ruleset
@@ -68,3 +70,24 @@ def test_set_whose_elements_expire_keeps_state() -> None:
     rules = with_rule("-m set --match-set mine dst -j DROP")
     assert not keeps_state(replace(rules, sets="create mine hash:ip family inet\n"))
     assert keeps_state(replace(rules, sets="create mine hash:ip family inet timeout 600\n"))
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "-m recent --rcheck --seconds 60 --name KNOCK --mask 255.255.255.255 --rsource",
+        "-m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 5 --hashlimit-name x",
+        "-m statistic --mode nth --every 2 --packet 0",
+        "-m connbytes --connbytes 1: --connbytes-dir both --connbytes-mode packets",
+    ],
+)
+def test_match_loses_a_required_option_only_as_a_whole(match: str) -> None:
+    made = {spec for mutant in mutants(with_rule(f"-p tcp {match} -j ACCEPT")) for spec in mutant_specs(mutant)}
+    required = [word for word in match.split() if word in ("--rcheck", "--hashlimit-upto", "--mode", "--connbytes")]
+    assert "-p tcp -j ACCEPT" in made
+    assert all(word in spec for word in required for spec in made if match.split()[1] in spec)
+
+
+def mutant_specs(mutant: Mutant) -> tuple[str, ...]:
+    """The rules that a mutant writes."""
+    return mutant.edit.specs if isinstance(mutant.edit, Rewritten) else ()

@@ -36,6 +36,15 @@ _NEGATABLE = {
         "--length",
     ),
 }
+# Options without which iptables refuses their match, so that the match is lost as a whole (extensions/libxt_*.c)
+_REQUIRED = {
+    "recent": {"--set", "--rcheck", "--update", "--remove"},
+    "hashlimit": {"--hashlimit-upto", "--hashlimit-above", "--hashlimit-name"},
+    "quota": {"--quota"},
+    "statistic": {"--mode", "--every", "--probability"},
+    "connlimit": {"--connlimit-upto", "--connlimit-above"},
+    "connbytes": {"--connbytes", "--connbytes-dir", "--connbytes-mode"},
+}
 _LAST_PORT = 65535
 _STATES = ("--ctstate", "--state")
 _ECHO = {"--icmp-type": (("8", "echo-request", "ping"), "0"), "--icmpv6-type": (("128", "echo-request"), "129")}
@@ -60,6 +69,11 @@ def _dropped(site: Site, clause: Clause) -> Iterator[Made]:
     if clause.option in ("--src-type", "--dst-type"):
         others = [other for other in site.clauses if other.module == "addrtype" and other is not clause]
         gone += others if all(other.option.startswith("--limit") for other in others) else []
+    if clause.option in _REQUIRED.get(clause.module, ()):
+        match = [other for other in site.clauses if other.module == clause.module]
+        if clause is not next(other for other in match if other.option in _REQUIRED[clause.module]):
+            return
+        gone = match
     spec = surgery.without(site.spec, *gone)
     operator = "protocol" if clause.option == "-p" else "drop-clause"
     yield operator, Rewritten(site.chain, (spec,)), speaking.dropped(site, *gone)
