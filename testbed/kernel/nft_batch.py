@@ -23,37 +23,46 @@ _TABLE_F_OWNER = 0x2
 _INET = 1
 _ACCEPT = 1
 _REGISTER = 1
-_META_NFTRACE = 12
+_META_PROTOCOL, _META_NFTRACE = 1, 12
 _CT_STATE, _CT_DIRECTION = 0, 1
 _EQUAL, _NOT_EQUAL = 0, 1
 _RECEIVE = 1 << 16
 
+NETDEV = 5
+NETDEV_HOOKS = ("INGRESS", "EGRESS")  # in the order of enum nf_dev_hooks
 HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")  # in the order of enum nf_inet_hooks
 
 
 class Batch:
-    """A table of the family inet, and what is to be in it; `commit` makes all of it or nothing.
+    """A table, of the family inet unless another is given, and its content; `commit` makes all of it or nothing.
 
     The table belongs to the socket that commits (NFT_TABLE_F_OWNER, Linux 5.12): it goes with that, in whatever way,
     and nobody else can change it, a `flush ruleset` included.
     """
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, family: int = _INET) -> None:
         self._table = table
+        self._family = family
         self._messages = [
-            _message(_NEWTABLE, _NLM_F_CREATE, string(1, table) + number(2, _TABLE_F_OWNER)),
+            self._message(_NEWTABLE, _NLM_F_CREATE, string(1, table) + number(2, _TABLE_F_OWNER)),
         ]
 
-    def chain(self, name: str, hook: str, priority: int) -> None:
-        """A base chain that lets everything pass."""
-        where = nested(4, number(1, HOOKS.index(hook)), number(2, priority))
+    def chain(self, name: str, hook: str, priority: int, devices: Iterable[str] = ()) -> None:
+        """A base chain that lets everything pass; `devices` are those of a hook of the family netdev."""
+        hooks = NETDEV_HOOKS if self._family == NETDEV else HOOKS
+        on = [nested(4, *(string(1, device) for device in devices))] if devices else []
+        where = nested(4, number(1, hooks.index(hook)), number(2, priority), *on)
         kind = string(1, self._table) + string(3, name) + where + number(5, _ACCEPT) + string(7, "filter")
-        self._messages.append(_message(_NEWCHAIN, _NLM_F_CREATE, kind))
+        self._messages.append(self._message(_NEWCHAIN, _NLM_F_CREATE, kind))
 
     def rule(self, chain: str, expressions: Iterable[bytes]) -> None:
         """A rule that ends its chain nowhere: it does what its expressions say, or stops at one that does not hold."""
         rule = string(1, self._table) + string(2, chain) + nested(4, *expressions)
-        self._messages.append(_message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, rule))
+        self._messages.append(self._message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, rule))
+
+    def _message(self, kind: int, flags: int, attributes: bytes) -> bytes:
+        content = _GENMSG.pack(self._family, 0, 0) + attributes
+        return netlink.message(_SUBSYS_NFTABLES << 8 | kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, content)
 
     def commit(self, opened: socket.socket) -> None:
         """Make it; NameTaken where another has made it, KernelRefused with the kernel's reason."""
@@ -69,6 +78,12 @@ class Batch:
                     f"the kernel refused the table {self._table}: {os.strerror(code)}.",
                     "Tracing needs nf_tables and Linux 5.12 or later (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET).",
                 )
+
+
+def of_protocol(ethernet_type: int) -> Iterator[bytes]:
+    """`meta protocol NUMBER`: only packets of that protocol go on in the rule."""
+    yield _expression("meta", number(2, _META_PROTOCOL) + number(1, _REGISTER))
+    yield _compared(_EQUAL, struct.pack("!H", ethernet_type))
 
 
 def trace_on() -> Iterator[bytes]:
@@ -112,11 +127,6 @@ def _answers(opened: socket.socket, number: int) -> Iterator[int]:
 
 def _bracket(kind: int) -> bytes:
     return netlink.message(kind, _NLM_F_REQUEST, _GENMSG.pack(0, 0, _SUBSYS_NFTABLES))
-
-
-def _message(kind: int, flags: int, attributes: bytes) -> bytes:
-    content = _GENMSG.pack(_INET, 0, 0) + attributes
-    return netlink.message(_SUBSYS_NFTABLES << 8 | kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, content)
 
 
 def _expression(name: str, data: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from testbed.kernel import checkpoints, netlink, nfnetlink
 from testbed.rules.book import Base, BookChain, RuleBook
@@ -14,11 +14,13 @@ from testbed.rules.ruleset import BUILT_IN_CHAINS, Rule
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE = 1, 3, 4, 5, 7
 _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE = 1, 2, 3
-_OF_IP = ("inet", "ip", "ip6")
+_HOOK_DEVICE, _HOOK_DEVICES = 3, 4
+_OF_IP = ("inet", "ip", "ip6", "netdev")
+_NETDEV_HOOKS = ("INGRESS", "EGRESS")  # enum nf_dev_hooks; in the family inet, ingress is the one behind POSTROUTING
 
 
 def read(opened: socket.socket, words: Mapping[tuple[str, int], str]) -> RuleBook:
-    """Every chain of IP's families but our own checkpoints; `words` are the rules' by table and handle.
+    """Every chain of IP and of devices but our own checkpoints; `words` are the rules' by table and handle.
 
     A rule that nft lists without a handle (in a chain without a name) is called by its handle.
     """
@@ -34,7 +36,8 @@ def read(opened: socket.socket, words: Mapping[tuple[str, int], str]) -> RuleBoo
             continue
         own = handles[table, name]
         rules = tuple(Rule(name, words.get((table, handle), f"(handle {handle})")) for handle in own)
-        chains.append(BookChain(table, table, name, rules, tuple(own), _base(chain)))
+        base = _base(chain, nfnetlink.FAMILIES[family])
+        chains.append(BookChain(table, table, name, rules, tuple(own), base))
     return RuleBook(chains)
 
 
@@ -47,13 +50,19 @@ def _handles(opened: socket.socket) -> defaultdict[tuple[str, str], list[int]]:
     return found
 
 
-def _base(chain: Mapping[int, memoryview]) -> Base | None:
+def _base(chain: Mapping[int, memoryview], family: str) -> Base | None:
     if _CHAIN_HOOK not in chain:
         return None
     hook = dict(netlink.attributes(chain[_CHAIN_HOOK]))
     number = netlink.big_endian(hook[_HOOK_NUMBER])
-    if number >= len(BUILT_IN_CHAINS):  # ingress: before IP
-        return None
+    name = _NETDEV_HOOKS[number] if family == "netdev" else (*BUILT_IN_CHAINS, _NETDEV_HOOKS[0])[number]
     priority = int.from_bytes(hook[_HOOK_PRIORITY], "big", signed=True)
     policy = "ACCEPT" if netlink.big_endian(chain[_CHAIN_POLICY]) else "DROP"
-    return Base(BUILT_IN_CHAINS[number], priority, netlink.text(chain[_CHAIN_TYPE]) == "nat", policy)
+    return Base(name, priority, netlink.text(chain[_CHAIN_TYPE]) == "nat", policy, tuple(_devices(hook)))
+
+
+def _devices(hook: Mapping[int, memoryview]) -> Iterator[str]:
+    if _HOOK_DEVICES in hook:
+        yield from (netlink.text(name) for _, name in netlink.attributes(hook[_HOOK_DEVICES]))
+    elif _HOOK_DEVICE in hook:
+        yield netlink.text(hook[_HOOK_DEVICE])

@@ -27,7 +27,7 @@ _COMPLAINT = re.compile(r"^(?P<file>.+):(?P<line>\d+):[\d-]+: Error: (?P<said>.*
 _XTABLES = "unsupported xtables compat expression"  # nft prints such a rule of iptables-nft's, and cannot read it
 _OF_IPTABLES = "iptables-nft made that rule: give what iptables-save and ip6tables-save print, instead."
 _OTHERS = "Correct that line, or a brace before it, or make what it names: a table, a chain, a set."
-_OURS = re.compile(rf"^table inet {checkpoints.TABLE} \{{.*?^\}}\n", re.MULTILINE | re.DOTALL)
+_OURS = re.compile(rf"^table (?:inet|netdev) {checkpoints.TABLE} \{{.*?^\}}\n", re.MULTILINE | re.DOTALL)
 _NAMELESS_CHAIN = "__chain"  # what nft calls the chain of `jump { ... }` (src/evaluate.c)
 
 

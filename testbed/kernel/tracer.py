@@ -45,19 +45,28 @@ class Tracer:
     """Traces a namespace from its making until it is closed.
 
     `legacy` says whether rules of iptables-legacy are traced, too, `tracking` whether connection tracking is asked what
-    it calls each packet (checkpoints.py); `buffer` is how many bytes of events may wait to be read. `meanings` are what
-    the rules of the checkpoints say, by handle.
+    it calls each packet (checkpoints.py); `buffer` is how many bytes of events may wait to be read, `devices` are
+    those whose packets chains see before or behind IP, by hook (RuleBook.devices). `meanings` are what the rules of the
+    checkpoints say, by handle.
 
     Raises KernelRefused where the kernel has no trace, and when it lost a message because too many waited: what was
     seen is then not all there was.
     """
 
-    def __init__(self, namespace: Namespace, legacy: bool = False, tracking: bool = True, buffer: int = BUFFER) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        legacy: bool = False,
+        tracking: bool = True,
+        buffer: int = BUFFER,
+        devices: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self._namespace = namespace
+        self.devices = devices or {}
         self.legacy = legacy
         self._loggers: dict[str, str] = {}
         self._reader = Reader()
-        self._sockets = namespace.run(self._open, legacy, tracking, buffer)
+        self._sockets = namespace.run(self._open, legacy, tracking, buffer, devices)
         self.meanings = self._sockets.meanings
 
     def events(self) -> list[TraceEvent]:
@@ -75,9 +84,11 @@ class Tracer:
         """Take the checkpoints away, and put the namespace's loggers back."""
         self._namespace.run(self._close)
 
-    def _open(self, legacy: bool, tracking: bool, buffer: int) -> _Sockets:
+    def _open(
+        self, legacy: bool, tracking: bool, buffer: int, devices: Mapping[str, tuple[str, ...]] | None
+    ) -> _Sockets:
         table = nfnetlink.open_socket()
-        meanings = checkpoints.install(table, tracking)
+        meanings = checkpoints.install(table, tracking, devices)
         events = _listening(buffer)
         events.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _TRACE_GROUP)
         return _Sockets(table, events, self._open_log(buffer) if legacy else None, meanings)

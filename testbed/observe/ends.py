@@ -47,12 +47,12 @@ def end(
         return End(DROPPED, node.node, why=f"in {hook.name}, by no rule: connection tracking or NAT could not go on")
     if hook.name == "INPUT":
         return End(TAKEN_IN, node.node, why=_answered(answers))
-    if hook.name == "POSTROUTING" and last.left in bridges.get(node.node, ()):
+    if hook.name in ("POSTROUTING", "EGRESS") and last.left in bridges.get(node.node, ()):
         absent = f"no container with {hook.after.destination} in this bed (give --host)"
         return End(LET_THROUGH, node.node, _let_through_by(node), absent)
-    if hook.name == "POSTROUTING":
+    if hook.name in ("POSTROUTING", "EGRESS"):
         why = f"it left by {last.left}, and nobody there has {hook.after.destination}"
-    elif hook.name == "PREROUTING":
+    elif hook.name in ("PREROUTING", "INGRESS"):
         why = _unrouted(namespaces[node.node], passage, last, hook.after)
     else:
         why = f"behind {hook.name}"

@@ -89,7 +89,8 @@ class ChainPass:
 
 @dataclass(frozen=True, slots=True)
 class HookPass:
-    """A hook of the packet filter, passed: PREROUTING, INPUT, FORWARD, OUTPUT or POSTROUTING.
+    """A hook of the packet filter, passed: PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING; of a device INGRESS,
+    EGRESS.
 
     `entered` and `left` are interfaces, empty where there is none (yet). `header` is the packet before the hook,
     `after` behind it; None: it did not get there. `state` is what connection tracking calls the packet (NEW,

@@ -6,15 +6,33 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from testbed.errors import KernelRefused
-from testbed.kernel.checkpoints import CHECKPOINTS, FAMILY, FIRST, LAST, REPLY, TABLE, TRACKED, Checkpoint
+from testbed.kernel.checkpoints import (
+    CHECKPOINTS,
+    DEVICE_CHECKPOINTS,
+    FAMILY,
+    FIRST,
+    LAST,
+    REPLY,
+    TABLE,
+    TRACKED,
+    Checkpoint,
+)
 from testbed.kernel.nfnetlink import FAMILIES
 from testbed.kernel.trace_events import TraceEvent
 from testbed.kernel.tracer import Tracer
 from testbed.observe.header import Header
 
-_OURS = f"{FAMILIES[FAMILY]} {TABLE}"
-_BEGINNINGS = ("PREROUTING", "OUTPUT")
-_NEXT = {"PREROUTING": ("FORWARD", "INPUT"), "FORWARD": ("POSTROUTING",), "OUTPUT": ("POSTROUTING",)}
+_CHECKPOINTS = {f"{FAMILIES[FAMILY]} {TABLE}": CHECKPOINTS, f"netdev {TABLE}": DEVICE_CHECKPOINTS}
+_BEGINNINGS = ("INGRESS", "PREROUTING", "OUTPUT")
+# A bridge's port and the bridge may both have chains at INGRESS; br_netfilter asks PREROUTING between them.
+_NEXT = {
+    "INGRESS": ("INGRESS", "PREROUTING", "FORWARD", "INPUT"),
+    "PREROUTING": ("FORWARD", "INPUT", "INGRESS"),
+    "FORWARD": ("POSTROUTING",),
+    "OUTPUT": ("POSTROUTING",),
+    "POSTROUTING": ("EGRESS",),
+    "EGRESS": ("EGRESS",),
+}
 _RECENT = 256  # packets that may be between two hooks of a node at once
 Cookie = tuple[object, ...]
 
@@ -92,10 +110,10 @@ class Sorter:
         events, legacy_events = self._tracer.events(), self._tracer.legacy_events()
         self.heard = bool(events or legacy_events)
         for event in events:
-            if event.table != _OURS:
+            if event.table not in _CHECKPOINTS:
                 self._of(event).hooks[-1].events.append(event)
             elif event.network or event.rule:
-                self._at(CHECKPOINTS[event.chain], event, found)
+                self._at(_CHECKPOINTS[event.table][event.chain], event, found)
         for event in legacy_events:
             cookie = Header.read(event.network, event.transport).cookie
             self._legacy[cookie, event.hook, event.left].append(event)
@@ -114,7 +132,8 @@ class Sorter:
         told = self._legacy_of(header, name, event.left)
         hook = Hook(name, event.entered, event.left, event.mark, header, events=told)
         copied = self._copied(event, hook)
-        if name in _BEGINNINGS or copied is not None:
+        begins = name in _BEGINNINGS and not self._came_in_by_a_device(event, hook)
+        if begins or copied is not None:
             said = copied.said if copied is not None else []
             passage = Passage(self._node, [hook], said, self._original(hook) if name == "OUTPUT" else None)
             found.append(passage)
@@ -132,6 +151,12 @@ class Sorter:
         """Return the passage that a rule is just making a copy of: the same packet, inside another hook."""
         inside = (p for p in reversed(self._recent) if p.hooks[-1].after is None and p.cookie == hook.header.cookie)
         return next(inside, None) if self._copies else None
+
+    def _came_in_by_a_device(self, event: TraceEvent, hook: Hook) -> bool:
+        """Whether the packet has passed a hook on its way in already, of a device (INGRESS) or of its bridge."""
+        if "INGRESS" not in self._tracer.devices:
+            return False
+        return any(passage.goes_on(hook.name, hook.header) for passage in self._candidates(event))
 
     def _before(self, event: TraceEvent, hook: Hook) -> Passage:
         """The passage that a hook goes on with; a packet that crosses a bridge gets a new number between hooks."""

@@ -171,7 +171,7 @@ class Tracing:
     def _trace(self, node: str) -> None:
         namespace, host = self._bed.namespaces[node], node == self._bed.topology.host
         book = self._bed.book if host else _NO_RULES
-        tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks)
+        tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks, devices=book.devices)
         self._tracers.append(tracer)
         self._sorters.append(Sorter(node, tracer, book.copies))
         devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}

@@ -32,6 +32,9 @@ def _outcome(journey: Journey) -> str:
         return f"reaches {end.where} at {arrived.to}"
     if end.kind == DROPPED:
         return f"is rejected with {said}" if said else "is dropped"
-    if end.kind in (LOST, LET_THROUGH):
+    if end.kind == LET_THROUGH:
+        last = journey.passes[-1].hooks[-1]
+        return f"is lost: it left by {last.left}, and nobody there has {(last.after or last.header).destination}"
+    if end.kind == LOST:
         return f"is lost: {end.why}"
     return f"reaches {end.where} itself, {f'answered by {said}' if said else 'not answered'}"

@@ -106,7 +106,8 @@ class Flows:
         self._bed = bed
         self._topology = bed.topology
         self._ends = [bed.endpoint(n.name) for n in bed.topology.nodes if not n.passes_on and n.name != self._host]
-        self._reader = Reader(bed.backend.book(bed.host))
+        self._book = bed.backend.book(bed.host)
+        self._reader = Reader(self._book)
         self._native = isinstance(bed.loaded, NftRuleset)
         self._flows: dict[int, Flow] = {}
         self._sent: dict[Cookie, Flow] = {}
@@ -120,9 +121,10 @@ class Flows:
     def __enter__(self) -> Flows:
         self._bed.settle_everywhere()
         list(self._frames())
-        tracer = Tracer(self._bed.host, legacy=self._bed.backend.name == LEGACY, tracking=False)
+        legacy = self._bed.backend.name == LEGACY
+        tracer = Tracer(self._bed.host, legacy=legacy, tracking=False, devices=self._book.devices)
         self._stack.callback(tracer.close)
-        self._sorter = Sorter(self._host, tracer)
+        self._sorter = Sorter(self._host, tracer, self._book.copies)
         self._before = self._counters()
         return self
 
@@ -196,7 +198,7 @@ class Flows:
         self._bed.settle_everywhere()
         for passage in self._sorter.passages():
             self._passages.append(passage)
-            if passage.hooks[0].name == "OUTPUT":
+            if passage.hooks[0].name == "OUTPUT" and passage.copy_of is None:
                 self._seen_leaving(passage.hooks[0].header)
         for arrival in self._frames():
             flow = self._flow_of(arrival.header) or (self._flow_of(arrival.quoted) if arrival.quoted else None)

@@ -52,7 +52,7 @@ def _node(passed: NodePass) -> Iterator[Text]:
     if not passed.hooks:
         yield Text.assemble(_STEP, ("crossed its bridge as a frame: no rule was asked", "italic"))
     for hook in passed.hooks:
-        if passed.routed and not routed and hook.hook not in ("PREROUTING", "OUTPUT"):
+        if passed.routed and not routed and hook.hook not in ("INGRESS", "PREROUTING", "OUTPUT"):
             routed = True
             yield Text.assemble(_STEP, (passed.routed, "italic"))
         yield from _hook(hook)

@@ -21,12 +21,16 @@ _TRACKING = ("conntrack", "state", "ct", "connmark", "CONNMARK", "helper", "conn
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What makes a chain one that a hook begins: hook, priority, whether it translates (nat), its policy."""
+    """What makes a chain one that a hook begins: hook, priority, whether it translates (nat), its policy.
+
+    `devices` are those whose packets a chain of the hooks INGRESS and EGRESS sees.
+    """
 
     hook: str
     priority: int
     nat: bool
     policy: str
+    devices: tuple[str, ...] = ()
 
     @classmethod
     def of_iptables(cls, table: str, chain: str, policy: str, nft: bool) -> Base:
@@ -98,6 +102,16 @@ class RuleBook:
                 "Something else has loaded rules there: look at `nft list ruleset` and iptables-legacy-save.",
             )
         return self._chains[table, name]
+
+    @property
+    def devices(self) -> dict[str, tuple[str, ...]]:
+        """The devices whose packets chains see before IP (INGRESS) or behind it (EGRESS), by hook."""
+        found: dict[str, tuple[str, ...]] = {}
+        for chain in self:
+            if chain.base is not None and chain.base.devices:
+                known = found.get(chain.base.hook, ())
+                found[chain.base.hook] = tuple(dict.fromkeys((*known, *chain.base.devices)))
+        return found
 
     @property
     def tracks(self) -> bool:
