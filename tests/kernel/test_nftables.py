@@ -55,7 +55,7 @@ AFTER_ACK = AFTER_SYN_ACK + "[1:40] -A filter-forward-in__docker0 ct state estab
 
 
 def test_a_handshake_is_counted_exactly_after_each_packet(bed: Testbed) -> None:
-    syn, syn_ack, ack = replay(bed, article.HOST, WINDOWS)
+    syn, syn_ack, ack = replay(bed, "client", article.PUBLISHED, WINDOWS)
     assert syn.crossing.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert syn_ack.crossing.translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
     assert syn.counted == AFTER_SYN
