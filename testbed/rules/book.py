@@ -96,6 +96,11 @@ class RuleBook:
 
     def chain(self, table: str, name: str) -> BookChain:
         """The chain that a trace names; KernelRefused when the rule set has none such."""
+        if not self.has(table, name) and table.startswith("bridge "):
+            raise KernelRefused(
+                f"a packet met the chain {name} of table {table}: journeys through the family bridge are not traced.",
+                "Leave that table out, or read its counters: nft list ruleset.",
+            )
         if not self.has(table, name):
             raise KernelRefused(
                 f"a packet met the chain {name} of table {table}, which is not of the rules under test.",

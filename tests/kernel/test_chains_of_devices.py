@@ -8,6 +8,7 @@ import pytest
 
 from testbed import Testbed
 from testbed.docker import article
+from testbed.errors import KernelRefused
 from testbed.observe.journey import DROPPED, Journey
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import rulefile
@@ -61,6 +62,12 @@ def test_a_drop_at_egress_is_behind_postrouting(make_bed: MakeBed) -> None:
     assert dropped.end.by == "netdev filter -A egress tcp dport 81 drop"
     assert hooks(dropped) == ["PREROUTING", "FORWARD", "POSTROUTING", "EGRESS"]
     assert delivered.end.place == "delivered to web"
+
+
+def test_a_chain_of_the_family_bridge_is_named_and_not_guessed(make_bed: MakeBed) -> None:
+    bed = make_bed(article.HOST, rulefile.read(RULES / "bridge.nft"))
+    with pytest.raises(KernelRefused, match="chain output of table bridge filter: journeys through the family bridge"):
+        syn(bed, WEB, 81)
 
 
 def test_tracing_leaves_no_table_of_devices_behind(make_bed: MakeBed) -> None:
