@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ _MANAGERS = {
     "apk": (("apk", "add", "-q"),),
     "pacman": (("pacman", "-S", "--noconfirm", "--needed"),),
 }
-_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # include/uapi/linux/capability.h
+_CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN = 12, 13, 21  # include/uapi/linux/capability.h
+_OPEN_FILES = 256  # the article's bed has 38, each container more needs 3
+_ADDRESS_SPACE = 1 << 30  # bytes; each namespace has a thread, with a stack and a heap of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,8 @@ def requirements(backend: str | None = None) -> list[Requirement]:
         ),
         Requirement(
             "root's power over networks",
-            "root of a container may lack it (CAP_SYS_ADMIN, CAP_NET_ADMIN)",
-            _may(_CAP_NET_ADMIN, _CAP_SYS_ADMIN),
+            "root of a container may lack it (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW)",
+            _may(_CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN),
             remedy=AS_ROOT,
         ),
         Requirement(
@@ -74,7 +77,36 @@ def requirements(backend: str | None = None) -> list[Requirement]:
             (("modprobe", "nf_conntrack"),),
         ),
     ]
-    return [*found, *(_loader(name) for name in chosen)]
+    return [*found, *_limits(), *(_loader(name) for name in chosen)]
+
+
+def _limits() -> list[Requirement]:
+    """What setrlimit(2) must leave to a process."""
+    return [
+        Requirement(
+            f"{_OPEN_FILES} open files",
+            "namespaces and packet sockets are held by descriptors",
+            _allowed(resource.RLIMIT_NOFILE, _OPEN_FILES),
+            remedy="Allow more, for instance with `ulimit -n 4096`.",
+        ),
+        Requirement(
+            "1 GiB of memory",
+            "every namespace of a bed has a thread in it",
+            _allowed(resource.RLIMIT_AS, _ADDRESS_SPACE),
+            remedy="Allow more, for instance with `ulimit -v unlimited`.",
+        ),
+    ]
+
+
+def _allowed(limit: int, needed: int) -> bool:
+    """Whether a resource of this process is not limited to less; a limit that it may raise itself is raised."""
+    soft, hard = resource.getrlimit(limit)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return True
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return False
+    resource.setrlimit(limit, (needed if hard == resource.RLIM_INFINITY else hard, hard))
+    return True
 
 
 def conveniences() -> list[Requirement]:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import execnet
 import pytest
 
+from testbed import sessions
 from testbed.coverage import records
 from testbed.coverage.records import Coverage
 from testbed.docker import article, hostfile
@@ -276,13 +277,13 @@ def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: 
     arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.mutation.session"]
     briefly = "--tb=line" if plan.tasks else "--tb=short"  # which reads no source, failure after failure
     arguments += ["--testbed-backend", wanted.backend, "-q", briefly, "-p", "no:cacheprovider", *more]
-    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *_spread(wanted)]
+    arguments += _spread(wanted)
     if wanted.rules_file:
         arguments += ["--testbed-rules", str(Path(wanted.rules_file).resolve())]
     if wanted.chosen:
         arguments += ["-k", wanted.chosen]
     with redirect_stdout(StringIO()) as printed:
-        pytest.main(arguments, plugins=[Session(plan.text(), done), *plugins])
+        sessions.run(arguments, [Session(plan.text(), done), *plugins])
     return printed.getvalue()
 
 

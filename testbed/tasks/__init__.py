@@ -1,20 +1,25 @@
 """The tasks of `invoke`; in a repository of your own write `from testbed.tasks import namespace` into tasks.py."""
 
 from invoke.collection import Collection
+from invoke.main import program
 
-from testbed.tasks.beds import down, status, up
-from testbed.tasks.behaviours import behaviours
-from testbed.tasks.bench import bench
-from testbed.tasks.claims import claims
-from testbed.tasks.conformance import conformance
-from testbed.tasks.coverage import coverage
-from testbed.tasks.diff import diff
-from testbed.tasks.doctor import doctor
-from testbed.tasks.handshake import handshake
-from testbed.tasks.mutate import mutate
-from testbed.tasks.report import report
-from testbed.tasks.test import test
-from testbed.tasks.trace import trace
+from testbed.tasks.commandline import adopt, loading
+
+adopt(program)
+with loading(program):
+    from testbed.tasks.beds import down, status, up
+    from testbed.tasks.behaviours import behaviours
+    from testbed.tasks.bench import bench
+    from testbed.tasks.claims import claims
+    from testbed.tasks.conformance import conformance
+    from testbed.tasks.coverage import coverage
+    from testbed.tasks.diff import diff
+    from testbed.tasks.doctor import doctor
+    from testbed.tasks.handshake import handshake
+    from testbed.tasks.mutate import mutate
+    from testbed.tasks.report import report
+    from testbed.tasks.test import test
+    from testbed.tasks.trace import trace
 
 namespace = Collection(
     doctor,

@@ -15,6 +15,7 @@ from testbed.regress.side import Side
 from testbed.rules import files
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import NOT_JUDGED, as_json, console, in_words
+from testbed.tasks.values import writable
 
 
 @task(
@@ -42,6 +43,7 @@ def behaviours(
     The questions follow from the rules' own clauses. A team keeps the table beside its rules: what a change of the
     rules does shows as a change of the table, and `invoke diff TABLE RULES` says it in words.
     """
+    writable("--out", out)
     chosen = choose(host, engine, rules)
     chosen.warn()
     answers = asked(lambda step: ask(chosen.host, [Side(chosen.rules, backend)], step))

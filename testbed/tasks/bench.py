@@ -6,11 +6,13 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from testbed.bench.run import run
-from testbed.errors import TestbedError
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import BACKENDS
 from testbed.report import bench as tables
 from testbed.tasks.console import as_json, console, in_words
+from testbed.tasks.values import whole_number
+
+_MOST_ROUNDS, _MOST_CONTAINERS = 1000, 1000
 
 
 @task(
@@ -31,8 +33,8 @@ def bench(
     """
     for backend in BACKENDS:
         require(backend)
-    sizes = [_number("containers", size) for size in containers.split(",") if size.strip()]
-    found = run(_number("rounds", rounds), sizes, cases)
+    sizes = [whole_number("--containers", size, 1, _MOST_CONTAINERS) for size in containers.split(",") if size.strip()]
+    found = run(whole_number("--rounds", rounds, 1, _MOST_ROUNDS), sizes, cases)
     if json:
         as_json(tables.machine() | found.as_dict())
         return
@@ -43,10 +45,3 @@ def bench(
         out.print(tables.growth(found))
     for line in tables.remarks(found):
         out.print(line)
-
-
-def _number(option: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise TestbedError(f"--{option} {text} is not a number.", f"Give --{option} 1 or more.") from error

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 from rich.console import Console
 from rich.text import Text
 
 from testbed.errors import TestbedError
+from testbed.tasks import streams
+from testbed.tasks.failures import in_a_sentence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,10 +28,15 @@ INTERRUPTED = 130
 _WIDTH_OF_A_LOG = 130  # columns, where the output is not a terminal
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich calls this while it handles a BrokenPipeError, and would exit with 1
+
+
 def console(stderr: bool = False) -> Console:
     """Where tasks print."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_LOG, highlight=False)
+    return _Console(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_LOG, highlight=False)
 
 
 def in_words(task: Callable[P, T]) -> Callable[P, T]:
@@ -35,16 +44,51 @@ def in_words(task: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(task)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+        with ending_in_words():
             return task(*args, **kwargs)
-        except TestbedError as error:
-            out = console(stderr=True)
-            out.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
-            if error.remedy:
-                out.print(Text(error.remedy), soft_wrap=True)
-            raise Exit(code=COULD_NOT_RUN) from error
 
     return wrapped
+
+
+@contextmanager
+def ending_in_words() -> Iterator[None]:
+    """Turn every way to fail into a sentence and an exit code; only a fault of the code has a traceback before it."""
+    try:
+        streams.prepare()
+        with _written_at_the_end():
+            yield
+    except Exit:
+        raise
+    except KeyboardInterrupt:
+        _end(TestbedError("interrupted, so there is no result."), INTERRUPTED)
+    except Exception as error:
+        known = in_a_sentence(error)
+        if known is None:
+            with suppress(OSError):
+                traceback.print_exc()
+            known = TestbedError("this is a fault of docker-host-testbed.", "Please report it with the lines above.")
+        _end(known, COULD_NOT_RUN)
+
+
+@contextmanager
+def _written_at_the_end() -> Iterator[None]:
+    """Write what is printed before the task ends, so that an output that takes no more is an error."""
+    try:
+        yield
+    except Exit:
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+
+
+def _end(error: TestbedError, code: int) -> NoReturn:
+    with suppress(OSError):
+        out = console(stderr=True)
+        out.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
+        if error.remedy:
+            out.print(Text(error.remedy), soft_wrap=True)
+    streams.discard()
+    raise Exit(code=code)
 
 
 def as_json(value: Any) -> None:

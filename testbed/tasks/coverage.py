@@ -14,7 +14,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed import pytest_coverage, pytest_plugin
+from testbed import pytest_coverage, pytest_plugin, sessions
 from testbed.bed import Testbed
 from testbed.coverage import covered
 from testbed.coverage.covered import Report
@@ -34,6 +34,7 @@ from testbed.report.page import html as page
 from testbed.rules import AnyRuleset, NftRuleset, files, rulefile
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, NEWEST_MEASURED, RULES_HELP, require_values
 from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.values import JOBS_HELP, existing_cases, expression, percentage, processes, processors, writable
 
 _ALL = "all"
 _LISTING = "coverage.rules"
@@ -56,7 +57,7 @@ class _Asked:
         "engine": f"{ENGINE_HELP}; every rule set counts that a case loads for this engine",
         "k": "run only cases whose name, file or claim (A15) matches this pytest expression",
         "path": "where the cases are",
-        "jobs": "how many processes; 0 for one without pytest-xdist (default: one for each processor)",
+        "jobs": JOBS_HELP,
         "backend": "nft, legacy or all",
         "html": "write a page with every rule and the cases that reached it",
         "lcov": "write a tracefile for genhtml and lcov",
@@ -75,7 +76,7 @@ def coverage(
     engine: str | None = None,
     k: str = "",
     path: str = "cases",
-    jobs: str = "auto",
+    jobs: str = "",
     backend: str = "nft",
     html: str = "",
     lcov: str = "",
@@ -83,7 +84,7 @@ def coverage(
     rules_out: str = _LISTING,
     out: str = "",
     json: bool = False,
-    fail_under: float = 0.0,
+    fail_under: str = "0",
 ) -> None:
     """Run the cases and show which rules their packets reached, matched and missed, as the kernel's trace tells it.
 
@@ -91,15 +92,18 @@ def coverage(
     trace that is not whole.
     """
     require_values(host=host, engine=engine, rules=rules)
+    least = percentage("--fail-under", fail_under)
+    number = processes("--jobs", jobs) if jobs else processors()
+    for option, file_name in (("--html", html), ("--lcov", lcov), ("--cobertura", cobertura), ("--out", out)):
+        writable(option, file_name)
+    existing_cases(path)
+    chosen = ["-k", expression("-k", k)] if k else []
     asked = _asked(rules, host, engine)
     empty = _empty(asked, backend)
-    chosen = ["-k", k] if k else []
     under_test = ["--testbed-rules", str(Path(rules).resolve())] if rules else []
-    if not Path(path).exists():
-        raise TestbedError(f"there are no cases in {path}.", "Run it where they are, or say where with --path.")
     with redirect_stdout(sys.stderr) if json else nullcontext():
         found = _measured(
-            [path, "--numprocesses", jobs, "--testbed-backend", backend, *under_test, *chosen], out or os.devnull
+            [path, "--numprocesses", str(number), "--testbed-backend", backend, *under_test, *chosen], out or os.devnull
         )
     file, text = asked.file, ""
     if file is None or not all(rule.line for rule in empty.rules):
@@ -117,7 +121,7 @@ def coverage(
     if html:
         files.write(html, page(Page(f"Rule coverage of {told.source}", (), coverage=told)))
     _show(told, json)
-    _judge(told, fail_under)
+    _judge(told, least)
 
 
 def _asked(rules: str | None, host: str | None, engine: str | None) -> _Asked:
@@ -154,10 +158,10 @@ class _Keeper:
 def _measured(arguments: list[str], out: str) -> Coverage:
     """What the cases' packets did; TestbedError where that is not known for certain."""
     keeper = _Keeper()
-    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    code = pytest.main([*arguments, f"{pytest_plugin.RULE_COVERAGE}={out}", *quiet], plugins=[keeper])
+    code = sessions.run([*arguments, f"{pytest_plugin.RULE_COVERAGE}={out}"], [keeper])
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise TestbedError("no case was chosen, so nothing was measured.", "Look at -k and --path.")
+    sessions.require_start(code)
     if keeper.coverage.troubles:
         raise TestbedError(f"the trace is not whole: {keeper.coverage.troubles[0]}", "Nothing is told of half a trace.")
     if code != pytest.ExitCode.OK:

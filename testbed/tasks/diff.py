@@ -29,6 +29,7 @@ from testbed.rules import files, rulefile
 from testbed.tasks.behaviours import asked
 from testbed.tasks.chosen import HOST_HELP, choose
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
+from testbed.tasks.values import writable
 
 _ARTICLE = "article"
 _TITLE = "What behaves differently"
@@ -52,7 +53,7 @@ class _Compared:
         "new": f"what there is to be. {_SIDES}",
         "host": HOST_HELP,
         "backends": "what loads the rules; two with a comma between them for one each: nft,legacy",
-        "allow": "file with changes that are meant, as --list prints them",
+        "allow": "file with changes that are meant, as --list prints them; none are where it is missing",
         "list": "print each change on a line of its own, as --allow reads them",
         "ways": "print the witnesses' ways on both sides, rule by rule",
         "markdown": "file to write a comment for a pull request to",
@@ -85,10 +86,12 @@ def diff(
     """
     if annotations and (list or json):
         raise TestbedError("--annotations are printed among what a person reads.", "Leave out --list and --json.")
+    for option, file in (("--markdown", markdown), ("--html", html), ("--sarif", sarif)):
+        writable(option, file)
     chosen = choose(host, None, None).host
-    first, second = [*backends.split(","), backends][:2]
+    first, second = _two(backends)
     sides = _compared(old, host, first), _compared(new, host, second)
-    allowed = set(files.text_of(allow, "Give a file with changes.", TestbedError).splitlines()) if allow else set()
+    allowed = _allowed(allow) if allow else set()
     answers = _answers(chosen, sides)
     before, now = _rows(sides, answers)
     found = [change for change in difference.changes(before, now) if str(change) not in allowed]
@@ -121,6 +124,22 @@ def diff(
         raise Exit(code=FINDING)
     if any(side.contradictions for side in sides):
         raise Exit(code=NOT_JUDGED)
+
+
+def _two(backends: str) -> tuple[str, str]:
+    """The backends of both sides."""
+    names = backends.split(",")
+    if len(names) > 2:
+        raise TestbedError(f"--backends {backends} names more than two.", "Give one, or one for each side: nft,legacy.")
+    return names[0], names[-1]
+
+
+def _allowed(file: str) -> set[str]:
+    """The changes that are meant; none, said, where the file is not there yet."""
+    if not Path(file).exists():
+        console(stderr=True).print(Text(f"There is no file {file}, so no change is allowed."), soft_wrap=True)
+        return set()
+    return set(files.text_of(file, "Give a file with changes.", TestbedError).splitlines())
 
 
 def _compared(word: str, host: str | None, backend: str) -> _Compared:

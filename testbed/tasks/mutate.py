@@ -28,6 +28,7 @@ from testbed.rules import files, save
 from testbed.rules.ruleset import Ruleset
 from testbed.tasks.chosen import HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import FINDING, console, in_words
+from testbed.tasks.values import JOBS_HELP, existing_cases, expression, percentage, processes, writable
 
 _JOURNAL = ".docker-host-testbed/mutants.jsonl"
 
@@ -40,7 +41,7 @@ _JOURNAL = ".docker-host-testbed/mutants.jsonl"
         "engine": "mutate the rules that this version of Docker writes for the cases; only its cases count",
         "k": "use only cases whose name, file or claim (A15) matches this pytest expression",
         "path": "where the cases are",
-        "jobs": "how many processes; 0 for one without pytest-xdist (default: two for each processor)",
+        "jobs": JOBS_HELP.replace("one for each", "two for each"),
         "tx": "a process elsewhere, as pytest-xdist names it (ssh=HOST//python=PYTHON); can be given several times",
         "backend": "nft or legacy",
         "changed-since": "mutate only rules that differ from what the file of --rules was at this git revision",
@@ -83,23 +84,25 @@ def mutate(
     reach it run until one fails. Exit code 0 when so many are noticed as wanted, 1 when fewer, 2 when the cases fail
     without any mistake or could not run.
     """
+    least = percentage("--fail-under", fail_under)
+    for option, file_name in (("--junit", junit), ("--json", json), ("--markdown", markdown), ("--html", html)):
+        writable(option, file_name)
     wanted = Wanted(
         rules=_iptables(rules, host, engine),
         rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",
         source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
         host=hostfile.text_of_host(host) if host else "",
-        cases=path,
-        chosen=k,
+        cases=path if behaviours else existing_cases(path),
+        chosen=expression("-k", k) if k else "",
         backend=backend,
-        jobs=_number("jobs", jobs) if jobs else None,
+        jobs=processes("--jobs", jobs) if jobs else None,
         workers=tuple(tx or ()),
         strong=strong,
         fresh=fresh,
         since=_at_revision(changed_since, rules) if changed_since else None,
         table=files.text_of(behaviours, "Write it with `invoke behaviours`.", TestbedError) if behaviours else "",
     )
-    least = _number("fail-under", fail_under)
     with _bar() as step:
         found = run(wanted, Journal(Path(journal)), step)
     out = console()
@@ -131,13 +134,6 @@ def _at_revision(revision: str, rules: str | None) -> Ruleset:
     if shown.returncode:
         raise TestbedError(f"git does not show {rules} at {revision}: {shown.stderr.strip()}", "Name another revision.")
     return save.parse(shown.stdout, f"{rules} at {revision}")
-
-
-def _number(option: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise TestbedError(f"--{option} {text} is not a number.", f"Give --{option} a number.") from error
 
 
 class _SpeedColumn(ProgressColumn):

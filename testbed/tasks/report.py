@@ -23,6 +23,7 @@ from testbed.rules import files
 from testbed.story import Story, follow
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, Chosen, choose
 from testbed.tasks.console import console, in_words
+from testbed.tasks.values import required
 from testbed.traffic.tcp import WINDOWS
 
 _LEDGER = "cases/article/claims.toml"
@@ -56,6 +57,7 @@ def report(
     The article's handshake is on it, and with a host, an engine or rules a handshake with each TCP port that this host
     publishes to the LAN; the claims about the article and the results of a run of the cases, where these are given.
     """
+    required("--out", out)
     run = junit.read(Path(results)) if results else None
     chosen = [
         choose(None, None, None),

@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from testbed import sessions
 from testbed.bed import Testbed
 from testbed.errors import TestbedError
 from testbed.kernel.namespace import quarantine
@@ -17,7 +18,8 @@ from testbed.kernel.xtables import BACKENDS
 from testbed.kernel.xtables import backend as backend_of
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.chosen import require_values
-from testbed.tasks.console import COULD_NOT_RUN, in_words
+from testbed.tasks.console import FINDING, console, in_words
+from testbed.tasks.values import JOBS_HELP, existing_cases, expression, processes, processors, writable
 
 _ALL = "all"
 
@@ -25,7 +27,7 @@ _ALL = "all"
 @task(
     help={
         "k": "run only cases whose name, file or claim (A15) matches this pytest expression",
-        "jobs": "how many processes; 0 for one without pytest-xdist (default: one for each processor)",
+        "jobs": JOBS_HELP,
         "backend": "nft, legacy or all",
         "rules": "rule set (file) in place of the article's",
         "junit": "write the results there as JUnit XML",
@@ -36,7 +38,7 @@ _ALL = "all"
 def test(
     _: Context,
     k: str = "",
-    jobs: str = "auto",
+    jobs: str = "",
     backend: str = _ALL,
     rules: str | None = None,
     junit: str = "",
@@ -50,21 +52,44 @@ def test(
     backends = list(BACKENDS) if backend == _ALL else [backend_of(backend).name]
     for chosen in backends:
         require(chosen)
-    if not Path(path).exists():
-        raise TestbedError(f"there are no cases in {path}.", "Run it where they are, or say where with --path.")
-    arguments = [path, "--numprocesses", jobs, "--testbed-backend", backend]
+    number = processes("--jobs", jobs) if jobs else processors()
+    arguments = [existing_cases(path), "--numprocesses", str(number), "--testbed-backend", backend]
+    arguments += ["-o", "console_output_style=count"]
     if rules:
         _try(rulefile.read(rules), backends)
         arguments += ["--testbed-rules", str(Path(rules).resolve())]
     if k:
-        arguments += ["-k", k]
+        arguments += ["-k", expression("-k", k)]
     if junit:
-        arguments += ["--junitxml", junit]
-    code = pytest.main([*arguments, "-W", "ignore::pytest.PytestAssertRewriteWarning"])
+        arguments += ["--junitxml", writable("--junit", junit)]
+    code = sessions.run(arguments, [_HowMany(number)])
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise TestbedError("no case was chosen, so nothing was tested.", f"Look at -k {k!r}." if k else "")
+    sessions.require_start(code)
     if code != pytest.ExitCode.OK:
-        raise Exit(code=1 if code == pytest.ExitCode.TESTS_FAILED else COULD_NOT_RUN)
+        raise Exit(code=FINDING)
+
+
+class _HowMany:
+    """Says how many cases will run, once they are collected."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._said = False
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if session.items:
+            self._say(len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self._say(len(ids))
+
+    def _say(self, cases: int) -> None:
+        if not self._said and cases:
+            self._said = True
+            spread = f"{self._processes} processes" if self._processes > 1 else "1 process"
+            console().print(f"{cases} cases, {spread}.")
 
 
 def _try(ruleset: AnyRuleset, backends: list[str]) -> None:

@@ -15,6 +15,7 @@ from testbed.story import Followed, Story, follow, follow_kernel
 from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
 from testbed.tasks.opened import opened_bed
+from testbed.tasks.values import address_of, port_of
 from testbed.topology import Topology
 from testbed.traffic.tcp import STACKS
 
@@ -26,7 +27,7 @@ _ONE, _HANDSHAKE, _CLOSE = 1, 3, 7
         "from_": "who sends: client, internet, host, or a container's name",
         "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
         "proto": "tcp, udp or icmp",
-        "sport": "the sender's port (default: one that is free)",
+        "sport": "the sender's port, 1 to 65535 (default: one that is free); with icmp the identifier",
         "via": "address of the router to which the packet is given first, instead of the sender's own",
         "handshake": "answer too: a TCP handshake's three packets, or the answer to the datagram",
         "close": "and close the connection: seven packets",
@@ -45,7 +46,7 @@ def trace(
     from_: str = "client",
     to: str = "",
     proto: str = TCP,
-    sport: int = 0,
+    sport: str = "",
     via: str = "",
     handshake: bool = False,
     close: bool = False,
@@ -68,12 +69,14 @@ def trace(
         raise TestbedError(f"there is no protocol {proto} here.", f"There are {', '.join(PROTOCOLS)}.")
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
+    sender_port = port_of("--sport", sport)
+    router = address_of("--via", via)
     with opened_bed(name, host, engine, rules, backend) as opened:
         bed = opened.bed
         _require_speaker(bed.topology, from_)
         number = _CLOSE if close else _HANDSHAKE if handshake else _ONE
         asked = opened.places(to, proto)
-        questions = [Question(from_, *place, proto, sport or None, via or None, number) for place in asked]
+        questions = [Question(from_, *place, proto, sender_port, router, number) for place in asked]
         packets = tuple(packet for question in questions for packet in _followed(bed, question, client))
         story = Story(
             f"From {from_} to {to or ' and '.join(address for address, _ in asked)}",

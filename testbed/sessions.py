@@ -1,0 +1,56 @@
+"""A pytest session in this process, that an interruption ends as it ends everything else."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from testbed.errors import TestbedError
+
+_QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+
+
+class _Watch:
+    """Remembers that the session was interrupted, and keeps pytest from reporting on half a run."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._config: pytest.Config | None = None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionstart(self) -> Iterator[None]:
+        """Keep Ctrl-C from pytest-xdist's processes, which are started here: this one ends them."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return (yield)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if excinfo.type is KeyboardInterrupt and self._config is not None:  # not a subclass, by which pytest stops
+            self.interrupted = True
+            self._config.pluginmanager.unregister(name="terminalreporter")
+            if (spread := self._config.pluginmanager.getplugin("dsession")) is not None:
+                for gateway in spread.nodemanager.group:
+                    gateway._io.kill()  # asked to end, it may take 10 s, or print a traceback
+
+
+def run(arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
+    """Return pytest's exit code; KeyboardInterrupt when the session was interrupted."""
+    watch = _Watch()
+    code = pytest.main([*arguments, *_QUIET], plugins=[watch, *plugins])
+    if watch.interrupted:
+        raise KeyboardInterrupt
+    return code
+
+
+def require_start(code: int) -> None:
+    """Raise TestbedError for a session that could not start, or ended for another reason than its tests."""
+    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.INTERRUPTED):
+        raise TestbedError("pytest could not run the cases.", "It says above why.")
