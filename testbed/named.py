@@ -76,7 +76,8 @@ class Record:
     @property
     def remarks(self) -> list[str]:
         """What its rules name and nobody in it is, in sentences."""
-        return needs.remarks(article.topology_with_kernels(self.docker_host), [self.ruleset])
+        host = self.docker_host
+        return [*host.remarks, *needs.remarks(article.topology_with_kernels(host), [self.ruleset])]
 
 
 def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) -> tuple[Record, bool]:

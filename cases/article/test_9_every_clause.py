@@ -13,7 +13,7 @@ from testbed.traffic.layers import ICMP, IP, UDP, Raw
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
 WEB, OTHER, INTERNET = "172.17.0.2", "172.17.0.3", "203.0.113.10"
 # With a container beside `web` that publishes nothing the engine writes the same rules
-NEIGHBOURS = "services: {web: {ports: ['80:80']}, other: {}}"
+NEIGHBOURS = "services: {web: {network_mode: bridge, ports: ['80:80']}, other: {network_mode: bridge}}"
 HAIRPIN = "-A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE"
 ON_THE_BRIDGE = """
 *filter

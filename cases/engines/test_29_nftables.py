@@ -17,12 +17,15 @@ from testbed.traffic.layers import ICMP, IP, SCTP, TCP, UDP, IPv6, Raw, SCTPChun
 HOST, CLIENT = "192.168.66.100", "192.168.66.1"
 HOST6, CLIENT6, WEB6 = "2001:db8:66::100", "2001:db8:66::1", "2001:db8:1::2"
 TABLE, TABLE6 = "ip docker-bridges", "ip6 docker-bridges"
-WEB = "services: {web: {ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
+WEB = "services: {web: {network_mode: bridge, ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
 BRIDGES = """
 networks:
   back: {driver_opts: {com.docker.network.bridge.name: back}}
   inside: {internal: true, driver_opts: {com.docker.network.bridge.name: inside}}
-services: {web: {ports: ['8080:80']}, app: {networks: [back], ports: ['8082:80']}, db: {networks: [inside]}}
+services:
+  web: {network_mode: bridge, ports: ['8080:80']}
+  app: {networks: [back], ports: ['8082:80']}
+  db: {networks: [inside]}
 """
 SIX = """
 networks:
@@ -37,7 +40,9 @@ networks:
 services: {web: {networks: [six], ports: ['8080:80', '5353:53/udp']}, app: {networks: [two]}}
 """
 NO_PROXY = "daemon: {userland-proxy: false}\n"
-PORTS = "services: {web: {ports: ['80:80', '81:81', '80:80/sctp']}, other: {}}"
+PORTS = (
+    "services: {web: {network_mode: bridge, ports: ['80:80', '81:81', '80:80/sctp']}, other: {network_mode: bridge}}"
+)
 DATAGRAM = UDP(sport=4000, dport=80) / Raw(b"who")
 NativeBed = Callable[..., Testbed]
 

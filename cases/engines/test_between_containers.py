@@ -13,14 +13,14 @@ from testbed.traffic.layers import ICMP, IP, TCP
 
 BedOf = Callable[[str], Testbed]
 INTERNET = ("203.0.113.10", 443)
-TWO = "services: {web: {ports: ['80:80']}, other: {}}"
+TWO = "services: {web: {network_mode: bridge, ports: ['80:80']}, other: {network_mode: bridge}}"
 TWO_BRIDGES = """
 networks: {back: {driver_opts: {com.docker.network.bridge.name: br-back}}}
-services: {web: {ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}
+services: {web: {network_mode: bridge, ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}
 """
 INTERNAL = """
 networks: {inside: {internal: true, driver_opts: {com.docker.network.bridge.name: br-inside}}}
-services: {web: {}, db: {networks: [inside]}, cache: {networks: [inside]}}
+services: {web: {network_mode: bridge}, db: {networks: [inside]}, cache: {networks: [inside]}}
 """
 BESIDE_AN_INTERNAL_ONE = """
 networks:

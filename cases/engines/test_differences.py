@@ -24,7 +24,9 @@ EVERY: tuple[Engine[AnyRuleset], ...] = (*ENGINES, NATIVE)
 HOST = "192.168.66.100"
 TWO_BRIDGES = """
 networks: {back: {driver_opts: {com.docker.network.bridge.name: br-back}}}
-services: {web: {ports: ['8080:80', '127.0.0.1:9000:90']}, app: {networks: [back], ports: ['8082:80']}}
+services:
+  web: {network_mode: bridge, ports: ['8080:80', '127.0.0.1:9000:90']}
+  app: {networks: [back], ports: ['8082:80']}
 """
 NO_PROXY = "daemon: {userland-proxy: false}\n"
 IPV6 = """

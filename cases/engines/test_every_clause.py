@@ -19,10 +19,10 @@ WEB, OTHER, NOBODY = "172.17.0.2", "172.17.0.3", "172.17.0.99"
 NEXT = OTHER  # to web's address, where nobody else is
 TWO_BRIDGES = """
 networks: {back: {driver_opts: {com.docker.network.bridge.name: br-back}}}
-services: {web: {ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}
+services: {web: {network_mode: bridge, ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}
 """
-PORT_80 = "services: {web: {ports: ['80:80']}}"
-NEIGHBOURS = "services: {web: {ports: ['80:80']}, other: {}}"
+PORT_80 = "services: {web: {network_mode: bridge, ports: ['80:80']}}"
+NEIGHBOURS = "services: {web: {network_mode: bridge, ports: ['80:80']}, other: {network_mode: bridge}}"
 DNAT = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
 
 
@@ -82,7 +82,7 @@ def test_neighbours_call_each_other_by_every_port_and_protocol(bed_of: BedOf) ->
 
 def test_several_ports_of_a_container_have_a_rule_each(bed_of: BedOf) -> None:
     """In whatever order an engine writes them, a packet is held against the rules of the others."""
-    bed = bed_of("services: {web: {ports: ['79:79', '80:80', '81:81', '80:80/udp']}}")
+    bed = bed_of("services: {web: {network_mode: bridge, ports: ['79:79', '80:80', '81:81', '80:80/udp']}}")
     for port in (79, 80, 81):
         with bed.counting() as counting:
             syn = bed.tcp("client", "web", (HOST, port)).syn()
@@ -96,7 +96,7 @@ def test_several_ports_of_a_container_have_a_rule_each(bed_of: BedOf) -> None:
 
 def test_a_port_of_sctp_is_published_beside_the_same_port_of_tcp(bed_of: BedOf) -> None:
     """Its rule stands behind that of TCP since 28, so that its packets are held against both."""
-    bed = bed_of("services: {web: {ports: ['80:80', '80:80/sctp']}}")
+    bed = bed_of("services: {web: {network_mode: bridge, ports: ['80:80', '80:80/sctp']}}")
     begins = SCTP(sport=4000, dport=80, tag=0) / SCTPChunkInit(init_tag=1, n_out_streams=1, n_in_streams=1)
     with bed.counting() as counting:
         asked = bed.send("client", IP(src=CLIENT, dst=HOST) / begins, to="web")

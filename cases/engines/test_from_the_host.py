@@ -12,7 +12,7 @@ from testbed.traffic.layers import ICMP, IP, UDP, Raw
 
 BedOf = Callable[[str], Testbed]
 HOST, CLIENT, BRIDGE = "192.168.66.100", "192.168.66.1", "172.17.0.1"
-WEB = "services: {web: {ports: ['8080:80', '5353:53/udp']}}"
+WEB = "services: {web: {network_mode: bridge, ports: ['8080:80', '5353:53/udp']}}"
 NO_PROXY = "daemon: {userland-proxy: false}\n"
 
 

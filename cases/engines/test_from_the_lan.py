@@ -10,7 +10,7 @@ from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
 
 BedOf = Callable[[str], Testbed]
 HOST = "192.168.66.100"
-WEB = "services: {web: {ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
+WEB = "services: {web: {network_mode: bridge, ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
 GUARDED_SINCE = (28,)  # until then a container's own address was open to the LAN on published ports
 
 

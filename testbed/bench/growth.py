@@ -25,7 +25,9 @@ def grown(sizes: Sequence[int]) -> tuple[Grown, ...]:
 
 
 def _host(size: int) -> DockerHost:
-    services = (f"  c{number}: {{ports: ['{_FIRST_PORT + number}:80']}}" for number in range(size))
+    services = (
+        f"  c{number}: {{network_mode: bridge, ports: ['{_FIRST_PORT + number}:80']}}" for number in range(size)
+    )
     return hostfile.parse("\n".join(["services:", *services]))
 
 

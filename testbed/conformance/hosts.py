@@ -7,6 +7,8 @@ from testbed.docker.host import DockerHost
 
 _OPTION = "com.docker.network.bridge."
 
+_ONE = "services: {web: {network_mode: bridge, ports: ['80:80']}}"
+_TWO = "services: {web: {network_mode: bridge, ports: ['80:80']}, other: {network_mode: bridge}}"
 _NO_PROXY = "daemon: {userland-proxy: false}\n"
 
 
@@ -14,21 +16,23 @@ def _network(option: str, value: str, *, internal: bool = False) -> str:
     """A network with one option of its driver, beside docker0; a container on each publishes a port."""
     return (
         f"networks: {{back: {{internal: {str(internal).lower()}, driver_opts: {{{_OPTION}{option}: '{value}'}}}}}}\n"
-        "services: {web: {ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}"
+        "services: {web: {network_mode: bridge, ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}"
     )
 
 
 _LOOPBACK_AND_UDP = """services:
-  web: {ports: ['80:80']}
-  lo8081: {ports: ['127.0.0.1:8081:80']}
-  udp: {ports: ['5353:53/udp']}
+  web: {network_mode: bridge, ports: ['80:80']}
+  lo8081: {network_mode: bridge, ports: ['127.0.0.1:8081:80']}
+  udp: {network_mode: bridge, ports: ['5353:53/udp']}
 """
 # Ports that an engine before 28 puts in an order of chance (5353:53 and 99:99 of one container) are not among these: to
 # portMapSorter.Less (docker/go-connections, nat/sort.go) each of the two comes before the other.
 _EVERY_KIND = """services:
-  web: {ports: ['80:80']}
-  many: {ports: ['127.0.0.1:8081:80', '192.168.66.100:8082:80', '5353:53/udp', '9000-9002:9000-9002']}
-  both: {ports: ['9900:9900', '9900:9900/udp']}
+  web: {network_mode: bridge, ports: ['80:80']}
+  many:
+    network_mode: bridge
+    ports: ['127.0.0.1:8081:80', '192.168.66.100:8082:80', '5353:53/udp', '9000-9002:9000-9002']
+  both: {network_mode: bridge, ports: ['9900:9900', '9900:9900/udp']}
 """
 _THREE_NETWORKS = """networks: {one: {}, two: {}, three: {}}
 services:
@@ -40,7 +44,7 @@ _OWN_GATEWAY = """networks: {back: {ipam: {config: [{subnet: 10.1.0.0/24, gatewa
 services: {app: {networks: {back: {ipv4_address: 10.1.0.7}}, ports: ['8082:80']}}
 """
 _INTERNAL = """networks: {inside: {internal: true}}
-services: {web: {ports: ['80:80']}, in1: {networks: [inside], ports: ['8083:80']}}
+services: {web: {network_mode: bridge, ports: ['80:80']}, in1: {networks: [inside], ports: ['8083:80']}}
 """
 
 _ISOLATED = """networks:
@@ -52,7 +56,7 @@ _ISOLATED = """networks:
       com.docker.network.bridge.gateway_mode_ipv4: isolated
       com.docker.network.bridge.enable_icc: 'false'
 services:
-  web: {ports: ['80:80']}
+  web: {network_mode: bridge, ports: ['80:80']}
   in1: {networks: [inside], ports: ['8083:80']}
   in2: {networks: [inside]}
   alone1: {networks: [apart]}
@@ -82,11 +86,11 @@ services:
   web: {networks: [six], ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
   dns: {networks: [six], ports: ['5353:53/udp']}
   lo: {networks: [six], ports: ['[::1]:8081:80', '[2001:db8:66::100]:8082:80']}
-  four: {ports: ['8084:80']}
+  four: {network_mode: bridge, ports: ['8084:80']}
 """
 _ON_DOCKER0 = """services:
-  web: {ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
-  dns: {ports: ['5353:53/udp', '[::1]:8081:80']}
+  web: {network_mode: bridge, ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
+  dns: {network_mode: bridge, ports: ['5353:53/udp', '[::1]:8081:80']}
   app: {networks: [six], ports: ['8082:80']}
 networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}}
 """
@@ -119,9 +123,9 @@ _MIXED = """networks:
 services:
   web: {networks: [front], ports: ['80:8080', '443:8443']}
   app: {networks: [shop, back], ports: ['192.168.66.100:8081:80', '[::]:8082:82']}
-  dns: {ports: ['53:53/udp', '127.0.0.1:9053:53']}
+  dns: {network_mode: bridge, ports: ['53:53/udp', '127.0.0.1:9053:53']}
   many: {networks: [shop], ports: ['9000-9002:9000-9002']}
-  idle: {}
+  idle: {network_mode: bridge}
   db: {networks: [back], ports: ['5432:5432']}
 """
 _IPV6_ON_DOCKER0 = "ipv6: true, fixed-cidr-v6: '2001:db8:17::/64'"
@@ -130,13 +134,13 @@ _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 # Each in the words of a host file (testbed/docker/hostfile.py).
 _DESCRIBED = {
     "no container": "daemon: {}",
-    "two containers on docker0": "services: {web: {ports: ['80:80']}, other: {}}",
-    "no iptables": "daemon: {iptables: false}\nservices: {web: {ports: ['80:80']}, other: {}}",
-    "no iptables, no proxy": "daemon: {iptables: false, userland-proxy: false}\nservices: {web: {ports: ['80:80']}}",
-    "docker0 elsewhere": "daemon: {bip: 10.9.8.1/24}\nservices: {web: {ports: ['80:80']}}",
-    "docker0 without icc": "daemon: {icc: false}\nservices: {web: {ports: ['80:80']}, other: {}}",
-    "docker0 without masquerade": "daemon: {ip-masq: false}\nservices: {web: {ports: ['80:80']}}",
-    "one address of the host": "services: {web: {ports: ['192.168.66.100:80:80']}}",
+    "two containers on docker0": _TWO,
+    "no iptables": "daemon: {iptables: false}\n" + _TWO,
+    "no iptables, no proxy": "daemon: {iptables: false, userland-proxy: false}\n" + _ONE,
+    "docker0 elsewhere": "daemon: {bip: 10.9.8.1/24}\n" + _ONE,
+    "docker0 without icc": "daemon: {icc: false}\n" + _TWO,
+    "docker0 without masquerade": "daemon: {ip-masq: false}\n" + _ONE,
+    "one address of the host": "services: {web: {network_mode: bridge, ports: ['192.168.66.100:80:80']}}",
     "loopback and UDP": _LOOPBACK_AND_UDP,
     "loopback and UDP without proxy": _NO_PROXY + _LOOPBACK_AND_UDP,
     "ports of every kind": _EVERY_KIND,

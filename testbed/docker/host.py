@@ -76,12 +76,26 @@ class PublishedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """What only engines from a version on know, and the place where the description of a host asks for it."""
+
+    what: str
+    since: tuple[int, ...]
+    place: str
+
+    @property
+    def version(self) -> str:
+        return ".".join(map(str, self.since))
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A bridge network; `gateway` is the bridge's own address with its prefix length, `gateway6` that of IPv6, if any.
 
     `icc`: its containers may speak with each other. `masquerade`: they go out under the host's address. `internal`:
     nothing goes out or comes in. `name` is what it is called in Docker; by it engines choose among several.
     In mode isolated the bridge has no address, and `gateway` is one that no container gets, or the subnet's own.
+    `binding` is the host's address on which ports are published that name none (host_binding_ipv4).
     """
 
     bridge: str
@@ -95,6 +109,7 @@ class Network:
     mode: GatewayMode = GatewayMode.NAT
     gateway6: IPv6Interface | None = None
     mode6: GatewayMode = GatewayMode.NAT
+    binding: IPv4Address | None = None
 
     @property
     def subnet(self) -> IPv4Network:
@@ -126,6 +141,7 @@ class Attachment:
     index: int | None = None
     veth_index: int | None = None
     address6: IPv6Address | None = None
+    gateway_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +159,7 @@ class Container:
     veth_index: int | None = None
     address6: IPv6Address | None = None
     also: tuple[Attachment, ...] = ()
+    gateway_priority: int = 0
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
@@ -156,6 +173,7 @@ class Container:
             self.index,
             self.veth_index,
             self.address6,
+            self.gateway_priority,
         )
         return (first, *self.also)
 
@@ -163,11 +181,11 @@ class Container:
     def gateway(self) -> Attachment | None:
         """The connection that has its default route, and by which its ports are published; None: it has none.
 
-        Of the networks that are not internal it is the one whose name comes first (moby, libnetwork/sandbox.go:
-        epHeap.Less; seen with 20.10.24, 26.1.5 and 28.5.2).
+        Of the networks that are not internal it is the one of the highest `gw_priority`, and among equals the one whose
+        name comes first (moby, libnetwork/sandbox.go: epHeap.Less; seen with 20.10.24, 26.1.5 and 28.5.2).
         """
         outward = [attachment for attachment in self.attachments if not attachment.network.internal]
-        return min(outward, key=lambda attachment: attachment.network.name, default=None)
+        return min(outward, key=lambda own: (-own.gateway_priority, own.network.name), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +197,13 @@ class DockerHost:
     them (hairpin). Without `iptables` the engine writes no rules for IPv4, and the proxy is all there is; `ip6tables`
     is the same for IPv6, None: as the engine does unasked.
 
+    Without `forwarding` the engine does not switch it on, and the host does not forward; with it, `forward_drop` says
+    whether the engine sets FORWARD's policy to DROP. `direct_routing`: packets for a container's own address are let
+    through (allow-direct-routing). `nftables` is the firewall backend that is asked for, None: whichever.
+
+    `names` are other names for nodes of the bed: (name, node). `requirements` are what not every engine knows, and
+    `remarks` say, in sentences, what was assumed where the description leaves it open.
+
     Raises TopologyError for a host that cannot be: an address outside its network, a name or an address or a port
     taken twice.
     """
@@ -188,6 +213,13 @@ class DockerHost:
     userland_proxy: bool = True
     ip6tables: bool | None = None
     iptables: bool = True
+    forwarding: bool = True
+    forward_drop: bool = True
+    direct_routing: bool = False
+    nftables: bool | None = None
+    names: tuple[tuple[str, str], ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))
@@ -195,7 +227,7 @@ class DockerHost:
         for container in self.containers:
             _once(f"network of {container.name},", (own.network.bridge for own in container.attachments))
         for network in self.networks:
-            _isolated_within(network)
+            isolated_only_within(network)
         for one, other in combinations(self.networks, 2):
             if one.subnet.overlaps(other.subnet):
                 raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet}.")
@@ -205,6 +237,15 @@ class DockerHost:
         for container in self.containers:
             _belongs(container, self.networks)
         _published_once(self.containers)
+
+    def node_called(self, name: str) -> str | None:
+        """Return the node that has this name beside its own; None: there is none, or there are several."""
+        nodes = {node for known, node in self.names if known == name}
+        return nodes.pop() if len(nodes) == 1 else None
+
+    def network_called(self, name: str) -> Network | None:
+        """Return the network of this name, if any."""
+        return next((network for network in self.networks if network.name == name), None)
 
     def addresses(self) -> list[IPv4Address | IPv6Address]:
         """Every address that a bridge or a container has."""
@@ -226,7 +267,8 @@ class DockerHost:
         return tuple((c, port) for c, port in self.published() if port.protocol == "tcp" and not port.on_loopback)
 
 
-def _isolated_within(network: Network) -> None:
+def isolated_only_within(network: Network) -> None:
+    """Raise TopologyError for a network that is isolated and not internal."""
     isolated = GatewayMode.ISOLATED in (network.mode, network.mode6 if network.gateway6 is not None else None)
     if isolated and not network.internal:
         raise TopologyError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Network
 
 
 def mac(address: IPv4Address) -> str:
@@ -25,6 +25,12 @@ def veth_mac(container: str) -> str:
     """A locally administered address."""
     digits = _digits(f"mac of {container}")
     return ":".join(["3e", *(digits[number : number + 2] for number in range(0, 10, 2))])
+
+
+def subnet6(network: str) -> IPv6Network:
+    """A unique local subnet (RFC 4193)."""
+    digits = _digits(f"subnet of {network}")
+    return IPv6Network(f"fd{digits[:2]}:{digits[2:6]}:{digits[6:10]}::/64")
 
 
 def _digits(of: str) -> str:

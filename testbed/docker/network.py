@@ -26,6 +26,13 @@ INTERNET_ADDRESS6 = IPv6Interface("2001:db8:113::10/64")
 INTERNET_GATEWAY6 = IPv6Interface("2001:db8:113::fe/64")
 SCRIPTED_CLIENT_ADDRESS6 = IPv6Interface("2001:db8:66::2/64")
 
+AROUND_HOST: dict[str, IPv4Network | IPv6Network] = {
+    "the LAN": HOST_ADDRESS.network,
+    "the internet": INTERNET_ADDRESS.network,
+    "the LAN in IPv6": HOST_ADDRESS6.network,
+    "the internet in IPv6": INTERNET_ADDRESS6.network,
+}
+
 NO_IPV6 = (("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1"))
 
 # IPv6 that speaks only when it is spoken to: no router asked for, no address made up or checked. What is left is to
@@ -135,7 +142,20 @@ def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
     return Topology((*_around(host, docker.ipv6, scripted), *containers), (*_LINKS, *plugged))
 
 
+def refuse_subnet_of_bed(subnet: IPv4Network | IPv6Network) -> None:
+    """Raise TopologyError for a subnet that overlaps one of the networks around the host."""
+    for name, own in AROUND_HOST.items():
+        if own.version == subnet.version and own.overlaps(subnet):
+            raise TopologyError(
+                f"the subnet {subnet} overlaps that of {name} in every bed, {own}.", "Choose another subnet."
+            )
+
+
 def _own_addresses(docker: DockerHost) -> None:
+    for network in docker.networks:
+        for subnet in (network.subnet, network.subnet6):
+            if subnet is not None:
+                refuse_subnet_of_bed(subnet)
     own = [address.ip for address in _both(HOST_ADDRESS, HOST_ADDRESS6 if docker.ipv6 else None)]
     own += [address.ip for network in docker.networks for address in network.bridge_addresses]
     for container, port in docker.published():
@@ -160,9 +180,16 @@ def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) 
         (ens33, *veths),
         tuple(Bridge(n.bridge, n.mac, n.bridge_addresses, n.index) for n in docker.networks),
         _ways_out(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None),
-        (*_ipv6(six), *HOST_SYSCTLS, *(_ROUTER6 if six else ())),
+        (*_ipv6(six), *HOST_SYSCTLS, *_forwarding(docker)),
         tuple(_of_bridges(docker)),
     )
+
+
+def _forwarding(docker: DockerHost) -> tuple[tuple[str, str], ...]:
+    """What is left of forwarding where the engine does not switch it on: none, as Linux has it."""
+    if docker.forwarding:
+        return _ROUTER6 if docker.ipv6 else ()
+    return (("net.ipv4.ip_forward", "0"),)
 
 
 def _of_bridges(docker: DockerHost) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ with loading(program):
     from testbed.tasks.handshake import handshake
     from testbed.tasks.mutate import mutate
     from testbed.tasks.report import report
+    from testbed.tasks.rules import rules
     from testbed.tasks.test import test
     from testbed.tasks.trace import trace
 
@@ -28,6 +29,7 @@ namespace = Collection(
     down,
     handshake,
     trace,
+    rules,
     test,
     behaviours,
     diff,

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.contradictions import contradictions
-from testbed.docker.engines import engine_or_native
+from testbed.docker.engines import chosen_for
 from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
 
-HOST_HELP = "file that describes another Docker host (docs/engines.md)"
+HOST_HELP = (
+    "another Docker host: a compose file, a folder with one, or several files with commas between (docs/hosts.md)"
+)
 ENGINE_HELP = (
     "version of Docker whose rules it has: 20.10 to 29, 29-nftables (default: 20.10 for the article's host, else 28)"
 )
@@ -49,11 +51,11 @@ def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
     that is not known and for an option that is empty.
     """
     require_values(host=host, engine=engine, rules=rules)
-    text = hostfile.text_of_host(host) if host is not None else None
-    docker_host = hostfile.parse(text, str(host)) if text is not None else article.HOST
+    described = hostfile.described(host) if host is not None else None
+    docker_host = described.host if described is not None else article.HOST
     found = _rules(docker_host, host, engine, rules)
-    apart = contradictions(docker_host, found) if text is not None and rules is not None else ()
-    return Chosen(docker_host, text, found, tuple(apart))
+    apart = contradictions(docker_host, found) if described is not None and rules is not None else ()
+    return Chosen(docker_host, described.text if described is not None else None, found, tuple(apart))
 
 
 def require_values(**options: str | None) -> None:
@@ -69,7 +71,12 @@ def _rules(docker_host: DockerHost, host: str | None, engine: str | None, rules:
     if host is None and engine is None:
         return article.ruleset()
     wanted = engine or NEWEST_MEASURED
-    known = engine_or_native(wanted)
+    known = chosen_for(docker_host, wanted)
     written = known.rules(docker_host)
     same = "" if known.name.startswith(wanted.removeprefix("v")) else f" ({wanted} writes the same)"
-    return replace(written, source=f"{written.source} for {Path(host).name if host else 'the article'}{same}")
+    return replace(written, source=f"{written.source} for {_short(host) if host else 'the article'}{same}")
+
+
+def _short(host: str) -> str:
+    """What the host's files are called, or its folder."""
+    return ", ".join(Path(part).name or Path(part).resolve().name for part in host.split(","))

@@ -21,7 +21,7 @@ from testbed.coverage.covered import Report
 from testbed.coverage.recording import rule_set_of
 from testbed.coverage.records import Coverage, RuleSetRecord
 from testbed.docker import DockerHost, article, hostfile
-from testbed.docker.engines import engine_or_native
+from testbed.docker.engines import chosen_for
 from testbed.errors import TestbedError
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
@@ -125,11 +125,13 @@ def coverage(
 
 
 def _asked(rules: str | None, host: str | None, engine: str | None) -> _Asked:
-    docker_host = hostfile.parse(hostfile.text_of_host(host), host) if host else article.HOST
+    docker_host = hostfile.read(host) if host else article.HOST
     if rules:
         return _Asked(docker_host, rulefile.read(rules), Path(rules), by_source=False)
     if host or engine:
-        return _Asked(docker_host, engine_or_native(engine or NEWEST_MEASURED).rules(docker_host), None, by_source=True)
+        return _Asked(
+            docker_host, chosen_for(docker_host, engine or NEWEST_MEASURED).rules(docker_host), None, by_source=True
+        )
     with as_file(article.RULES_FILE) as file:
         return _Asked(docker_host, article.ruleset(), file, by_source=False)
 

@@ -92,7 +92,7 @@ def mutate(
         rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",
         source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
-        host=hostfile.text_of_host(host) if host else "",
+        host=hostfile.described(host).text if host else "",
         cases=path if behaviours else existing_cases(path),
         chosen=expression("-k", k) if k else "",
         backend=backend,

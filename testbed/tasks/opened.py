@@ -42,10 +42,22 @@ class Opened:
         """
         if not text:
             return places(self.publishers, self.bed.topology, protocol)
-        address, port = destination.read(text, self.bed.topology)
+        address, port = destination.read(self._in_own_names(text), self.bed.topology)
         if not port and protocol != ICMP_:
             raise TestbedError(f"{text} names no port.", f"Give one: --to {f'[{text}]' if ':' in text else text}:80.")
         return [(address, port)]
+
+    def node_called(self, name: str) -> str:
+        """Return the node that has this name, or that the Docker host knows by it; else the name itself."""
+        nodes = [node.name for node in self.bed.topology.nodes]
+        return name if name in nodes else self.publishers.host.node_called(name) or name
+
+    def _in_own_names(self, text: str) -> str:
+        """`NAME:PORT` with the node's own name; the name of a network stands for its gateway."""
+        name, colon, port = text.partition(":")
+        node = self.node_called(name)
+        network = self.publishers.host.network_called(name) if node == name else None
+        return f"{node if network is None else network.gateway.ip}{colon}{port}"
 
     @property
     def about(self) -> str:
@@ -72,7 +84,7 @@ def opened_bed(
     loaded_by = backend_for(chosen.rules, backend or "nft").name
     require(loaded_by)
     topology = article.topology(chosen.host)
-    remarks = tuple(needs.remarks(topology, [chosen.rules]))
+    remarks = (*chosen.host.remarks, *needs.remarks(topology, [chosen.rules]))
     publishers = Publishers(chosen.rules, chosen.host, bool(host) or not rules)
     with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(chosen.host):
         yield Opened(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)

@@ -73,6 +73,7 @@ def trace(
     router = address_of("--via", via)
     with opened_bed(name, host, engine, rules, backend) as opened:
         bed = opened.bed
+        from_ = opened.node_called(from_)
         _require_speaker(bed.topology, from_)
         number = _CLOSE if close else _HANDSHAKE if handshake else _ONE
         asked = opened.places(to, proto)

@@ -109,7 +109,9 @@ def test_the_gateway_is_a_router_of_its_own(article_bed: Testbed) -> None:
 
 def test_a_host_of_sixty_containers_stands_up_and_each_is_reached(make_bed: MakeBed) -> None:
     """Hundreds of links are announced; none of the announcements may be lost (linkwatch.py)."""
-    services = "\n".join(f"  c{number}: {{ports: ['{8000 + number}:80']}}" for number in range(60))
+    services = "\n".join(
+        f"  c{number}: {{network_mode: bridge, ports: ['{8000 + number}:80']}}" for number in range(60)
+    )
     host = hostfile.parse(f"services:\n{services}")
     bed = make_bed(host, rules=engine("28").rules(host))
     for number in range(60):
@@ -119,6 +121,9 @@ def test_a_host_of_sixty_containers_stands_up_and_each_is_reached(make_bed: Make
 
 def test_a_network_without_containers_keeps_nobody_waiting(make_bed: MakeBed) -> None:
     """A bridge without a port has no carrier and never comes up."""
-    host = hostfile.parse("networks: {empty: {}}\nservices: {web: {ports: ['80:80']}}")
+    host = hostfile.parse(
+        "networks: {empty: {}}\n"
+        "services: {web: {network_mode: bridge, ports: ['80:80']}, none: {networks: [empty], scale: 0}}"
+    )
     bed = make_bed(host, rules=engine("28").rules(host))
     assert bed.tcp("client", "web", PUBLISHED).syn().delivered

@@ -25,7 +25,7 @@ def test_engine_28_closes_what_its_release_notes_say_and_nothing_else() -> None:
 
 
 def test_a_port_published_on_loopback_is_closed_to_neighbours_since_28() -> None:
-    host = hostfile.parse("services: {web: {ports: ['127.0.0.1:8081:80']}}")
+    host = hostfile.parse("services: {web: {network_mode: bridge, ports: ['127.0.0.1:8081:80']}}")
     found = changes(engine("26.1").rules(host), engine("28.5").rules(host), ("nft", "nft"), host)
     assert {(change.kind, change.probe) for change in found if change.kind != MOVED} == {
         (CLOSED, "client tcp 127.0.0.1:8081 handed to the host"),
@@ -125,7 +125,10 @@ def test_rules_that_keep_count_are_asked_one_packet_at_a_time_and_named() -> Non
 
 def test_over_ipv6_every_port_was_open_before_ip6tables_was_the_default() -> None:
     """Engine 26.1 leaves IPv6 to the user unless it is told otherwise; 28 closes what is not published."""
-    host = hostfile.parse("daemon: {ipv6: true, fixed-cidr-v6: '2001:db8:1::/64'}\nservices: {web: {ports: ['80:80']}}")
+    host = hostfile.parse(
+        "daemon: {ipv6: true, fixed-cidr-v6: '2001:db8:1::/64'}\n"
+        "services: {web: {network_mode: bridge, ports: ['80:80']}}"
+    )
     found = changes(engine("26.1").rules(host), engine("28.5").rules(host), ("nft", "nft"), host)
     closed = {change.probe for change in found if change.kind == CLOSED and "2001:" in change.probe}
     assert "client tcp [2001:db8:1::2]:79 handed to the host" in closed

@@ -13,8 +13,8 @@ HOST = hostfile.parse(
     """
 networks: {back: {driver_opts: {com.docker.network.bridge.name: back, com.docker.network.bridge.enable_icc: 'false'}}}
 services:
-  web: {ports: ['80:80']}
-  other: {}
+  web: {network_mode: bridge, ports: ['80:80']}
+  other: {network_mode: bridge}
   app: {networks: [back], ports: ['81:80', '127.0.0.1:82:81']}
   db: {networks: [back]}
 """

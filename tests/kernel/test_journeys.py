@@ -21,7 +21,10 @@ from testbed.traffic.packet import Crossing
 
 HOST, WEB, CLIENT = "192.168.66.100", "172.17.0.2", "192.168.66.1"
 TRANSLATED = Path(__file__).parent.parent / "data" / "article-translated.nft"
-TWO = "services: {web: {ports: ['80:80']}, app: {networks: [two], ports: ['8082:80']}, other: {}}\nnetworks: {two: {}}"
+TWO = (
+    "services: {web: {network_mode: bridge, ports: ['80:80']}, app: {networks: [two], ports: ['8082:80']},"
+    " other: {network_mode: bridge}}\nnetworks: {two: {}}"
+)
 Send = Callable[[Testbed], Crossing]
 
 
@@ -48,9 +51,14 @@ def host_of(text: str) -> DockerHost:
 
 def drops() -> list[tuple[str, str, Ruleset | str, Send, str]]:
     """Causes of a drop: the host, its rules (or engine), the packet, and the end of its journey."""
-    alone = "services: {web: {ports: ['80:80']}}"
-    without_icc = "daemon: {icc: false}\nservices: {web: {ports: ['80:80']}, other: {}}"
-    internal = "services: {web: {ports: ['80:80']}, db: {networks: [back]}}\nnetworks: {back: {internal: true}}"
+    alone = "services: {web: {network_mode: bridge, ports: ['80:80']}}"
+    without_icc = (
+        "daemon: {icc: false}\nservices: {web: {network_mode: bridge, ports: ['80:80']}, other: {network_mode: bridge}}"
+    )
+    internal = (
+        "services: {web: {network_mode: bridge, ports: ['80:80']}, db: {networks: [back]}}\n"
+        "networks: {back: {internal: true}}"
+    )
     own = article.ruleset()
     raw_drop = "raw -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP"
     return [
@@ -228,7 +236,8 @@ def test_where_bridges_ask_no_rules_a_frame_just_crosses(make_bed: MakeBed) -> N
 
 def test_a_frame_that_a_bridge_sends_to_all_its_ports_is_asked_for_each_copy(make_bed: MakeBed) -> None:
     """Nobody has spoken yet, so the bridge knows no port; what the rules count for each copy is what is traced."""
-    host = host_of("services: {web: {ports: ['80:80']}, one: {}, two: {}, three: {}}")
+    others = "".join(f", {name}: {{network_mode: bridge}}" for name in ("one", "two", "three"))
+    host = host_of(f"services: {{web: {{network_mode: bridge, ports: ['80:80']}}{others}}}")
     journey = journey_of(make_bed(host), syn("one", ("172.17.0.4", 80)))
     assert str(journey.end) == "delivered to two"
     assert [hook.hook for _, hook in journey.hooks].count("FORWARD") == len(journey.passes) > 1

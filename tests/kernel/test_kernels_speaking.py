@@ -14,7 +14,11 @@ from testbed.errors import KernelRefused
 from testbed.pytest_plugin import MakeBed
 
 HOST = "192.168.66.100"
-PORTS = hostfile.parse("services: {web: {ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}, other: {}}")
+PORTS = hostfile.parse(
+    "services:\n"
+    "  web: {network_mode: bridge, ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}\n"
+    "  other: {network_mode: bridge}\n"
+)
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def test_a_port_of_the_host_that_is_in_use_is_said(bed: Testbed) -> None:
 
 
 def test_a_host_without_published_ports_has_a_proxy_with_nothing_to_do(make_bed: MakeBed) -> None:
-    empty: DockerHost = hostfile.parse("services: {web: {}}")
+    empty: DockerHost = hostfile.parse("services: {web: {network_mode: bridge}}")
     bed = make_bed(article.topology_with_kernels(empty), rules=engine("28").rules(empty))
     with bed.userland_proxy(empty):
         assert bed.ping("client", HOST)

@@ -90,7 +90,7 @@ def test_expectation_that_forgets_a_policy_that_dropped_fails(article_bed: Testb
 
 def test_bed_of_a_host_file_given_by_its_path(make_bed: MakeBed, tmp_path: Path) -> None:
     path = tmp_path / "docker.yaml"
-    path.write_text("services:\n  mail: {ports: ['2525:25']}\n")
+    path.write_text("services:\n  mail: {network_mode: bridge, ports: ['2525:25']}\n")
     for host in (path, str(path)):
         syn = make_bed(host).tcp("client", "mail", to="host:2525").syn()
         assert syn.arrived is not None

@@ -15,7 +15,7 @@ services: {web: {ports: ['8080:80'], networks: [six]}}
 networks:
   six: {enable_ipv6: true, ipam: {config: [{subnet: 172.20.0.0/16}, {subnet: 'fd00:20::/64'}]}}
 """
-LOOPBACK = "services: {web: {ports: ['127.0.0.1:8080:80', '80:80']}}\n"
+LOOPBACK = "services: {web: {network_mode: bridge, ports: ['127.0.0.1:8080:80', '80:80']}}\n"
 
 
 def written(folder: Path, text: str, name: str = "my.rules") -> str:
@@ -82,7 +82,7 @@ def test_the_name_of_a_bed_that_is_not_up_is_refused(machine: Machine, task: str
 
 
 def test_after_an_up_that_failed_the_name_answers_about_no_other_host(machine: Machine, tmp_path: Path) -> None:
-    wrong = written(tmp_path, "services: {web: {ports: ['70000:80']}}\n", "docker.yaml")
+    wrong = written(tmp_path, "services: {web: {network_mode: bridge, ports: ['70000:80']}}\n", "docker.yaml")
     assert machine.invoke("up", "--name", "lab", "--host", wrong).returncode == 2
     assert_refused(machine.invoke("trace", "--name", "lab"), "no bed named lab is up", "invoke up")
 

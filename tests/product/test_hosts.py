@@ -124,8 +124,16 @@ def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, 
             "",
         ),
         ("services:\n  web:\n    prts: []\n", "line 3: the key prts is not known here", "Known are ports"),
-        ("services: {web: {ports: ['10.0.0.1:80:80']}}\n", "the host has no address 10.0.0.1", "It has 192.168.66.100"),
-        ("services: {client: {}}\n", "line 1: a service cannot be called client", "Rename"),
+        (
+            "services: {web: {network_mode: bridge, ports: ['10.0.0.1:80:80']}}\n",
+            "the host has no address 10.0.0.1",
+            "It has 192.168.66.100",
+        ),
+        (
+            "networks: {a: {ipam: {config: [{subnet: 192.168.66.0/25}]}}}\nservices: {web: {networks: [a]}}\n",
+            "line 1: the subnet 192.168.66.0/25 overlaps that of the LAN in every bed",
+            "Choose another subnet",
+        ),
     ):
         (tmp_path / "docker.yaml").write_text(text)
         assert_refused(machine.invoke(task, "--host", str(tmp_path / "docker.yaml")), said, remedy)
@@ -135,7 +143,7 @@ def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, 
 
 
 def test_a_host_that_publishes_nothing_has_no_handshake(machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "docker.yaml").write_text("services: {web: {}}\n")
+    (tmp_path / "docker.yaml").write_text("services: {web: {network_mode: bridge}}\n")
     finished = machine.invoke("handshake", "--host", str(tmp_path / "docker.yaml"))
     assert_refused(finished, "this host publishes no TCP port to the LAN", "ports")
 

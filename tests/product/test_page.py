@@ -22,10 +22,10 @@ networks:
 services:
   web: {networks: [front], ports: ["80:8080", "443:8443"]}
   api: {networks: [front, back], ports: ["8000:8000", "8001:8001"]}
-  mail: {ports: ["2525:25", "587:587", "993:993"]}
+  mail: {network_mode: bridge, ports: ["2525:25", "587:587", "993:993"]}
   metrics: {networks: [back], ports: ["9090:9090"]}
   grafana: {networks: [back], ports: ["3000:3000"]}
-  registry: {ports: ["5000:5000"]}
+  registry: {network_mode: bridge, ports: ["5000:5000"]}
 """
 RESULTS = """<testsuites><testsuite name="pytest" timestamp="2026-01-01T12:00:00.5">
 <testcase classname="cases.article.test_5_syn_ack" name="test_a_reply_passes_no_rule_of_nat[nft]" time="0.1"/>

@@ -42,7 +42,9 @@ def test_a_host_that_the_rules_contradict_is_said_before_the_answer_and_leaves_i
     machine: Machine, tmp_path: Path
 ) -> None:
     host = tmp_path / "docker.yaml"
-    host.write_text("services:\n  db: {}\n  web: {ports: ['80:80']}\n")  # the article's rules lead to the first
+    host.write_text(
+        "services:\n  db: {network_mode: bridge}\n  web: {network_mode: bridge, ports: ['80:80']}\n"
+    )  # the article's rules lead to the first
     finished = machine.invoke("trace", "--host", str(host), "--rules", str(RULES))
     assert "warning: The host publishes port 80/tcp for web, but line 35 of the rules leads it to" in finished.stderr
     assert "an address of db" in finished.stderr

@@ -79,7 +79,9 @@ def test_a_network_is_asked_for_with_the_options_that_are_not_the_default() -> N
 
 def test_a_container_publishes_one_port_of_its_own_on_several_of_the_host() -> None:
     ports = (
-        hostfile.parse("services: {web: {ports: ['127.0.0.1:81:80', '82:80', '53:53/udp']}}").containers[0].published
+        hostfile.parse("services: {web: {network_mode: bridge, ports: ['127.0.0.1:81:80', '82:80', '53:53/udp']}}")
+        .containers[0]
+        .published
     )
     asked = wishes.container(replace(article.APP, published=ports))
     assert asked["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
@@ -100,7 +102,7 @@ def test_on_docker0_the_engine_chooses_the_address() -> None:
 
 def test_on_docker0_an_engine_before_28_makes_ipv6_addresses_of_macs() -> None:
     """Seen with 20.10.24 and 26.1.5; docker0 is asked for with the daemon's options."""
-    text = "daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}"
+    text = "daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {network_mode: bridge}}"
     host = hostfile.parse(text)
     assert wishes.daemon(host) == ["--bip=172.17.0.1/16", "--ipv6", "--fixed-cidr-v6=fd00::/64"]
     assert str(wishes.given_out(host, "26.1.5").containers[0].address6) == "fd00::242:ac11:2"

@@ -9,7 +9,9 @@ from testbed.docker.contradictions import contradictions
 from testbed.docker.engines import engine, engine_or_native
 from testbed.rules import rulefile
 
-HOST = hostfile.parse("services:\n  web: {ports: ['80:8080']}\n  db: {ports: ['53:53/udp']}\n")
+HOST = hostfile.parse(
+    "services:\n  web: {network_mode: bridge, ports: ['80:8080']}\n  db: {network_mode: bridge, ports: ['53:53/udp']}\n"
+)
 
 
 def said(*rules: str) -> list[str]:

@@ -198,7 +198,10 @@ def texts(version: str, host: DockerHost) -> list[str]:
     return [rule.text for _, rule in engine(version).rules(host).rules]
 
 
-HOST = hostfile.parse("networks: {back: {driver_opts: {com.docker.network.bridge.name: back}}}\n")
+HOST = hostfile.parse(
+    "networks: {back: {driver_opts: {com.docker.network.bridge.name: back}}}\n"
+    "services: {none: {networks: [back], scale: 0}}"
+)
 
 
 def with_mode(mode: GatewayMode) -> DockerHost:
@@ -322,7 +325,8 @@ def test_28_0_0_finds_bridges_by_a_set_of_subnets() -> None:
 def test_a_classic_network_without_icc_is_closed_at_the_end_of_forward() -> None:
     """Measured on 20.10.24: the ACCEPT of icc is inserted with its network, the DROP is appended."""
     option = "com.docker.network.bridge."
-    closed = f"networks: {{back: {{driver_opts: {{{option}name: back, {option}enable_icc: no}}}}}}"
+    closed = f"networks: {{back: {{driver_opts: {{{option}name: back, {option}enable_icc: no}}}}}}\n"
+    closed += "services: {none: {networks: [back], scale: 0}}"
     forward = [rule for rule in texts("20.10", hostfile.parse(closed)) if rule.startswith("-A FORWARD")]
     assert forward[-2:] == ["-A FORWARD -i docker0 -o docker0 -j ACCEPT", "-A FORWARD -i back -o back -j DROP"]
 
@@ -335,7 +339,7 @@ def test_without_masquerade_a_network_has_no_return_in_nat_docker() -> None:
 
 @pytest.mark.parametrize("known", ENGINES, ids=lambda known: known.name)
 def test_without_iptables_an_engine_writes_nothing(known: Engine) -> None:
-    host = hostfile.parse("daemon: {iptables: false}\nservices: {web: {ports: ['80:80']}}")
+    host = hostfile.parse("daemon: {iptables: false}\nservices: {web: {network_mode: bridge, ports: ['80:80']}}")
     written = known.rules(host)
     assert [table.name for table in written.tables] == ["filter"]
     assert written.touched.tables == ()

@@ -13,7 +13,7 @@ AT_MOST = 1.3  # times the growth in containers: sorting and dictionaries that a
 
 
 def host(size: int) -> DockerHost:
-    services = (f"  c{number}: {{ports: ['{10000 + number}:80']}}" for number in range(size))
+    services = (f"  c{number}: {{network_mode: bridge, ports: ['{10000 + number}:80']}}" for number in range(size))
     return hostfile.parse("\n".join(["services:", *services]))
 
 

@@ -30,6 +30,7 @@ networks:
       com.docker.network.bridge.gateway_mode_ipv4: routed
 services:
   web:
+    network_mode: bridge
     image: nginx
     ports: ["80:80", "127.0.0.1:8081:81", "5353:53/udp", "9000-9002:7000-7002"]
   db:
@@ -83,6 +84,9 @@ def test_ports_know_where_they_are_published() -> None:
     assert not PublishedPort(80, 80).collides_with(PublishedPort(80, 80, "udp"))
 
 
+ON_A = "services: {web: {networks: [a]}}"
+
+
 def service(*lines: str) -> str:
     return "\n".join(["services:", "  web:", *(f"    {line}" for line in lines)])
 
@@ -103,17 +107,17 @@ def service(*lines: str) -> str:
             "networks:\n  a:\n    driver_opts:\n      com.docker.network.bridge.gateway_mode_ipv4: open",
             r"line 4: 'open' is not a valid GatewayMode",
         ),
-        ("networks:\n  a:\n    ipam: {config: [{subnet: 172.17.0.0/24}]}", r"line 2: the subnets .* overlap"),
+        ("networks:\n  a:\n    ipam: {config: [{subnet: 172.17.0.0/24}]}\n" + ON_A, r"line 2: the subnets .* overlap"),
         (
             "networks:\n  a:\n    ipam: {config: [{subnet: 10.0.0.0/8, gateway: 11.0.0.1}]}",
             r"line 3: the gateway 11\.0",
         ),
         (
-            "networks:\n  a:\n    driver_opts:\n      com.docker.network.bridge.gateway_mode_ipv4: isolated",
+            "networks:\n  a:\n    driver_opts:\n      com.docker.network.bridge.gateway_mode_ipv4: isolated\n" + ON_A,
             r"line 2: br-\w+: the gateway mode isolated is for internal networks only",
         ),
         (service("networks: [back]"), r"line 3: there is no network back; there are bridge"),
-        (service('ports: ["80"]'), r"line 3: '80' is no published port"),
+        (service('ports: ["80:"]'), r"line 3: '80:' is no published port"),
         (service("ports:", '  - "80:80"', '  - "80:81"'), r"line 5: port 80/tcp is published by web and by web"),
         (
             service('ports: ["80:80"]') + "\n  b2:\n    ports:\n    - 127.0.0.1:80:8",
@@ -133,7 +137,7 @@ def service(*lines: str) -> str:
         ),
         (service("ports: 80"), r"line 3: a list is expected here"),
         ("services:\n  a b: {}", r"line 2: 'a b' is no name for a container"),
-        ("services: {w: {}}", r"line 1: 'w' is no name for a container"),
+        ("services: {a/b: {}}", r"line 1: 'a/b' is no name for a container"),
         ("services: [web]", r"line 1: keys with values are expected here"),
         ("services: {web", r"line 1: this is no YAML"),
     ],
@@ -145,9 +149,9 @@ def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
 
 def test_docker0_has_ipv6_where_the_daemon_is_to_have_it() -> None:
     """As 28.5.2 gives addresses out; `fixed-cidr-v6` alone changes nothing on any engine."""
-    without = hostfile.parse("daemon: {fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}")
+    without = hostfile.parse("daemon: {fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {network_mode: bridge}}")
     assert not without.ipv6
-    host = hostfile.parse("daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {}}")
+    host = hostfile.parse("daemon: {ipv6: true, fixed-cidr-v6: 'fd00::/64'}\nservices: {web: {network_mode: bridge}}")
     assert host.networks[0].gateway6 == IPv6Interface("fd00::1/64")
     assert host.containers[0].address6 == IPv6Address("fd00::2")
 
@@ -196,7 +200,7 @@ networks:
 services:
   web: {networks: {six: {ipv6_address: '2001:db8:1::80'}}, ports: ['[::]:80:80', '[2001:db8:66::100]:81:80']}
   next: {networks: [six]}
-  four: {}
+  four: {network_mode: bridge}
 """
 
 
@@ -226,7 +230,7 @@ def test_a_network_with_ipv6() -> None:
         ("1::80", "2::80", r"line 8: 2001:db8:2::80 is not in 2001:db8:1::/64"),
         ("1::80", "1::fe", r"line 8: the address 2001:db8:1::fe is there twice"),
         (
-            "four: {}",
+            "four: {network_mode: bridge}",
             "four: {networks: {bridge: {ipv6_address: '2001:db8::1'}}}",
             r"line 10: the network bridge has no",
         ),
@@ -253,12 +257,12 @@ services:
 def test_a_service_on_several_networks() -> None:
     both, only, db = hostfile.parse(SEVERAL).containers
     assert [(own.network.name, str(own.address)) for own in both.attachments] == [
-        ("zz", "172.18.0.9"),
-        ("aa", "172.19.0.2"),
+        ("testbed_zz", "172.18.0.9"),
+        ("testbed_aa", "172.19.0.2"),
     ]
     assert len({own.veth for container in (both, only, db) for own in container.attachments}) == 5
     publishing = [container.gateway and container.gateway.network.name for container in (both, only, db)]
-    assert publishing == ["aa", "zz", None]
+    assert publishing == ["testbed_aa", "testbed_zz", None]
 
 
 @pytest.mark.parametrize(
@@ -275,10 +279,14 @@ def test_networks_that_cannot_be(networks: str, said: str) -> None:
         hostfile.parse(SEVERAL.replace("db: {networks: [inside]}", f"db: {{networks: {networks}}}"))
 
 
+def on_all(number: int) -> str:
+    return f"services: {{all: {{networks: [{', '.join(f'n{one}' for one in range(number))}]}}}}"
+
+
 def test_subnets_are_given_out_as_docker_does_and_spare_the_lan() -> None:
     """Fourteen of 172.18.0.0/16 ... are left beside docker0's, then come pieces of 192.168.0.0/16."""
     names = "".join(f"  n{number}: {{}}\n" for number in range(19))
-    subnets = [str(network.subnet) for network in hostfile.parse(f"networks:\n{names}").networks]
+    subnets = [str(network.subnet) for network in hostfile.parse(f"networks:\n{names}" + on_all(19)).networks]
     assert subnets[:2] == ["172.17.0.0/16", "172.18.0.0/16"]
     assert subnets[14:] == [
         "172.31.0.0/16",
@@ -289,7 +297,7 @@ def test_subnets_are_given_out_as_docker_does_and_spare_the_lan() -> None:
 def test_more_networks_or_containers_than_there_is_room_for() -> None:
     names = "".join(f"  n{number}: {{}}\n" for number in range(30))
     with pytest.raises(TopologyError, match=r"line 31: all subnets that Docker gives out by itself are taken"):
-        hostfile.parse(f"networks:\n{names}")
+        hostfile.parse(f"networks:\n{names}" + on_all(30))
     small = "networks: {n1: {ipam: {config: [{subnet: 10.0.0.0/30}]}}}\n"
     with pytest.raises(TopologyError, match=r"line 4: 10\.0\.0\.0/30 has no free address any more"):
         hostfile.parse(small + "services:\n  c1: {networks: [n1]}\n  c2: {networks: [n1]}\n")

@@ -277,7 +277,10 @@ def test_what_is_said_of_dockers_rules(operator: str, text: str, sentence: str) 
 
 def test_what_is_said_of_the_rules_of_engine_28() -> None:
     shop = engine("28").rules(
-        hostfile.parse("{networks: {in: {internal: true}}, services: {web: {ports: ['127.0.0.1:9:9']}}}")
+        hostfile.parse(
+            "{networks: {in: {internal: true}}, services: {none: {networks: [in], scale: 0},"
+            " web: {network_mode: bridge, ports: ['127.0.0.1:9:9']}}}"
+        )
     )
     lost = {mutant.sentence for mutant in of(shop, "delete")}
     bridge = next(name for name in lost if name.startswith("containers on the internal network")).split()[5]

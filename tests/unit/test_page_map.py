@@ -21,7 +21,7 @@ SIX = """
 networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: '2001:db8:1::/64'}]}}}
 services: {app: {networks: [six]}}
 """
-LONG = "services: {a-container-with-a-very-long-name-indeed: {ports: ['80:80']}}"
+LONG = "services: {a-container-with-a-very-long-name-indeed: {network_mode: bridge, ports: ['80:80']}}"
 HOSTS = {
     "article": article.HOST,
     "two-networks": article.HOST_WITH_TWO_NETWORKS,

@@ -15,6 +15,7 @@ from testbed.errors import TestbedError
 from testbed.rules.nft import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
+LATEST = "latest"  # the newest generation
 _Version = tuple[int, ...]
 _VERSION = re.compile(r"v?(\d{1,3})(?:\.(\d{1,3})(?:\.(\d{1,3}))?)?", re.ASCII)
 _MINORS = {20: 10, 23: 0, 24: 0, 25: 0, 26: 1, 27: 5, 28: 5, 29: 99}  # the last of each; of 29 there are new ones
@@ -64,12 +65,14 @@ def engine_or_native(version: str) -> Engine[AnyRuleset]:
 
 
 def engine(version: str) -> Engine[Ruleset]:
-    """The generation that a version belongs to: `20.10`, `26.1.5`, `28` (its last), `28.0.1`.
+    """The generation that a version belongs to: `20.10`, `26.1.5`, `28` (its last), `28.0.1`, `latest`.
 
     All write iptables' rules. TestbedError for what is no version, and for one before 20.10.
     """
     if not isinstance(version, str):
         raise TestbedError(f"{version!r} is no version of Docker's engine.", f'Write it as text: engine("{version}").')
+    if version == LATEST:
+        return ENGINES[-1]
     found = _VERSION.fullmatch(version)
     if found is None:
         raise TestbedError(f"{version!r} is no version of Docker's engine.", _known())
@@ -81,6 +84,34 @@ def engine(version: str) -> Engine[Ruleset]:
     if wanted[0] not in _MINORS or (len(wanted) > 1 and wanted[1] > _MINORS[wanted[0]]):
         raise TestbedError(f"there is no engine {version}, or it is newer than what is known.", _known())
     return before[-1]
+
+
+def chosen_for(host: DockerHost, version: str) -> Engine[AnyRuleset]:
+    """Return the generation of a version for a host, whose firewall backend counts.
+
+    TestbedError for a version that is not known, and for all that the host asks for and this version does not know.
+    """
+    found = engine_or_native(version)
+    _refuse_unknown(host, ENGINES[-1].name if version == LATEST else version)
+    if host.nftables and found is ENGINES[-1]:
+        return NATIVE
+    if host.nftables is False and found is NATIVE:
+        raise TestbedError(
+            f"the daemon's firewall-backend is iptables, and {NATIVE.name} writes nftables.", "Change one of them."
+        )
+    return found
+
+
+def _refuse_unknown(host: DockerHost, version: str) -> None:
+    parts = version.removesuffix("-nftables").removeprefix("v").split(".")
+    last = (*(int(part) for part in parts), 999, 999)[:3]
+    unknown = [
+        f"engine {version} does not know {asked.what} ({asked.place}), which came with {asked.version}."
+        for asked in host.requirements
+        if asked.since > last
+    ]
+    if unknown:
+        raise TestbedError(" ".join(unknown), "Choose a newer engine, or leave that out.")
 
 
 def _known() -> str:

@@ -39,7 +39,7 @@ def rules(host: DockerHost, name: str = "20.10") -> Ruleset:
 
 
 def _written(view: View, later: bool) -> Tables:
-    tables = Tables({"FORWARD": "DROP"}, view.family.prefix)
+    tables = Tables({"FORWARD": view.forward_policy}, view.family.prefix)
     user = ["DOCKER-USER"] if later else []
     tables.chains("filter", ["DOCKER", _STAGE_1, _STAGE_2, *user])
     tables.chains("nat", ["DOCKER"])

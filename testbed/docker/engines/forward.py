@@ -46,7 +46,7 @@ class Generation:
 
     def _ruleset(self, view: View) -> Ruleset:
         routed = view.family is FAMILY4 or view.networks  # turning forwarding on, the engine sets the policy
-        tables = Tables({"FORWARD": "DROP"} if routed else {}, view.family.prefix)
+        tables = Tables({"FORWARD": view.forward_policy} if routed else {}, view.family.prefix)
         tables.chains("nat", ["DOCKER"])
         self._start(tables, view)
         for network in view.networks:
@@ -138,7 +138,7 @@ class Generation:
         network = attached.network
         if network.internal:
             return
-        protected = network.mode is GatewayMode.NAT
+        protected = network.mode is GatewayMode.NAT and not view.direct_routing
         to_it = f"-d {attached.address}/{view.family.bits} ! -i {network.bridge}"
         if protected and self.whole_containers:
             tables.append("raw", "PREROUTING", f"{to_it} -j DROP")

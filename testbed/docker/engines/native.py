@@ -115,7 +115,7 @@ def _direct(view: View) -> Iterator[str]:
         network = attached.network
         if network.internal:
             continue
-        if network.mode is GatewayMode.NAT:
+        if network.mode is GatewayMode.NAT and not view.direct_routing:
             from_outside = f'{ip} daddr {attached.address} iifname != "{network.bridge}"'
             yield f'{from_outside} counter drop comment "DROP DIRECT ACCESS"'
         for port in sorted(attached.published, key=by_container):

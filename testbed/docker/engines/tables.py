@@ -23,6 +23,7 @@ class Tables:
         self._policies = policies
         self._prefix = prefix
         self._rules: dict[str, dict[str, list[str]]] = {}
+        self._there: set[tuple[str, str, str]] = set()  # what the lists hold, by table and chain
 
     def chains(self, table: str, names: Sequence[str]) -> None:
         """Make user-defined chains, and the table where it is not there."""
@@ -33,19 +34,21 @@ class Tables:
     def append(self, table: str, chain: str, spec: str) -> None:
         """`iptables -A`."""
         self._chain(table, chain).append(spec)
+        self._there.add((table, chain, spec))
 
     def insert(self, table: str, chain: str, *specs: str) -> None:
         """`iptables -I` of several rules, the last one first, so that they stand at the head in this order."""
         self._chain(table, chain)[:0] = specs
+        self._there.update((table, chain, spec) for spec in specs)
 
     def append_once(self, table: str, chain: str, spec: str) -> None:
         """`iptables -A`, unless the rule is there (`iptables -C`)."""
-        if spec not in self._chain(table, chain):
+        if (table, chain, spec) not in self._there:
             self.append(table, chain, spec)
 
     def insert_once(self, table: str, chain: str, spec: str) -> None:
         """`iptables -I`, unless the rule is there (`iptables -C`)."""
-        if spec not in self._chain(table, chain):
+        if (table, chain, spec) not in self._there:
             self.insert(table, chain, spec)
 
     def ruleset(self, source: str, sets: str = "") -> Ruleset:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, PublishedPort
+from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network, PublishedPort
 from testbed.rules.ruleset import IPV6
 from testbed.topology import Address, Prefix
 
@@ -53,6 +54,9 @@ class Attached:
 class View:
     """One family's networks and connections, in the order in which they were made.
 
+    `forward_policy` is what the engine leaves as FORWARD's; with `direct_routing` it lets packets for a container's own
+    address through.
+
     `bridges` are all networks of the host, whether or not they have addresses of this family.
     """
 
@@ -60,6 +64,8 @@ class View:
     bridges: tuple[Bridged, ...]
     attached: tuple[Attached, ...]
     userland_proxy: bool
+    forward_policy: str = "DROP"
+    direct_routing: bool = False
 
     @property
     def networks(self) -> tuple[Bridged, ...]:
@@ -74,7 +80,7 @@ def view4(host: DockerHost) -> View:
         for container in host.containers
         for own in container.attachments
     )
-    return View(FAMILY4, tuple(networks.values()), tuple(attached), host.userland_proxy)
+    return _view(FAMILY4, networks, attached, host)
 
 
 def view6(host: DockerHost) -> View:
@@ -86,7 +92,12 @@ def view6(host: DockerHost) -> View:
         for own in container.attachments
         if own.address6 is not None
     )
-    return View(FAMILY6, tuple(networks.values()), tuple(attached), host.userland_proxy)
+    return _view(FAMILY6, networks, attached, host)
+
+
+def _view(family: Family, networks: dict[Network, Bridged], attached: Iterable[Attached], host: DockerHost) -> View:
+    policy = "DROP" if host.forwarding and host.forward_drop else "ACCEPT"
+    return View(family, tuple(networks.values()), tuple(attached), host.userland_proxy, policy, host.direct_routing)
 
 
 def _ports(container: Container, attachment: Attachment, version: int) -> tuple[PublishedPort, ...]:

@@ -1,0 +1,1 @@
+"""Compose files as they are: the specification's rules for reading them, and the host that an engine makes of one."""
