@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.claims import Claim
+from testbed.report.layout import Fitted
 
 
-def table(claims: Sequence[Claim]) -> Table:
+def table(claims: Sequence[Claim]) -> Fitted:
     """Id, section, claim, verdict, what was seen, and the cases that show it."""
     made = Table("id", "where", "claim", "verdict", "what the kernel shows", "cases", show_lines=True)
     made.columns[0].no_wrap = made.columns[3].no_wrap = True
@@ -22,4 +23,4 @@ def table(claims: Sequence[Claim]) -> Table:
         )
     holding = sum(claim.holds for claim in claims)
     made.caption = f"{len(claims)} claims: {holding} hold, {len(claims) - holding} corrected by the kernel"
-    return made
+    return Fitted(made)

@@ -8,17 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.conformance.run import ASPECTS, ORDER, RULES, Conformance
+from testbed.report.layout import Fitted
 
 _LEGEND = "- the model has it and the engine does not, + the engine has it and the model does not"
 
 
-def table(found: Sequence[Conformance]) -> Table:
+def table(found: Sequence[Conformance]) -> Fitted:
     """One row for each host: where it is equal, and how many lines differ where it is not."""
     made = Table("host", *ASPECTS, "seconds")
     for result in found:
         seconds = Text(f"{result.total:.2f}" if result.total else "", style="dim")
         made.add_row(Text(result.host), *(_cell(result, aspect) for aspect in ASPECTS), seconds)
-    return made
+    return Fitted(made)
 
 
 def remarks(found: Sequence[Conformance]) -> Iterator[Text]:

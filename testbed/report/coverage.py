@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.coverage.covered import CoveredRule, Report, Share
+from testbed.report.layout import Fitted
 
 CANNOT = "–"  # noqa: RUF001 - a dash: this cannot be
 
 
-def lines(report: Report) -> Iterator[Table | Text]:
+def lines(report: Report) -> Iterator[Fitted | Text]:
     """Each rule with its marks, what is missing, what cannot be and why, the totals."""
     yield _table(report)
     missing = [Text(f"  {_name(rule)}: {what}") for rule, what in report.missing]
@@ -92,7 +93,7 @@ def _share(share: Share) -> dict[str, float]:
     return {"seen": share.seen, "of": share.of, "percent": round(share.percent, 2)}
 
 
-def _table(report: Report) -> Table:
+def _table(report: Report) -> Fitted:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, justify in (("line", "right"), ("rule", "left"), ("reached", "right"), ("matched", "right")):
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -116,7 +117,7 @@ def _table(report: Report) -> Table:
             Text(alone, style="" if all(clause.alone for clause in asked) else "yellow"),
             str(len(record.reached_by)),
         )
-    return table
+    return Fitted(table)
 
 
 def _marked(number: int | None) -> Text:

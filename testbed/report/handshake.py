@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.replay import Step
+from testbed.report.layout import Fitted
 from testbed.rules.counters import ZERO, Counters
 from testbed.traffic.packet import Crossing
 
 
-def packets(steps: Sequence[Step]) -> Table:
+def packets(steps: Sequence[Step]) -> Fitted:
     """Each packet: what it is, how it left one end, how it came out at the other; what was translated is in bold."""
     table = Table(title="The packets", title_justify="left")
     for heading in ("packet", "bytes", "left its end as", "came out as"):
@@ -20,7 +21,7 @@ def packets(steps: Sequence[Step]) -> Table:
     for step in steps:
         sent = step.crossing.sent
         table.add_row(sent.kind, str(sent.length), f"{sent.from_} > {sent.to}", _came_out(step.crossing))
-    return table
+    return Fitted(table)
 
 
 def conclusion(last: Step) -> Text | None:
@@ -50,7 +51,7 @@ def _came_out(crossing: Crossing) -> Text:
     return Text.assemble(source, " > ", destination)
 
 
-def counters(steps: Sequence[Step]) -> Table:
+def counters(steps: Sequence[Step]) -> Fitted:
     """Every rule with what it had counted after each packet (packets and bytes); what a packet added is in bold."""
     table = Table(
         title="What the rules had counted after each packet (packets/bytes)", title_justify="left", pad_edge=False
@@ -66,7 +67,7 @@ def counters(steps: Sequence[Step]) -> Table:
         before = line.table
         counted = [dict(step.counted)[line] for step in steps]
         table.add_row(line.table, Text(line.text), *_cells(counted))
-    return table
+    return Fitted(table)
 
 
 def _cells(counted: Sequence[Counters]) -> list[Text]:

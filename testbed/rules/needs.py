@@ -111,7 +111,9 @@ def _of_rule(own: Sequence[Clause], spec: str) -> Iterator[Mention]:
             way = _INTERFACES[clause.option]
             wanted = "-s" if way == ENTERING or clause.negated else "-d"
             tied = not clause.negated or (clause.option == "-o" and "-j MASQUERADE" in spec)
-            subnet = next((_subnet(o.values[0]) for o in own if o.option == wanted and not o.negated), None)
+            subnet = next(
+                (_subnet(o.values[0]) for o in own if o.option == wanted and not o.negated and o.values), None
+            )
             yield Mention(clause.values[0], way, clause.negated, subnet if tied else None)
 
 

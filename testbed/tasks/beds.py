@@ -15,6 +15,7 @@ from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.requirements import require
 from testbed.report import map as map_of_bed
+from testbed.report.layout import Fitted
 from testbed.rules.rulefile import lines_of, number_of_rules
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import as_json, console, in_words
@@ -60,7 +61,7 @@ def up(
     for remark in record.remarks:
         out.print(remark, markup=False, soft_wrap=True)
     out.print("[bold]What to try next[/]")
-    out.print(_what_next(record))
+    out.print(_what_next(record), crop=False)
 
 
 @task(help={"json": "print the records for programs"})
@@ -74,14 +75,14 @@ def status(_: Context, json: bool = False) -> None:
     if not records:
         console().print("No bed is up. Make one with `invoke up`.")
         return
-    table = Table("bed", "state", "rules", "", "backend", "namespaces", "programs")
+    table = Table("bed", "state", "rules", "source", "backend", "namespaces", "programs")
     for record in records:
         state = "[green]up[/]" if record.stands else "[bold red]broken[/]: invoke down, then up"
         programs = "run" if named.companions_run(record) else "[bold red]gone[/]"
         names = " ".join(record.path(node).name for node in record.namespaces)
         number = str(number_of_rules(record.ruleset))
         table.add_row(record.name, state, number, record.source, record.backend, names, programs)
-    console().print(table)
+    console().print(Fitted(table), crop=False)
 
 
 @task(help={"name": _NAME_HELP, "all": "take all beds away"})
@@ -108,7 +109,7 @@ def _facts(record: named.Record) -> dict[str, Any]:
     }
 
 
-def _what_next(record: named.Record) -> Table:
+def _what_next(record: named.Record) -> Fitted:
     program = ALL[record.backend].program
     listing = "list ruleset" if record.backend == NFTABLES.name else "-vnL"
     enter = f"ip netns exec {record.name}"
@@ -126,6 +127,8 @@ def _what_next(record: named.Record) -> Table:
     commands += [(f"{enter}-{name} {outside}", "through MASQUERADE to the internet") for name in outward]
     commands.append((f"invoke down{option}", "take it away"))
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
     for command, purpose in commands:
-        table.add_row("", command, f"[dim]{purpose}[/]")
-    return table
+        table.add_row(f"  {command}", purpose)
+    return Fitted(table)

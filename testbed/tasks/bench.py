@@ -40,8 +40,8 @@ def bench(
         return
     out = console()
     out.print(tables.heading(found))
-    out.print(tables.figures(found))
+    out.print(tables.figures(found), crop=False)
     if found.growth:
-        out.print(tables.growth(found))
+        out.print(tables.growth(found), crop=False)
     for line in tables.remarks(found):
         out.print(line)

@@ -21,4 +21,4 @@ def claims(_: Context, ledger: str = "cases/article/claims.toml", json: bool = F
     if json:
         as_json([asdict(claim) for claim in found])
     else:
-        console().print(table(found))
+        console().print(table(found), crop=False)

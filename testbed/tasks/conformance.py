@@ -61,7 +61,7 @@ def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = ""
         out = console()
         spoken = backend_of(programs.backend).program
         out.print(f"Engine {version} ({programs.dockerd}, {spoken}) and the model's generation {generation}")
-        out.print(tables.table(found))
+        out.print(tables.table(found), crop=False)
         for line in tables.remarks(found):
             out.print(line, soft_wrap=True)
         out.print(f"{len(conforming)} of {len(compared)} hosts are equal.")

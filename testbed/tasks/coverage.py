@@ -13,6 +13,7 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
+from rich.text import Text
 
 from testbed import pytest_coverage, pytest_plugin, sessions
 from testbed.bed import Testbed
@@ -176,7 +177,7 @@ def _show(told: Report, json: bool) -> None:
         as_json(report.as_dict(told))
         return
     for line in report.lines(told):
-        console().print(line, soft_wrap=not hasattr(line, "columns"))
+        console().print(line, soft_wrap=isinstance(line, Text), crop=False)
 
 
 def _judge(told: Report, fail_under: float) -> None:

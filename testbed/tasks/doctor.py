@@ -9,11 +9,11 @@ import subprocess
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
-from rich.table import Table
 
 from testbed.errors import KernelRefused
 from testbed.kernel.requirements import Requirement, conveniences, iptables_version, requirements
 from testbed.kernel.xtables import BACKENDS
+from testbed.report.doctor import table
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 
@@ -65,12 +65,7 @@ def _install(lacking: list[Requirement]) -> None:
 
 
 def _print(found: list[Requirement]) -> None:
-    table = Table("", "what", "why", "what provides it")
-    for requirement in found:
-        sign = "[green]✓[/]" if requirement.met else "[bold red]✗[/]"
-        command = " && ".join(shlex.join(part) for part in requirement.fix) if not requirement.met else ""
-        table.add_row(sign, requirement.name, requirement.why, command)
-    console().print(table)
+    console().print(table(found), crop=False)
     versions = [f"{name}: {version}" for name in BACKENDS if (version := iptables_version(name))]
     console().print(f"Linux {os.uname().release}, {', '.join(versions) or 'no iptables'}")
     if any(not requirement.met and requirement.fix for requirement in found):

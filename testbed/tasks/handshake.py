@@ -68,8 +68,8 @@ def handshake(
         out = console()
         out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client", markup=False)
         for connection in connections:
-            out.print(tables.packets(connection))
-            out.print(tables.counters(connection))
+            out.print(tables.packets(connection), crop=False)
+            out.print(tables.counters(connection), crop=False)
             if (conclusion := tables.conclusion(connection[-1])) is not None:
                 out.print(conclusion)
         for remark in opened.remarks:

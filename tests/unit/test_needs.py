@@ -126,3 +126,7 @@ def test_ipsets_that_no_dump_brings_are_named_together() -> None:
     with pytest.raises(RulesError, match="rules need the ipsets bad, good, seen, which no dump brings") as refused:
         needs.require_sets(given)
     assert "ipset save" in refused.value.remedy
+
+
+def test_clause_without_its_value_ties_no_subnet_to_an_interface() -> None:
+    assert needs.mentions(rules("-i br0 -j DROP -s")) == [Mention("br0", ENTERING)]
