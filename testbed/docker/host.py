@@ -195,7 +195,9 @@ class DockerHost:
     With `userland_proxy` (Docker's default) connections from the host's loopback and from a container to a published
     port are a proxy's business; without it the rules translate them too and bridge ports send back what came from
     them (hairpin). Without `iptables` the engine writes no rules for IPv4, and the proxy is all there is; `ip6tables`
-    is the same for IPv6, None: as the engine does unasked.
+    is the same for IPv6, None: as the engine does unasked. `uplink` is the external interface's name, `also` are
+    addresses that it has besides its own, to which the router sends packets; `outside6`: it has IPv6 there though no
+    network has.
 
     Without `forwarding` the engine does not switch it on, and the host does not forward; with it, `forward_drop` says
     whether the engine sets FORWARD's policy to DROP. `direct_routing`: packets for a container's own address are let
@@ -220,6 +222,9 @@ class DockerHost:
     names: tuple[tuple[str, str], ...] = ()
     requirements: tuple[Requirement, ...] = ()
     remarks: tuple[str, ...] = ()
+    uplink: str = "ens33"
+    also: tuple[IPv4Interface, ...] = ()
+    outside6: bool = False
 
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))
@@ -255,8 +260,8 @@ class DockerHost:
 
     @property
     def ipv6(self) -> bool:
-        """Whether any of its networks has IPv6."""
-        return any(network.gateway6 is not None for network in self.networks)
+        """Whether it has IPv6, outside or in any of its networks."""
+        return self.outside6 or any(network.gateway6 is not None for network in self.networks)
 
     def published(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """Every port that rules publish; those of containers on internal networks alone are not."""

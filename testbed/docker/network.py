@@ -9,6 +9,7 @@ from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode
 from testbed.errors import TopologyError
 from testbed.topology import AddressWithPrefix, Bridge, Interface, Link, Node, Port, Route, Topology
 
+UPLINK = "ens33"  # the external interface of the article's host
 HOST_ADDRESS = IPv4Interface("192.168.66.100/24")
 CLIENT_ADDRESS = IPv4Interface("192.168.66.1/24")
 GATEWAY_ADDRESS = IPv4Interface("192.168.66.254/24")
@@ -98,7 +99,10 @@ _SWITCH = (("net.bridge.bridge-nf-call-iptables", "0"), ("net.bridge.bridge-nf-c
 
 
 def topology(docker: DockerHost, mac: str, index: int | None = None, altname: str | None = None) -> Topology:
-    """The host (ens33 with this MAC and index) in its network; client, internet and containers are scripted ends."""
+    """The host in its network, its external interface with this MAC and index.
+
+    Client, internet and containers are scripted ends.
+    """
     return _network(docker, _host(docker, mac, index, altname), scripted=True)
 
 
@@ -116,19 +120,20 @@ def topology_with_kernels(
 
 def surroundings(host: Node, six: bool) -> Topology:
     """The same network around a host that has nothing but ens33; its ends are scripted. `six`: with IPv6."""
-    return Topology(_around(host, six, scripted=True), _LINKS)
+    return Topology(_around(host, six, scripted=True), _links(UPLINK))
 
 
-_LINKS = (
-    Link(Port("client", "eth0"), Port("lan", "client")),
-    Link(Port("gateway", "eth0"), Port("lan", "gateway")),
-    Link(Port("host", "ens33"), Port("lan", "host")),
-    Link(Port("internet", "eth0"), Port("gateway", "eth1")),
-)
+def _links(uplink: str) -> tuple[Link, ...]:
+    return (
+        Link(Port("client", "eth0"), Port("lan", "client")),
+        Link(Port("gateway", "eth0"), Port("lan", "gateway")),
+        Link(Port("host", uplink), Port("lan", "host")),
+        Link(Port("internet", "eth0"), Port("gateway", "eth1")),
+    )
 
 
-def _around(host: Node, six: bool, scripted: bool) -> tuple[Node, ...]:
-    return (_client(scripted, six), _gateway(six), _internet(scripted, six), _switch(), host)
+def _around(host: Node, six: bool, scripted: bool, also: tuple[IPv4Interface, ...] = ()) -> tuple[Node, ...]:
+    return (_client(scripted, six), _gateway(six, also), _internet(scripted, six), _switch(), host)
 
 
 def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
@@ -139,7 +144,8 @@ def _network(docker: DockerHost, host: Node, scripted: bool) -> Topology:
         for container in docker.containers
         for number, own in enumerate(container.attachments)
     )
-    return Topology((*_around(host, docker.ipv6, scripted), *containers), (*_LINKS, *plugged))
+    around = _around(host, docker.ipv6, scripted, docker.also)
+    return Topology((*around, *containers), (*_links(docker.uplink), *plugged))
 
 
 def refuse_subnet_of_bed(subnet: IPv4Network | IPv6Network) -> None:
@@ -156,7 +162,7 @@ def _own_addresses(docker: DockerHost) -> None:
         for subnet in (network.subnet, network.subnet6):
             if subnet is not None:
                 refuse_subnet_of_bed(subnet)
-    own = [address.ip for address in _both(HOST_ADDRESS, HOST_ADDRESS6 if docker.ipv6 else None)]
+    own = [address.ip for address in (*_both(HOST_ADDRESS, HOST_ADDRESS6 if docker.ipv6 else None), *docker.also)]
     own += [address.ip for network in docker.networks for address in network.bridge_addresses]
     for container, port in docker.published():
         if not (port.everywhere or port.on_loopback or port.address in own):
@@ -168,7 +174,8 @@ def _own_addresses(docker: DockerHost) -> None:
 
 def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) -> Node:
     six = docker.ipv6
-    ens33 = Interface("ens33", mac, _both(HOST_ADDRESS, HOST_ADDRESS6 if six else None), index=index, altname=altname)
+    own = (*_both(HOST_ADDRESS, HOST_ADDRESS6 if six else None), *docker.also)
+    uplink = Interface(docker.uplink, mac, own, index=index, altname=altname if docker.uplink == UPLINK else None)
     hairpin = not docker.userland_proxy
     veths = (
         Interface(own.veth, own.veth_mac, (), index=own.veth_index, master=own.network.bridge, hairpin=hairpin)
@@ -177,7 +184,7 @@ def _host(docker: DockerHost, mac: str, index: int | None, altname: str | None) 
     )
     return Node(
         "host",
-        (ens33, *veths),
+        (uplink, *veths),
         tuple(Bridge(n.bridge, n.mac, n.bridge_addresses, n.index) for n in docker.networks),
         _ways_out(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None),
         (*_ipv6(six), *HOST_SYSCTLS, *_forwarding(docker)),
@@ -227,10 +234,11 @@ def _client(scripted: bool, six: bool) -> Node:
     return Node("client", (eth0,), routes=ways_out, sysctls=(*_ipv6(six and not scripted), *_PLAIN))
 
 
-def _gateway(six: bool) -> Node:
+def _gateway(six: bool, also: tuple[IPv4Interface, ...]) -> Node:
     lan = Interface("eth0", "00:50:56:e0:00:fe", _both(GATEWAY_ADDRESS, GATEWAY_ADDRESS6 if six else None))
     outside = Interface("eth1", "00:50:56:e0:01:fe", _both(INTERNET_GATEWAY, INTERNET_GATEWAY6 if six else None))
-    return Node("gateway", (lan, outside), sysctls=(*_ipv6(six), *_ROUTER, *(_ROUTER6 if six else ())))
+    routes = tuple(Route(address.network, HOST_ADDRESS.ip) for address in also)
+    return Node("gateway", (lan, outside), routes=routes, sysctls=(*_ipv6(six), *_ROUTER, *(_ROUTER6 if six else ())))
 
 
 def _internet(scripted: bool, six: bool) -> Node:

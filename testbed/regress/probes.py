@@ -55,7 +55,7 @@ class Probes:
 
 
 def probes(topology: Topology, host: DockerHost, named: Mentioned, most: int = MOST) -> Probes:
-    """Every question that the rules can answer differently, at most so many."""
+    """A question for each address, port and state that the rules name, and for their neighbours; at most so many."""
     found = sorted(set(_all(topology, host, named)))
     return Probes(tuple(found[:most]), max(0, len(found) - most))
 
@@ -89,7 +89,10 @@ def _ways(topology: Topology, host: DockerHost) -> Iterator[tuple[str, list[str]
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """The addresses of one version of IP that are asked for; `unused` ones have nobody, on each network."""
+    """The addresses of one version of IP that are asked for.
+
+    `also` are the host's addresses besides its own one on the LAN, `unused` one of each network that no node has.
+    """
 
     version: int
     host: str
@@ -98,13 +101,15 @@ class _Places:
     containers: tuple[str, ...]
     unused: tuple[str, ...]
     loopback: str
+    also: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, host: DockerHost) -> _Places:
         own = tuple(str(own.address) for container in host.containers for own in container.attachments)
         bridges = _bridges(host, 4)
         unused = tuple(str(_unused(network.subnet, own)) for network in host.networks)
-        return cls(4, str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip), bridges, own, unused, "127.0.0.1")
+        also = tuple(str(address.ip) for address in host.also)
+        return cls(4, str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip), bridges, own, unused, "127.0.0.1", also)
 
     @classmethod
     def of_ipv6(cls, host: DockerHost) -> _Places:
@@ -124,14 +129,16 @@ def _bridges(host: DockerHost, version: int) -> tuple[str, ...]:
 def _ways_of(topology: Topology, host: DockerHost, to: _Places) -> Iterator[tuple[str, list[str], bool]]:
     inside = (*to.bridges, *to.containers)
     yield "client", [to.host, to.outside], False
-    yield "client", [*inside, *to.unused, to.loopback, to.outside], True
-    yield "internet", [to.host], False
-    yield topology.host, [to.host, *inside, *to.unused, to.outside, to.loopback], False
+    yield "client", [*to.also, *inside, *to.unused, to.loopback, to.outside], True
+    yield "internet", [to.host, *to.also], False
+    yield topology.host, [to.host, *to.also, *inside, *to.unused, to.outside, to.loopback], False
     for container in _askers(host):
         near = [net for own in container.attachments for net in (own.network.subnet, own.network.subnet6) if net]
         mine = {str(address) for own in container.attachments for address in (own.address, own.address6)}
         on_link = [address for address in inside if address not in mine and _within(address, near)]
-        beyond = [address for address in (to.host, *inside, *to.unused, to.outside) if not _within(address, near)]
+        beyond = [
+            address for address in (to.host, *to.also, *inside, *to.unused, to.outside) if not _within(address, near)
+        ]
         if to.version == 4 or any(own.address6 is not None for own in container.attachments):
             yield container.name, on_link, False
             yield container.name, beyond, container.gateway is None

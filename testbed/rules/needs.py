@@ -56,6 +56,11 @@ class Mention:
         return self.name in names
 
 
+def is_outward(name: str) -> bool:
+    """Whether it is what interfaces to a LAN or an internet are called."""
+    return bool(_OUTWARD.match(name))
+
+
 def mentions(ruleset: AnyRuleset) -> list[Mention]:
     """Every interface that a clause names, in the order of the rules."""
     if isinstance(ruleset, NftRuleset):
