@@ -6,7 +6,7 @@ for each way; what rules hold it against the packet is left out (assembly.py tel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,6 +22,7 @@ from testbed.rules.reading import Line
 from testbed.rules.ruleset import Rule
 
 _FINAL = ("accept", "drop", "queue", "stolen")
+Met = frozenset[tuple[str, str, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Brief:
     """`deciding` are rules and policies with which chains ended, `dropped_by` the one that dropped it, empty: none.
 
     `counted` are the lines that counted the packet, of them `longer` those behind a rule that may have lengthened it,
-    `entered` the chains it was in, each with its table.
+    `entered` the chains it was in, each with its table; `met` are the rules that it matched, by table, chain and
+    number, and the policies that decided (None).
     """
 
     deciding: tuple[str, ...]
@@ -37,6 +39,7 @@ class Brief:
     counted: tuple[Line, ...]
     longer: tuple[Line, ...]
     entered: frozenset[ChainName]
+    met: Met
 
 
 class Reader:
@@ -75,7 +78,15 @@ def _brief(chains: tuple[ChainPass, ...], came_out: bool) -> Brief:
     dropping = next(filter(None, (*map(dropper, chains), held)), "")
     counted = tuple(line for chain in chains for line in lines(chain))
     entered = frozenset((chain.table, chain.chain) for chain in chain_passes(chains))
-    return Brief(tuple(deciding(chains)), dropping, counted, tuple(lengthened(chains)), entered)
+    return Brief(tuple(deciding(chains)), dropping, counted, tuple(lengthened(chains)), entered, met(chains))
+
+
+def met(chains: Iterable[ChainPass]) -> Met:
+    """The rules that a packet matched, and the policies that decided about it."""
+    passed = tuple(chains)
+    rules = ((of.table, of.chain, asked.number) for chain in passed for of, asked in chain.every if asked.matched)
+    policies = ((chain.table, chain.chain, None) for chain in passed if chain.end.startswith("policy "))
+    return frozenset((*rules, *policies))
 
 
 class _Unjudged:

@@ -7,17 +7,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.bed import Testbed
 from testbed.docker import DockerHost, article
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
+from testbed.observe.brief import Met
 from testbed.regress.asking import AT_ONCE, behaviours
 from testbed.regress.behaviour import Behaviour
-from testbed.regress.mentioned import Mentioned, mentioned
+from testbed.regress.mentioned import Mentioned, Ports, mentioned
 from testbed.regress.probes import Probe, Probes, probes
+from testbed.regress.scope import Scope, scope
 from testbed.regress.side import Side
 from testbed.rules import NftRuleset, needs
 from testbed.topology import Topology
@@ -35,13 +37,23 @@ class Answers:
     probes: Probes
     named: Mentioned
     missing: tuple[str, ...] = ()  # what the rules name and nobody here is, in sentences
+    scopes: tuple[Scope, ...] = ()  # what the probes vary, for each side
+    words: tuple[frozenset[str], ...] = ()  # the rules and policies of each side, as a behaviour's `by` has them
+
+    @property
+    def met(self) -> tuple[Met, ...]:
+        """The rules of each side that packets matched, and the policies that decided."""
+        return tuple(frozenset(rule for own in side for rule in own.met) for side in self.sides)
+
+    @property
+    def cut(self) -> list[str]:
+        """How many probes were left out, in a sentence."""
+        return [f"{self.probes.cut} more probes were cut."] if self.probes.cut else []
 
     @property
     def remarks(self) -> list[str]:
         """What was left out, in sentences."""
-        cut = [f"{self.probes.cut} more probes were cut."] if self.probes.cut else []
-        unreasoned = ", ".join(self.named.unreasoned)
-        return [*cut, *self.missing, *([f"Not told apart by probes: {unreasoned}."] if unreasoned else [])]
+        return [*self.cut, *self.missing]
 
 
 def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
@@ -57,12 +69,19 @@ def ask(host: DockerHost, sides: Sequence[Side], progress: Progress) -> Answers:
             together |= named(bed)
         asked = probes(topology, host, together)
         step = progress(len(asked.asked) * len(sides))
-        missing = tuple(needs.remarks(bare, rules))
+        told = Answers(
+            (),
+            asked,
+            together,
+            tuple(needs.remarks(bare, rules)),
+            tuple(scope(topology, asked.asked, ruleset) for ruleset in rules),
+            tuple(_words(bed) for bed in beds),
+        )
         if together.counting or len(asked.asked) * len(sides) < _MANY:
             at_once = 1 if together.counting else AT_ONCE  # what one probe leaves behind may decide about the next
-            answered = tuple(tuple(behaviours(bed, asked.asked, step, at_once)) for bed in beds)
-            return Answers(answered, asked, together, missing)
-    return Answers(_shared_out(topology, sides, asked.asked, step), asked, together, missing)
+            given = (behaviours(bed, asked.asked, step, at_once, together.source_ports) for bed in beds)
+            return replace(told, sides=tuple(tuple(side) for side in given))
+    return replace(told, sides=_shared_out(topology, sides, asked.asked, step, together.source_ports))
 
 
 def named(bed: Testbed) -> Mentioned:
@@ -70,21 +89,28 @@ def named(bed: Testbed) -> Mentioned:
     return mentioned(bed.backend.book(bed.host), isinstance(bed.loaded, NftRuleset))
 
 
+def _words(bed: Testbed) -> frozenset[str]:
+    """The rules and the policies that drop, each with its table."""
+    book = bed.backend.book(bed.host)
+    policies = (f"{chain.table} :{chain.name} DROP" for chain in book if chain.base and chain.base.policy == "DROP")
+    return frozenset((*(f"{chain.table} {rule.text}" for chain in book for rule in chain.rules), *policies))
+
+
 def _shared_out(
-    topology: Topology, sides: Sequence[Side], asked: Sequence[Probe], step: Callable[[], None]
+    topology: Topology, sides: Sequence[Side], asked: Sequence[Probe], step: Callable[[], None], taken: Ports
 ) -> tuple[tuple[Behaviour, ...], ...]:
     """What each side answers, asked by as many processes as there are processors, each with beds of its own."""
     jobs = len(os.sched_getaffinity(0))
     shares = [asked[start : start + _SHARE] for start in range(0, len(asked), _SHARE)]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        found = [[pool.submit(_share, topology, side, share) for share in shares] for side in sides]
+        found = [[pool.submit(_share, topology, side, share, taken) for share in shares] for side in sides]
         for done in as_completed(future for side in found for future in side):
             for _ in done.result():
                 step()
         return tuple(tuple(behaviour for future in side for behaviour in future.result()) for side in found)
 
 
-def _share(topology: Topology, side: Side, asked: Sequence[Probe]) -> list[Behaviour]:
+def _share(topology: Topology, side: Side, asked: Sequence[Probe], taken: Ports) -> list[Behaviour]:
     """What a side answers to some of the probes, on a bed of this process."""
     with quarantine(), Testbed(topology, side.rules, side.backend) as bed:
-        return behaviours(bed, asked)
+        return behaviours(bed, asked, taken=taken)

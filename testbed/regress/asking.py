@@ -8,6 +8,7 @@ from testbed.bed import Testbed
 from testbed.regress import closely
 from testbed.regress.behaviour import Behaviour
 from testbed.regress.flows import Flow, Flows
+from testbed.regress.mentioned import Ports
 from testbed.regress.outcome import Outcomes
 from testbed.regress.probes import Probe
 from testbed.regress.ready import made_ready
@@ -17,31 +18,37 @@ _FRUITLESS = 10  # how often in vain what went astray is asked again, before tha
 
 
 def behaviours(
-    bed: Testbed, probes: Iterable[Probe], step: Callable[[], object] = lambda: None, at_once: int = AT_ONCE
+    bed: Testbed,
+    probes: Iterable[Probe],
+    step: Callable[[], object] = lambda: None,
+    at_once: int = AT_ONCE,
+    taken: Ports = (),
 ) -> list[Behaviour]:
-    """Ask a bed each probe, `at_once` of them at a time; `step` is called for each.
+    """Ask a bed each probe, `at_once` of them at a time, from none of the `taken` ports; `step` is called for each.
 
     Raises what tracing raises: KernelRefused for a lost event, Disagreement when two witnesses differ.
     """
     asked = tuple(probes)
     made_ready(bed, asked)
-    found = _asked(bed, asked, step, at_once)
+    found = _asked(bed, asked, step, at_once, taken)
     lost = [probe for probe in asked if probe not in found]
     if lost:
-        found |= {behaviour.probe: behaviour for behaviour in closely.behaviours(bed, lost)}
+        found |= {behaviour.probe: behaviour for behaviour in closely.behaviours(bed, lost, taken)}
         for _ in lost:
             step()
     return [found[probe] for probe in asked]
 
 
-def _asked(bed: Testbed, asked: Sequence[Probe], step: Callable[[], object], at_once: int) -> dict[Probe, Behaviour]:
+def _asked(
+    bed: Testbed, asked: Sequence[Probe], step: Callable[[], object], at_once: int, taken: Ports
+) -> dict[Probe, Behaviour]:
     """What is known of each; those of which a packet went astray, or was taken for another's, are asked again."""
     outcomes, found = Outcomes(bed), dict[Probe, Behaviour]()
     last: dict[Probe, Behaviour] = {}
     left, fruitless = list(asked), 0
     while left and fruitless < _FRUITLESS:
         again: list[Probe] = []
-        for flow in _flows(bed, left, at_once):
+        for flow in _flows(bed, left, at_once, taken):
             behaviour, astray = outcomes.of(flow), outcomes.astray(flow)
             if behaviour is not None:
                 (last if astray else found)[flow.probe] = behaviour
@@ -54,7 +61,7 @@ def _asked(bed: Testbed, asked: Sequence[Probe], step: Callable[[], object], at_
     return last | found
 
 
-def _flows(bed: Testbed, probes: Sequence[Probe], at_once: int) -> Iterator[Flow]:
-    with Flows(bed) as flows:
+def _flows(bed: Testbed, probes: Sequence[Probe], at_once: int, taken: Ports) -> Iterator[Flow]:
+    with Flows(bed, taken) as flows:
         for start in range(0, len(probes), at_once):
             yield from flows.ask(probes[start : start + at_once])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from testbed.observe.brief import Met
 from testbed.observe.header import Header
 from testbed.regress.probes import Probe
 from testbed.rules.apart import ChainName
 
 ANSWER, ERROR = "answer: ", "error: "  # before a rule that dropped the answer, or errors about the question
-_REACHES = "reaches"
+LET_THROUGH = "is let through"  # by every rule, for an address that no node of the bed has
+PASSING = ("reaches ", LET_THROUGH)
 _SPOKEN = {
     "icmp 3/3": "port unreachable",
     "icmp 3/1": "host unreachable",
@@ -28,18 +30,20 @@ class Behaviour:
     """A probe and its outcome; `by` are the rules and policies that decided.
 
     Behind ANSWER stands the one that dropped the answer, behind ERROR the one that dropped errors about it. `entered`
-    are the chains, with their tables, that a packet of it was in; None: that is not known.
+    are the chains, with their tables, that a packet of it was in; None: that is not known. `met` are the rules that its
+    packets matched, by table, chain and number, and the policies that decided about them (None).
     """
 
     probe: Probe
     outcome: str
     by: tuple[str, ...]
     entered: frozenset[ChainName] | None = field(default=None, compare=False)
+    met: Met = field(default=frozenset(), compare=False)
 
     @property
     def reaches(self) -> bool:
-        """Whether it comes through: to an end, or to a node's own kernel."""
-        return self.outcome.startswith(_REACHES)
+        """Whether it comes through: to an end, to a node's own kernel, or as far as rules decide."""
+        return self.outcome.startswith(PASSING)
 
 
 def spoken(packets: Iterable[Header]) -> str:

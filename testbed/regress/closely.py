@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.bed import Testbed
-from testbed.observe.brief import deciding
+from testbed.observe.brief import deciding, met
 from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOST, Journey
 from testbed.regress.behaviour import Behaviour
+from testbed.regress.mentioned import Ports
 from testbed.regress.probes import Probe
 from testbed.regress.witness import ways
 
 
-def behaviours(bed: Testbed, probes: Sequence[Probe]) -> list[Behaviour]:
+def behaviours(bed: Testbed, probes: Sequence[Probe], taken: Ports) -> list[Behaviour]:
     """What becomes of each; raises what tracing raises."""
-    found = ways(bed, probes)
+    found = ways(bed, probes, taken)
     return [_behaviour(probe, found[str(probe)].question) for probe in probes]
 
 
@@ -22,7 +23,8 @@ def _behaviour(probe: Probe, question: Journey | None) -> Behaviour:
     if question is None:
         return Behaviour(probe, "is not sent: the kernel has no way there", ())
     by = tuple(decided for _, hook in question.hooks for decided in deciding(hook.chains))
-    return Behaviour(probe, _outcome(question), by)
+    chains = [chain for _, hook in question.hooks for chain in hook.chains]
+    return Behaviour(probe, _outcome(question), by, met=met(chains))
 
 
 def _outcome(journey: Journey) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from testbed.regress.behaviour import ANSWER, ERROR
 from testbed.regress.table import Row
 
 OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED = (
@@ -14,6 +15,7 @@ OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED = (
     "answered differently",
     "by another rule",
 )
+DROPPED = ("is dropped", "is rejected")
 MEANINGS = {
     OPENED: "did not come through, and does now",
     CLOSED: "came through, and does not any more",
@@ -44,7 +46,8 @@ class Change:
 class Cause:
     """Changes of one kind that were decided by the same rules before and by the same rules now.
 
-    `parted` is the first rule on each side that is not on the other, empty where there is none.
+    `parted` is the rule or policy on each side that dropped the packet, else the first that is not on the other, empty
+    where there is none.
     """
 
     kind: str
@@ -90,7 +93,27 @@ def _kind(old: Row, new: Row) -> str | None:
     return TRANSLATED if was and not same_place else ANSWERED
 
 
+def decided(row: Row, rule: str) -> str:
+    """By what a packet fared as it did; of one that was dropped always what dropped it, `rule` behind it."""
+    dropper = _dropper(row)
+    if not dropper or rule == dropper or rule.startswith((ANSWER, ERROR)):
+        return rule or dropper
+    return f"{dropper}, after {rule}" if rule else dropper
+
+
 def _parting(change: Change) -> tuple[str, str]:
-    before = next((rule for rule in change.old.by if rule not in change.new.by), "")
-    now = next((rule for rule in change.new.by if rule not in change.old.by), "")
-    return before, now
+    return _decisive(change.old, change.new), _decisive(change.new, change.old)
+
+
+def _decisive(own: Row, other: Row) -> str:
+    """What dropped a packet here alone, whatever decided before; else what decided on this side alone."""
+    dropper = _dropper(own)
+    if dropper and not _dropper(other):
+        return dropper
+    return next((rule for rule in own.by if rule not in other.by), "")
+
+
+def _dropper(row: Row) -> str:
+    """What dropped a packet: the last rule or policy that decided; empty for one that was not dropped."""
+    of_question = [rule for rule in row.by if not rule.startswith((ANSWER, ERROR))]
+    return of_question[-1] if of_question and row.outcome.startswith(DROPPED) else ""

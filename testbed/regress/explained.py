@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.docker import DockerHost
-from testbed.observe.journey import DROPPED
+from testbed.observe.journey import DROPPED, LET_THROUGH
+from testbed.regress.difference import DROPPED as DROPPED_OUTCOMES
 from testbed.regress.difference import Cause
+from testbed.regress.mentioned import Ports
 from testbed.regress.parting import Parting, parting
 from testbed.regress.probes import Probe
 from testbed.regress.side import Side
@@ -51,12 +53,18 @@ class Explained:
 def _fared_otherwise(way: Way, row: Row) -> bool:
     """Whether it came through, or was dropped by a rule, other than the row says."""
     end = way.question.end if way.question is not None else None
+    if end is not None and end.kind == LET_THROUGH:
+        return row.outcome.startswith(DROPPED_OUTCOMES)
     elsewhere = end is not None and end.kind == DROPPED and end.by not in row.by
     return way.reaches != row.reaches or elsewhere
 
 
 def explained(
-    host: DockerHost, sides: Sequence[Side | None], probes: Iterable[Probe], causes: Sequence[Cause]
+    host: DockerHost,
+    sides: Sequence[Side | None],
+    probes: Iterable[Probe],
+    causes: Sequence[Cause],
+    taken: Ports = (),
 ) -> list[Explained]:
     """Each cause with the ways of its witness, asked again on a bed of each side that can be; None is a table.
 
@@ -65,7 +73,7 @@ def explained(
     wanted = {cause.witness.probe for cause in causes}
     asked = [probe for probe in probes if str(probe) in wanted]
     own = [side for side in sides if side is not None]
-    found = iter(witnesses(host, own, asked) if asked and own else [{} for _ in own])
+    found = iter(witnesses(host, own, asked, taken) if asked and own else [{} for _ in own])
     nothing: Ways = {}
     old, new = (next(found) if side is not None else nothing for side in sides)
     return [Explained(cause, old.get(cause.witness.probe), new.get(cause.witness.probe)) for cause in causes]

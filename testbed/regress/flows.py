@@ -21,6 +21,7 @@ from testbed.observe.crosscheck import agree
 from testbed.observe.header import Header
 from testbed.observe.passage import Cookie, Passage, Sorter
 from testbed.regress import packets
+from testbed.regress.mentioned import Ports, free_port
 from testbed.regress.probes import ICMP, NEW, Probe
 from testbed.rules import NftRuleset
 from testbed.rules.counters import ZERO, Counters
@@ -102,8 +103,10 @@ class Flows:
     Raises KernelRefused for a lost trace message or frame, Disagreement where rules did not count what was traced.
     """
 
-    def __init__(self, bed: Testbed) -> None:
+    def __init__(self, bed: Testbed, taken: Ports = ()) -> None:
+        """`taken` are ranges of ports that no flow may have."""
         self._bed = bed
+        self._taken = taken
         self._topology = bed.topology
         self._ends = [bed.endpoint(n.name) for n in bed.topology.nodes if not n.passes_on and n.name != self._host]
         self._book = bed.backend.book(bed.host)
@@ -157,7 +160,7 @@ class Flows:
     def _numbers(self, probes: Iterable[Probe]) -> Iterator[int]:
         taken = {probe.port for probe in probes}
         for _ in probes:
-            while (number := self._bed.free_port()) in taken:
+            while (number := free_port(self._bed.free_port, self._taken)) in taken:
                 pass
             yield number
 

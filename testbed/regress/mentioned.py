@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from testbed.rules import clauses, nft_clauses
 from testbed.rules.book import RuleBook
 from testbed.rules.clauses import Clause
-from testbed.rules.facts import Facts
-from testbed.rules.matching import holds
 
 _PORTS = ("--dport", "--sport", "--dports", "--sports", "--ports", "dport", "sport")
 _TRACKED_PORTS = ("--ctorigdstport", "--ctorigsrcport", "--ctreplsrcport", "--ctrepldstport")
 _PREFIXES = ("-s", "-d", "saddr", "daddr", "--ctorigsrc", "--ctorigdst", "--src-range", "--dst-range")
 _TRANSPORTS = ("tcp", "udp")
+LAST_PORT = 65535
+_ROOM = 4500  # ports that the probes of a bed need
 _NUMBER = re.compile(r"\d+")
 _TRANSLATED = re.compile(r"(?:DNAT --to-destination|dnat to|REDIRECT --to-ports|redirect to) \S*?:?(\d+)(?:\s|$)")
-# Everything that may be known of a packet is known: what cannot be told even so depends on something else.
 _STATEFUL = ("limit", "hashlimit", "recent", "connlimit", "quota", "statistic", "connbytes", "numgen", "ct count")
 _FILLS = re.compile(r"--(add|del)-set |\b(add|update|delete) @|\blimit rate\b|\bquota\b")
 _FLAGS = ("--syn", "--tcp-flags", "--tcp-option", "flags")
-_COMPLETE = Facts(
-    "192.0.2.1",
-    "192.0.2.2",
-    "tcp",
-    source_port=1,
-    destination_port=2,
-    tcp_flags="S",
-    icmp=(8, 0),
-    entered="a",
-    left="b",
-    state="NEW",
-    status=frozenset(),
-    mark=0,
-    ttl=64,
-    length=40,
-    original=("192.0.2.1", 1, "192.0.2.2", 2),
-    direction="ORIGINAL",
-    local_types=lambda _: "UNICAST",
-)
+_SOURCE_PORTS = ("--sport", "--sports", "--ports", "sport")
+_RANGE = re.compile(r"(\d*)[:-](\d*)")
 Reader = Callable[[str], tuple[Clause, ...]]
+Ports = tuple[tuple[int, int], ...]  # the first and the last of each range
 
 
 @dataclass(frozen=True, slots=True)
 class Mentioned:
-    """Ports with their protocols, prefixes, and the clauses of which nothing can be told from a packet alone.
+    """Ports with their protocols, prefixes, and the ranges of source ports, none of which a probe may have by chance.
 
     `invalid`: packets that belong to no connection are told apart; `flags`: what begins a
     TCP connection. `counting`: rules keep count of packets, so that one may decide about the next.
@@ -58,7 +41,7 @@ class Mentioned:
     invalid: bool = False
     flags: bool = False
     counting: bool = False
-    unreasoned: tuple[str, ...] = ()
+    source_ports: Ports = ()
 
     def __or__(self, other: Mentioned) -> Mentioned:
         return Mentioned(
@@ -67,7 +50,7 @@ class Mentioned:
             self.invalid or other.invalid,
             self.flags or other.flags,
             self.counting or other.counting,
-            tuple(dict.fromkeys((*self.unreasoned, *other.unreasoned))),
+            tuple(dict.fromkeys((*self.source_ports, *other.source_ports))),
         )
 
 
@@ -82,7 +65,7 @@ def mentioned(book: RuleBook, native: bool) -> Mentioned:
         any("INVALID" in clause.text.upper() for clause, _ in found),
         any(clause.option in _FLAGS for clause, _ in found),
         any(clause.module in _STATEFUL for clause, _ in found) or any(map(_FILLS.search, specs)),
-        tuple(dict.fromkeys(clause.text for clause, _ in found if holds(clause, _COMPLETE) is None)),
+        tuple(dict.fromkeys(ports for clause, _ in found for ports in _source_ports(clause))),
     )
 
 
@@ -93,6 +76,24 @@ def _ports(clause: Clause, others: Iterable[Clause]) -> Iterable[tuple[str, int]
     for value in clause.values:
         for number in _NUMBER.findall(value):
             yield from ((protocol, int(number)) for protocol in protocols)
+
+
+def _source_ports(clause: Clause) -> Iterator[tuple[int, int]]:
+    """The ranges of ports that a clause asks a packet's source for."""
+    for part in (part for value in clause.values for part in value.split(",")):
+        if clause.option in _SOURCE_PORTS and (found := _RANGE.fullmatch(part)):
+            yield int(found[1] or 0), int(found[2] or LAST_PORT)
+        elif clause.option in _SOURCE_PORTS and part.isdigit():
+            yield int(part), int(part)
+
+
+def free_port(next_port: Callable[[], int], taken: Ports) -> int:
+    """The next port that is in none of the ranges; ranges that leave too few behind them contain all ports alike."""
+    left = [(first, last) for first, last in taken if last <= LAST_PORT - _ROOM]
+    found = next_port()
+    while any(first <= found <= last for first, last in left):
+        found = next_port()
+    return found
 
 
 def _protocols_of(others: Iterable[Clause]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from testbed.bed import Testbed
 from testbed.kernel import routes
 from testbed.observe.header import Header
-from testbed.regress.behaviour import ANSWER, ERROR, Behaviour, spoken
+from testbed.regress.behaviour import ANSWER, ERROR, LET_THROUGH, Behaviour, spoken
 from testbed.regress.flows import ECHO_REPLIES, Flow, Passed
 from testbed.topology import Port
 
@@ -38,7 +38,8 @@ class Outcomes:
             return None
         by = tuple(decided for way in ways for brief in way.briefs for decided in brief.deciding)
         entered = frozenset(chain for way in flow.passed for brief in way.briefs for chain in brief.entered)
-        return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)), entered)
+        met = frozenset(rule for way in flow.passed for brief in way.briefs for rule in brief.met)
+        return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)), entered, met)
 
     def astray(self, flow: Flow) -> bool:
         """Whether a packet left for somebody who is there, and did not arrive, or came when answers had been given.
@@ -69,6 +70,8 @@ class Outcomes:
             return f"is rejected with {said}" if said else "is dropped"
         if ways and ways[-1].ends_in == "INPUT":
             return f"reaches {self._host} itself, {f'answered by {said}' if said else 'not answered'}"
+        if ways and (missing := self._missing(asked, ways[-1])):
+            return f"{LET_THROUGH}; no container with {missing} in this bed (give --host)"
         why = self._lost(ways[-1]) if ways else ""
         answers = " and ".join(f"{packet.kind} from {packet.from_}" for packet in came_back)
         return f"is lost: {why}{f' and answered by {answers}' if answers else ''}" if why else None
@@ -115,6 +118,14 @@ class Outcomes:
             header = passed.passage.hooks[0].header
             if passed not in ways and passed.ends_in == "INPUT" and _answers(header, None, seen, flow):
                 yield header
+
+    def _missing(self, asked: Header, last: Passed) -> str:
+        """The address that a packet was translated to and left for, where no node has it; else empty."""
+        hook = last.passage.hooks[-1]
+        left = self._devices.get(hook.left, "")
+        if hook.after is None or hook.name != "POSTROUTING" or hook.after.destination == asked.destination:
+            return ""
+        return hook.after.destination if self._alone(left) else ""
 
     def _lost(self, last: Passed) -> str:
         hook = last.passage.hooks[-1]

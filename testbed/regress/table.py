@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.regress.behaviour import Behaviour
+from testbed.regress.behaviour import PASSING, Behaviour
 from testbed.rules import files
 
 _HEAD = "# Behaviours of"
+_RULES = "# Fingerprint of the rules: "
 _LINE = re.compile(r"(?P<probe>\S.*?) -> (?P<outcome>.*?)(?:  \[(?P<by>.*)\])?")
 _BETWEEN = " ;; "
 
@@ -27,7 +28,7 @@ class Row:
     @property
     def reaches(self) -> bool:
         """Whether it comes through."""
-        return self.outcome.startswith("reaches ")
+        return self.outcome.startswith(PASSING)
 
     def __str__(self) -> str:
         by = f"  [{_BETWEEN.join(self.by)}]" if self.by else ""
@@ -39,10 +40,16 @@ def rows(found: Iterable[Behaviour]) -> list[Row]:
     return [Row(str(behaviour.probe), behaviour.outcome, behaviour.by) for behaviour in found]
 
 
-def text(found: Sequence[Row], about: str, remarks: Iterable[str] = ()) -> str:
-    """The file: what it is about, what was left out, and a line for each row."""
+def text(found: Sequence[Row], about: str, remarks: Iterable[str] = (), fingerprint: str = "") -> str:
+    """The file: what it is about, what was left out, the rules' fingerprint, and a line for each row."""
     head = [f"{_HEAD} {about}: {len(found)} probes.", *(f"# {remark}" for remark in remarks)]
+    head += [f"{_RULES}{fingerprint}"] if fingerprint else []
     return "".join(f"{line}\n" for line in (*head, *map(str, found)))
+
+
+def fingerprint_in(content: str) -> str:
+    """The fingerprint of the rules that a table was written for; empty where it has none."""
+    return next((line.removeprefix(_RULES) for line in content.splitlines() if line.startswith(_RULES)), "")
 
 
 def is_table(content: str) -> bool:

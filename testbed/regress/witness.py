@@ -13,6 +13,7 @@ from testbed.kernel.namespace import quarantine
 from testbed.observe.journey import DELIVERED, TAKEN_IN, Journey
 from testbed.observe.tracing import Tracing
 from testbed.regress import packets
+from testbed.regress.mentioned import Ports, free_port
 from testbed.regress.probes import NEW, Probe
 from testbed.regress.ready import made_ready
 from testbed.regress.side import Side
@@ -53,24 +54,23 @@ class Way:
 Ways = Mapping[str, Way]  # by the probe's words
 
 
-def witnesses(host: DockerHost, sides: Sequence[Side], probes: Sequence[Probe]) -> tuple[Ways, ...]:
+def witnesses(host: DockerHost, sides: Sequence[Side], probes: Sequence[Probe], taken: Ports = ()) -> tuple[Ways, ...]:
     """The ways of these probes on each side, by the probes' words; raises what a bed and tracing raise."""
     topology = needs.furnished(article.topology(host), [side.rules for side in sides])
     with quarantine(), ExitStack() as opened:
         beds = [opened.enter_context(Testbed(topology, side.rules, side.backend)) for side in sides]
-        return tuple(ways(bed, probes) for bed in beds)
+        return tuple(ways(bed, probes, taken) for bed in beds)
 
 
-def ways(bed: Testbed, probes: Iterable[Probe]) -> Ways:
-    """The ways of these probes on a bed, one after the other."""
+def ways(bed: Testbed, probes: Iterable[Probe], taken: Ports = ()) -> Ways:
+    """The ways of these probes on a bed, one after the other, from none of the `taken` ports."""
     asked = tuple(probes)
     made_ready(bed, asked)
     with bed.tracing() as tracing:
-        return {str(probe): _way(bed, tracing, probe) for probe in asked}
+        return {str(probe): _way(bed, tracing, probe, free_port(bed.free_port, taken)) for probe in asked}
 
 
-def _way(bed: Testbed, tracing: Tracing, probe: Probe) -> Way:
-    number = bed.free_port()
+def _way(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Way:
     if probe.origin == bed.topology.host:
         question = _by_kernel(bed, tracing, probe, number)
     else:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from testbed.regress.explained import Explained
+from testbed.regress.judged import NotAsked
 from testbed.report.located import Source, spots
 from testbed.report.sarif import NOTE, level, sentence
 
@@ -16,14 +17,21 @@ MOST = 10  # of each level, in a step of a job: GitHub passes over what is beyon
 _NAMES = {NOTE: "notice"}
 
 
-def annotated(found: Sequence[Explained], old: Source, new: Source) -> Iterator[str]:
-    """A line for each cause; behind them a sentence on those that GitHub would not show."""
+def annotated(
+    found: Sequence[Explained], old: Source, new: Source, not_asked: Sequence[NotAsked] = ()
+) -> Iterator[str]:
+    """A line for each cause and for each line that no probe judges; behind them how many GitHub would not show."""
     seen: Counter[str] = Counter()
     for one in found:
         name = _NAMES.get(level(one.cause.kind), level(one.cause.kind))
         seen[name] += 1
         if seen[name] <= MOST:
             yield f"::{name} {_properties(one, old, new)}::{_escaped(sentence(one))}"
+    for own in not_asked:
+        name, source = _NAMES[NOTE], (old, new)[own.side]
+        seen[name] += 1
+        if seen[name] <= MOST:
+            yield f"::{name} {_place(own, source)}::{_escaped(own.said(source.name))}"
     for name, number in seen.items():
         if number > MOST:
             yield f"{number - MOST} more of level {name} are not annotated: GitHub shows {MOST} of each."
@@ -39,6 +47,12 @@ def _properties(one: Explained, old: Source, new: Source) -> str:
             named["line"] = str(spot.line)
     named["title"] = f"{one.cause.kind}: {one.cause.witness.probe}"
     return ",".join(f"{name}={_escaped(value, in_property=True)}" for name, value in named.items())
+
+
+def _place(own: NotAsked, source: Source) -> str:
+    line = [f"line={own.line.line}"] if own.line.line else []
+    file = [f"file={_escaped(source.file, in_property=True)}", *line] if source.file else []
+    return ",".join((*file, "title=not asked"))
 
 
 def _escaped(text: str, in_property: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import accumulate
@@ -9,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from testbed.regress.difference import CLOSED, OPENED, Change
+from testbed.regress.difference import CLOSED, OPENED, Change, decided
 from testbed.regress.explained import Explained
 from testbed.regress.parting import Step
 from testbed.regress.witness import Way
@@ -32,7 +33,7 @@ def lines(found: Sequence[Explained], whole: bool = False) -> Iterator[Text]:
         yield Text.assemble((cause.kind, _STYLES.get(cause.kind, "bold")), f"  {number} probe{'s' * (number > 1)}")
         yield Text.assemble("  ", (witness.probe, "cyan"))
         for sign, row, rule in (("-", witness.old, cause.parted[0]), ("+", witness.new, cause.parted[1])):
-            by = f"   by {rule}" if rule else ""
+            by = f"   by {decided(row, rule)}" if decided(row, rule) else ""
             yield Text.assemble(f"  {sign} ", row.outcome, (by, "dim"))
         yield from (Text(f"  {said}") for said in parting(one))
         if whole:
@@ -78,7 +79,7 @@ def _way(way: Way | None) -> Iterator[Text]:
         yield from (line for journey in way.gone for line in report.lines(journey))
 
 
-def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str]) -> str:
+def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], not_asked: Sequence[str] = ()) -> str:
     """A comment for a pull request: a row for each cause; the witnesses' ways and the other probes folded away.
 
     Of these only so many are told as GitHub takes in a comment, and how many more there are is said.
@@ -87,6 +88,7 @@ def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str]) -
     if found:
         head += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
     head += [_row(one) for one in found]
+    head += ["", *(["Not asked:", ""] if found else []), *(f"- {code(one)}" for one in not_asked)] if not_asked else []
     several = [change for one in found for change in one.cause.changes[1:]]
     folded = [_folded(one) for one in found if one.old is not None or one.new is not None]
     ways = _fitting(folded, "ways", _MOST - len("\n".join(head)))
@@ -111,7 +113,7 @@ def _fitting(parts: Sequence[str], what: str, room: int) -> list[str]:
 def _row(one: Explained) -> str:
     cause = one.cause
     old, new = (
-        f"{_cell(row.outcome)}{f'<br>`{_cell(rule)}`' if rule else ''}"
+        f"{_cell(row.outcome)}{f'<br>`{_cell(found)}`' if (found := decided(row, rule)) else ''}"
         for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
     )
     number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
@@ -137,6 +139,12 @@ def as_dict(change: Change) -> dict[str, Any]:
         "old": {"outcome": change.old.outcome, "by": list(change.old.by)},
         "new": {"outcome": change.new.outcome, "by": list(change.new.by)},
     }
+
+
+def code(text: str) -> str:
+    """Text as Markdown's code, whatever backticks it has."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def _cell(text: str) -> str:

@@ -11,8 +11,9 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
-from testbed.regress.difference import KINDS, MEANINGS, MOVED, OPENED
+from testbed.regress.difference import KINDS, MEANINGS, MOVED, OPENED, decided
 from testbed.regress.explained import Explained
+from testbed.regress.judged import NotAsked
 from testbed.regress.parting import Step, steps
 from testbed.regress.witness import Way
 from testbed.report.difference import TABLE, parting, step
@@ -21,16 +22,24 @@ from testbed.report.located import Source, Spot, spots
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _DISTRIBUTION = "docker-host-testbed"
 ERROR, WARNING, NOTE = "error", "warning", "note"
+_NOT_ASKED = {
+    "id": "not-asked",
+    "name": "NotAsked",
+    "shortDescription": {"text": "Not asked"},
+    "fullDescription": {"text": "A rule that differs, and about which the probes do not decide."},
+    "defaultConfiguration": {"level": WARNING},
+}
 
 
-def log(found: Sequence[Explained], old: Source, new: Source) -> dict[str, Any]:
-    """The log: a run with a result for each cause."""
+def log(found: Sequence[Explained], old: Source, new: Source, not_asked: Sequence[NotAsked] = ()) -> dict[str, Any]:
+    """The log: a run with a result for each cause, and one for each line that no probe judges."""
     driver = {
         "name": _DISTRIBUTION,
         "semanticVersion": version(_DISTRIBUTION),
-        "rules": [_kind(kind) for kind in KINDS],
+        "rules": [*(_kind(kind) for kind in KINDS), *([_NOT_ASKED] if not_asked else [])],
     }
     results = [_result(one, old, new) for one in found]
+    results += [_open(one, (old, new)[one.side]) for one in not_asked]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -44,7 +53,7 @@ def sentence(one: Explained) -> str:
     """A cause in a paragraph: the witness, what became of it before and now, and where its ways part."""
     witness, others = one.cause.witness, len(one.cause.changes) - 1
     pairs = zip((witness.old, witness.new), one.cause.parted, strict=True)
-    before, now = (f"{row.outcome}, by {rule}" if rule else row.outcome for row, rule in pairs)
+    before, now = (f"{row.outcome}, by {by}" if (by := decided(row, rule)) else row.outcome for row, rule in pairs)
     said = [f"{witness.probe}. Before: {before}. Now: {now}."]
     said += [f"{line[0].upper()}{line[1:].removesuffix('.')}." for line in parting(one)]
     said += [TABLE] if one.old is None or one.new is None else []
@@ -83,6 +92,24 @@ def _result(one: Explained, old: Source, new: Source) -> dict[str, Any]:
     if flows := [flow for flow in both if flow["locations"]]:
         result["codeFlows"] = [{"threadFlows": flows}]
     return result
+
+
+def _open(one: NotAsked, source: Source) -> dict[str, Any]:
+    """A line that no probe judges."""
+    own, name = one.line, f"{one.line.table}/{one.line.chain}"
+    place: dict[str, Any] = {"logicalLocations": [{"name": own.text, "fullyQualifiedName": name}]}
+    if source.file:
+        artifact = {"uri": quote(source.file), "uriBaseId": "%SRCROOT%"}
+        place["physicalLocation"] = {"artifactLocation": artifact}
+        if own.line:
+            place["physicalLocation"]["region"] = {"startLine": own.line}
+    return {
+        "ruleId": "not-asked",
+        "ruleIndex": len(KINDS),
+        "level": WARNING,
+        "message": {"text": f"Not asked: {one.said(source.name)}"},
+        "locations": [place],
+    }
 
 
 def _fingerprint(one: Explained) -> str:

@@ -37,7 +37,7 @@ def places(ruleset: AnyRuleset) -> Places:
     """The places of all chains; of nftables' text those that are written in blocks, as nft lists them, or by `add`."""
     if isinstance(ruleset, NftRuleset):
         found: dict[tuple[str, str], ChainPlaces] = {}
-        for number, table, chain, of_rule in _statements(ruleset.text):
+        for number, table, chain, of_rule in statements(ruleset.text):
             known = found.setdefault((table, chain), ChainPlaces(0 if of_rule else number, ()))
             found[table, chain] = replace(known, rules=(*known.rules, number)) if of_rule else known
         return found
@@ -48,7 +48,7 @@ def places(ruleset: AnyRuleset) -> Places:
     }
 
 
-def _statements(text: str) -> Iterator[tuple[int, str, str, bool]]:
+def statements(text: str) -> Iterator[tuple[int, str, str, bool]]:
     """The line of each chain and of each rule, with table and chain, and whether it is a rule.
 
     Chains stand in the braces of a table, rules in those of a chain; a rule may open braces of its own.

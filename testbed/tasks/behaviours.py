@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from testbed.docker.fitted import fitted
 from testbed.regress import table
-from testbed.regress.answers import Answers, ask
+from testbed.regress.answers import ask
+from testbed.regress.changed import fingerprint
+from testbed.regress.judged import not_asked
 from testbed.regress.side import Side
 from testbed.rules import files
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import NOT_JUDGED, as_json, console, in_words
 from testbed.tasks.values import writable
+
+T = TypeVar("T")
 
 
 @task(
@@ -38,17 +44,25 @@ def behaviours(
     backend: str = "nft",
     json: bool = False,
 ) -> None:
-    """Ask the rules every question that they can answer differently, and write down what becomes of each packet.
+    """Ask the rules what their addresses, ports and states tell apart, and write down what becomes of each packet.
 
-    The questions follow from the rules' own clauses. A team keeps the table beside its rules: what a change of the
-    rules does shows as a change of the table, and `invoke diff TABLE RULES` says it in words.
+    Exit code 3 where rules have clauses that no probe tells apart; the table names them. The questions follow from the
+    rules' own clauses. A team keeps the table beside its rules: what a change of the rules does shows as a change of
+    the table, and `invoke diff TABLE RULES` says it in words.
     """
     writable("--out", out)
     chosen = choose(host, engine, rules)
     chosen.warn()
-    answers = asked(lambda step: ask(chosen.host, [Side(chosen.rules, backend)], step))
+    on = fitted(chosen.host, [chosen.rules], described=host is not None)
+    answers = asked(lambda step: ask(on.host, [Side(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
-    written = table.text(rows, chosen.rules.source, [*chosen.contradictions, *answers.remarks])
+    open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
+    written = table.text(
+        rows,
+        chosen.rules.source,
+        [*chosen.contradictions, *on.said, *answers.missing, *(f"Not asked: {one}" for one in open_)],
+        fingerprint(chosen.rules),
+    )
     if json:
         as_json([{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows])
     elif not out:
@@ -56,11 +70,11 @@ def behaviours(
     else:
         files.write(out, written, "Say where with --out FILE.")
         console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
-    if chosen.contradictions:
+    if open_ or chosen.contradictions:
         raise Exit(code=NOT_JUDGED)
 
 
-def asked(ask_all: Callable[[Callable[[int], Callable[[], None]]], Answers]) -> Answers:
+def asked(ask_all: Callable[[Callable[[int], Callable[[], None]]], T]) -> T:
     """What was answered, with a bar meanwhile where somebody looks."""
     columns = TextColumn("probes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     shown_to = console(stderr=True)

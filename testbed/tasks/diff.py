@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json as jsons
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 from rich.text import Text
 
-from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
-from testbed.regress.answers import Answers, ask
+from testbed.regress.comparison import Comparison, Given, compare
 from testbed.regress.explained import Explained, explained
 from testbed.regress.side import Side
-from testbed.regress.table import Row
 from testbed.report import difference as report
-from testbed.report import page
+from testbed.report import not_asked, page
 from testbed.report.annotations import annotated
 from testbed.report.located import Source
 from testbed.report.page.difference import Difference
@@ -38,11 +37,10 @@ _SIDES = "A file of rules, a table of `invoke behaviours`, a version of Docker's
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """What one argument stands for: rules to be asked, or the rows of a table."""
+    """What one argument stands for: rules or a table, where they are from, and how they contradict the host."""
 
     source: Source
-    side: Side | None
-    rows: tuple[Row, ...] = ()
+    given: Given
     contradictions: tuple[str, ...] = ()
 
 
@@ -82,7 +80,7 @@ def diff(
     """Show what behaves differently between two rule sets: opened, closed, translated or answered differently.
 
     Both are asked the same questions by real packets. Exit code 0 when nothing differs, 1 when something does that is
-    not allowed, 2 when they could not be asked.
+    not allowed, 2 when they could not be asked, 3 when no probe differs but not all that the rules say was asked.
     """
     if annotations and (list or json):
         raise TestbedError("--annotations are printed among what a person reads.", "Leave out --list and --json.")
@@ -90,40 +88,18 @@ def diff(
         writable(option, file)
     chosen = choose(host, None, None).host
     first, second = _two(backends)
-    sides = _compared(old, host, first), _compared(new, host, second)
+    sides = _given(old, host, first), _given(new, host, second)
+    before, now = (side.given for side in sides)
     allowed = _allowed(allow) if allow else set()
-    answers = _answers(chosen, sides)
-    before, now = _rows(sides, answers)
-    found = [change for change in difference.changes(before, now) if str(change) not in allowed]
-    remarks = [sentence for side in sides for sentence in side.contradictions]
-    remarks += [*_remarks(before, now), *(answers.remarks if answers is not None else [])]
-    causes = _explained(chosen, sides, answers, difference.causes(found))
-    remarks += [report.TABLE] if causes and None in [one.side for one in sides] else []
-    sources = sides[0].source, sides[1].source
-    heading = f"{sources[0].name} => {sources[1].name}: {len(found)} of {len(before)} behaviours differ"
-    if markdown:
-        files.write(markdown, report.markdown(causes, heading, remarks))
-    if html:
-        shown = Difference((sources[0].name, sources[1].name), len(before), tuple(causes), tuple(remarks))
-        files.write(html, page.html(page.Page(_TITLE, (), difference=shown)))
-    if sarif:
-        files.write(sarif, jsons.dumps(log(causes, *sources), indent=2))
+    made = asked(lambda step: compare(chosen, host is not None, (before, now), step, allowed))
+    told = _Told(made, sides, tuple(_explained((before, now), made)))
+    told.write(markdown, html, sarif)
     if json:
-        why = [cause.as_dict() for cause in causes]
-        changed = [report.as_dict(change) for change in found]
-        as_json({"compared": len(before), "changes": changed, "causes": why, "remarks": remarks})
-    elif list:
-        for change in found:
-            console().print(str(change), markup=False, soft_wrap=True)
-    else:
-        told = [Text(heading), *report.lines(causes, ways), *map(Text, remarks)]
-        told += map(Text, annotated(causes, *sources) if annotations else ())
-        for line in told:
-            console().print(line, soft_wrap=True)
-    if found:
-        raise Exit(code=FINDING)
-    if any(side.contradictions for side in sides):
-        raise Exit(code=NOT_JUDGED)
+        as_json(told.as_dict())
+    for line in [] if json else told.listed() if list else told.lines(ways, annotations):
+        console().print(line, soft_wrap=True)
+    if made.found or made.open or any(side.contradictions for side in sides):
+        raise Exit(code=FINDING if made.found else NOT_JUDGED)
 
 
 def _two(backends: str) -> tuple[str, str]:
@@ -142,45 +118,89 @@ def _allowed(file: str) -> set[str]:
     return set(files.text_of(file, "Give a file with changes.", TestbedError).splitlines())
 
 
-def _compared(word: str, host: str | None, backend: str) -> _Compared:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A comparison in each of the forms that the task's options ask for."""
+
+    made: Comparison
+    sides: tuple[_Compared, _Compared]
+    causes: tuple[Explained, ...]
+
+    @property
+    def sources(self) -> tuple[Source, Source]:
+        return self.sides[0].source, self.sides[1].source
+
+    @property
+    def heading(self) -> str:
+        return not_asked.heading(self.made, *self.sources)
+
+    @property
+    def open(self) -> list[str]:
+        return not_asked.sentences(self.made, *self.sources)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was assumed of the host, what the bed has not, and of what no ways can be shown."""
+        tables = any(one.old is None or one.new is None for one in self.causes)
+        apart = [sentence for side in self.sides for sentence in side.contradictions]
+        return [*self.made.assumed, *apart, *self.made.remarks, *([report.TABLE] if tables else [])]
+
+    def write(self, markdown: str, html: str, sarif: str) -> None:
+        """The files that are asked for; an empty name is none."""
+        if markdown:
+            files.write(markdown, report.markdown(self.causes, self.heading, self.remarks, self.open))
+        if html:
+            names = self.sources[0].name, self.sources[1].name
+            shown = Difference(names, self.made.compared, self.causes, tuple(self.remarks), tuple(self.open))
+            files.write(html, page.html(page.Page(_TITLE, (), difference=shown)))
+        if sarif:
+            files.write(sarif, jsons.dumps(log(self.causes, *self.sources, self.made.lines), indent=2))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "compared": self.made.compared,
+            "changes": [report.as_dict(change) for change in self.made.found],
+            "causes": [cause.as_dict() for cause in self.causes],
+            "not_asked": not_asked.as_dicts(self.made, *self.sources),
+            "remarks": self.remarks,
+        }
+
+    def listed(self) -> Iterator[Text]:
+        """A line for each change, as --allow reads them; what no probe judges behind a word of its own."""
+        yield from (Text(str(change)) for change in self.made.found)
+        yield from (Text(f"not asked: {one}") for one in self.open)
+
+    def lines(self, ways: bool, annotations: bool) -> Iterator[Text]:
+        """For a person."""
+        yield from map(Text, self.made.assumed)
+        yield Text(self.heading)
+        yield from report.lines(self.causes, ways)
+        yield from map(Text, not_asked.paragraphs(self.made, *self.sources))
+        yield from map(Text, self.remarks[len(self.made.assumed) :])
+        if annotations:
+            yield from map(Text, annotated(self.causes, *self.sources, self.made.lines))
+
+
+def _given(word: str, host: str | None, backend: str) -> _Compared:
     path = Path(word)
-    if path.is_file() and table.is_table(files.text_of(path, _SIDES)):
-        return _Compared(Source(word), None, tuple(table.read(path)))
+    if path.is_file() and table.is_table(content := files.text_of(path, _SIDES)):
+        return _Compared(Source(word), Given(None, tuple(table.read(path)), table.fingerprint_in(content)))
     if any(file.exists() for file in rulefile.paths_of(word)):
         chosen = choose(host, None, word)
         chosen.warn()
         side = Side(chosen.rules, backend)
-        return _Compared(Source.of_file(path, chosen.rules), side, contradictions=chosen.contradictions)
+        return _Compared(Source.of_file(path, chosen.rules), Given(side), chosen.contradictions)
     try:
         rules = choose(host, "20.10" if host and word == _ARTICLE else None if word == _ARTICLE else word, None).rules
     except TestbedError as error:
         raise TestbedError(f"{word} is no file and no engine.", _SIDES) from error
     name = f"{word} ({rules.source})" if word != _ARTICLE else rules.source
-    return _Compared(Source(name), Side(rules, backend))
+    return _Compared(Source(name), Given(Side(rules, backend)))
 
 
-def _answers(host: DockerHost, sides: tuple[_Compared, ...]) -> Answers | None:
-    """What the rules among both answer; None where both are tables."""
-    own = [one.side for one in sides if one.side is not None]
-    return asked(lambda step: ask(host, own, step)) if own else None
-
-
-def _explained(
-    host: DockerHost, sides: Sequence[_Compared], answers: Answers | None, causes: Sequence[difference.Cause]
-) -> list[Explained]:
-    probes = answers.probes.asked if answers is not None else ()
-    return explained(host, [one.side for one in sides], probes, causes)
-
-
-def _rows(sides: tuple[_Compared, ...], answers: Answers | None) -> list[list[Row]]:
-    found = iter(answers.sides if answers is not None else ())
-    return [table.rows(next(found)) if one.side is not None else [*one.rows] for one in sides]
-
-
-def _remarks(before: list[Row], now: list[Row]) -> list[str]:
-    gone, added = difference.unpaired(before, now)
-    return [
-        f"{len(probes)} probes are only in {where}, so they are not compared: {probes[0]} ..."
-        for probes, where in ((gone, "the first"), (added, "the second"))
-        if probes
-    ]
+def _explained(sides: Sequence[Given], made: Comparison) -> list[Explained]:
+    """The causes of what differs, each with its witness's ways."""
+    probes = made.answers.probes.asked if made.answers is not None else ()
+    taken = made.answers.named.source_ports if made.answers is not None else ()
+    return explained(made.host, [one.side for one in sides], probes, difference.causes(made.found), taken)

@@ -10,6 +10,7 @@ from testbed.docker.engines import engine
 from testbed.regress import answers
 from testbed.regress.answers import ask
 from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
+from testbed.regress.judged import not_asked
 from testbed.regress.side import Side
 
 
@@ -118,7 +119,7 @@ def test_rules_that_keep_count_are_asked_one_packet_at_a_time_and_named() -> Non
     )
     answers = ask(article.HOST, [Side(limited, "nft")], silent)
     assert answers.named.counting
-    assert any("limit" in remark for remark in answers.remarks)
+    assert [one.why for one in not_asked(limited, answers.scopes[0])] == ["--limit 1/min, --limit-burst 1"]
     dropped = [behaviour for behaviour in answers.sides[0] if any("-m limit" in rule for rule in behaviour.by)]
     assert len(dropped) == 1
 

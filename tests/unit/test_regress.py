@@ -52,13 +52,6 @@ def test_what_nftables_rules_name() -> None:
     assert [str(prefix) for prefix in named.prefixes] == ["192.0.2.0/24"]
 
 
-def test_what_cannot_be_told_from_a_packet_is_named_and_not_guessed() -> None:
-    named = named_by("-m statistic --mode random --probability 0.5 -j DROP", "-p tcp -m tcp --dport 80 -j DROP")
-    assert any("statistic" in text or "--mode" in text for text in named.unreasoned)
-    assert not any("--dport" in text for text in named.unreasoned)
-    assert named_by("-p tcp -m tcp --dport 80 -j DROP").unreasoned == ()
-
-
 def test_each_named_port_is_asked_with_its_neighbours_and_one_that_is_not_named() -> None:
     asked = probes(article.topology(), article.HOST, Mentioned(frozenset({("tcp", 80)}))).asked
     client = {p.port for p in asked if (p.origin, p.protocol, p.address) == ("client", "tcp", "192.168.66.100")}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.regress.difference import ANSWERED, CLOSED, KINDS, MEANINGS, MOVED, OPENED, TRANSLATED
+from testbed.regress.difference import ANSWERED, CLOSED, KINDS, MEANINGS, MOVED, OPENED, TRANSLATED, decided
 from testbed.regress.explained import Explained
 from testbed.regress.parting import Parting, Step
 from testbed.regress.witness import Way
@@ -20,12 +20,13 @@ _NO_ANSWER = "No answer was given."
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What was compared: `names` of both sides, how many behaviours, and what differs."""
+    """What was compared: `names` of both sides, how many behaviours, what differs, and what no probe judges."""
 
     names: tuple[str, str]
     compared: int
     found: tuple[Explained, ...]
     remarks: tuple[str, ...] = ()
+    not_asked: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:
@@ -85,6 +86,12 @@ class CauseView:
     apart: tuple[StepView, ...]
     ways: tuple[WaysView, ...]
     remarks: tuple[str, ...]
+
+    @property
+    def by(self) -> tuple[str, str]:
+        """By what the witness fared so, on each side; empty where nothing decided."""
+        witness, (before, now) = self.one.cause.witness, self.one.cause.parted
+        return decided(witness.old, before), decided(witness.new, now)
 
     @property
     def became(self) -> tuple[str, str]:

@@ -1,0 +1,40 @@
+"""What the probes of a comparison do not judge, in sentences; beside them how many probes differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from testbed.regress.comparison import Comparison
+from testbed.report.located import Source
+
+NOT_ASKED = "Not asked:"
+
+
+def heading(made: Comparison, old: Source, new: Source) -> str:
+    """Both sides, and how many behaviours differ; a proof of equality only where everything was asked."""
+    names = f"{old.name} => {new.name}"
+    if made.open and not made.found:
+        return f"{names}: no difference among {made.compared} probes; not asked:"
+    return f"{names}: {len(made.found)} of {made.compared} behaviours differ"
+
+
+def sentences(made: Comparison, old: Source, new: Source) -> list[str]:
+    """Each line that is not judged, with its place; and what else is not."""
+    sides = old, new
+    return [*(own.said(sides[own.side].name) for own in made.lines), *made.sentences]
+
+
+def paragraphs(made: Comparison, old: Source, new: Source) -> Iterator[str]:
+    """The same as text below the causes, under a title of its own where the heading is none."""
+    told = sentences(made, old, new)
+    if told and made.found:
+        yield NOT_ASKED
+    yield from (f"  {one}" for one in told)
+
+
+def as_dicts(made: Comparison, old: Source, new: Source) -> list[dict[str, Any]]:
+    """For programs: the lines with their places; sentences have no line."""
+    sides = old, new
+    lines = [own.as_dict(sides[own.side].name) for own in made.lines]
+    return [*lines, *({"file": "", "line": 0, "table": "", "rule": "", "why": one} for one in made.sentences)]
