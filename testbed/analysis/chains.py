@@ -44,11 +44,12 @@ _DEPTH = 32  # of jumps; the kernel allows 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """Packets that a rule or a policy decided about, for good or in one base chain."""
+    """Packets that a rule or a policy decided about, for good or in the base chain that they went through."""
 
     packets: PacketSet
     verdict: Verdict
     reference: RuleReference
+    base: AnalysedChain
     answer: str = ""
     translation: Translate | None = None
 
@@ -74,14 +75,16 @@ class Walk:
     effects: list[Effect] = field(default_factory=list)
     steps: int = 0
     depth: int = 0
+    current: AnalysedChain = field(init=False)
 
     def base(self, chain: AnalysedChain, packets: PacketSet) -> PacketSet:
         """Take packets through a base chain; those that it lets pass."""
         start = len(self.decisions)
+        self.current = chain
         left = self._chain(chain, packets)
         if not empty(left):
             verdict = Verdict.ACCEPT if chain.accepts else Verdict.DROP
-            self.decisions.append(Decision(left, verdict, chain.policy))
+            self.decisions.append(Decision(left, verdict, chain.policy, chain))
         self._translate(self.decisions[start:])
         passed = (one.packets for one in self.decisions[start:] if one.verdict is Verdict.ACCEPT)
         return self.context.space.any_of(passed)
@@ -140,9 +143,9 @@ class Walk:
     def _ends(self, reference: RuleReference, action: Ending, hit: PacketSet) -> bool:
         """Do what changes or decides; whether it ended the packets' way through the base chain."""
         if isinstance(action, Decide):
-            self.decisions.append(Decision(hit, action.verdict, reference, action.answer))
+            self.decisions.append(Decision(hit, action.verdict, reference, self.current, action.answer))
         elif isinstance(action, Translate):
-            self.decisions.append(Decision(hit, Verdict.ACCEPT, reference, translation=action))
+            self.decisions.append(Decision(hit, Verdict.ACCEPT, reference, self.current, translation=action))
         elif isinstance(action, Note | Unmodelled):
             unmodelled = isinstance(action, Unmodelled)
             self.effects.append(Effect(hit, action.text, reference, unmodelled))

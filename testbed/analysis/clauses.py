@@ -32,9 +32,10 @@ _LOCAL_ONLY = {"owner", "cgroup"}
 
 
 def packets_of(context: Context, clauses: Sequence[Clause]) -> PacketSet:
-    """The packets that meet all clauses of a rule."""
-    found = context.space.all
+    """The packets that meet all clauses of a rule; a match is asked only of packets that those before it let by."""
+    found, reaching = context.space.all, context.reaching
     for group in _instances(clauses):
+        context.reaching = reaching & found
         found = found & _instance(context, group)
         if not found.satisfiable():
             break

@@ -51,5 +51,6 @@ class Context:
         packet = self.packet
         read: Hashable = None
         if on_header:
-            read = (packet.source, packet.destination, packet.first, packet.second, packet.ttl, packet.tos, self.hook)
+            fields = (packet.source, packet.destination, packet.first, packet.second, packet.ttl, packet.tos)
+            read = self.hook, tuple(bit & self.reaching for vector in fields for bit in vector)
         return self.opaque.ask(text, kind, self.reference, self.reaching, read)[0]

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from testbed.analysis.chains import Decision, Effect, Walk
 from testbed.analysis.context import Context
-from testbed.analysis.opaque import OpaqueClauses
+from testbed.analysis.opaque import OpaqueClause, OpaqueClauses
 from testbed.analysis.packets import LOCAL, STATE_BITS, Interfaces, State, SymbolicPacket
 from testbed.analysis.routing import LOOPBACK, Routing
 from testbed.analysis.rules import AnalysedChain, Manip, Program, RuleReference, Translate
 from testbed.analysis.sets import reader
 from testbed.analysis.space import Space, empty
-from testbed.analysis.translation import MANIP, Binding, bind, translate
+from testbed.analysis.translation import MANIP, Binding, End, end_of, put, translate
 from testbed.analysis.vector import PacketSet, Vector
 
 _TRACKING = -200  # NF_IP_PRI_CONNTRACK
@@ -37,7 +37,8 @@ class Outcome:
     forwarded: PacketSet
     decisions: tuple[Decision, ...]
     effects: tuple[Effect, ...]
-    evaluations: tuple[tuple[str, PacketSet], ...] = ()
+    evaluations: tuple[tuple[OpaqueClause, PacketSet], ...]
+    expired: PacketSet  # their time to live ended here, and the host says so
 
     @property
     def passed(self) -> PacketSet:
@@ -66,9 +67,10 @@ class HostPath:
     walk: Walk
     tracked: Tracked
     bound: PacketSet = field(init=False)
+    expired: PacketSet = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bound = self.space.none
+        self.bound = self.expired = self.space.none
 
     @classmethod
     def start(
@@ -106,7 +108,8 @@ class HostPath:
             forwarded | sent,
             tuple(walk.decisions),
             tuple(walk.effects),
-            tuple((clause.text, reaching) for clause, reaching in walk.context.opaque.evaluations),
+            tuple(walk.context.opaque.evaluations),
+            self.expired,
         )
 
     def _incoming(self, packets: PacketSet) -> tuple[PacketSet, PacketSet]:
@@ -120,6 +123,7 @@ class HostPath:
         local = inside & ~kept & routed.local
         alive = ~space.at_most(self.packet.ttl, 1)
         passed_on = inside & ~kept & routed.passed_on & alive
+        self.expired = inside & ~kept & routed.passed_on & ~alive
         left = space.choose(kept, self.packet.entered, space.choose(passed_on, routed.left, self.packet.left))
         ttl = space.choose(passed_on, space.decremented(self.packet.ttl), self.packet.ttl)
         self._set(replace(self.packet, left=left, ttl=ttl))
@@ -227,13 +231,7 @@ class HostPath:
         binding = self.tracked.binding
         if binding is None:
             return
-        end = binding.source if manip is Manip.SOURCE else binding.destination
-        packet = self.packet
-        bind(self.walk.context, packets & self.walk.context.tracked, manip, end)
-        self._set(  # a packet does not change what its connection is
-            replace(
-                self.packet,
-                source_translated=packet.source_translated,
-                destination_translated=packet.destination_translated,
-            )
-        )
+        end, where = binding.end(manip)
+        context = self.walk.context
+        port = self.space.choose(context.with_ports, end.port, end_of(self.packet, manip).port)
+        self._set(put(context, packets & where & context.tracked, manip, End(end.address, port)))

@@ -111,14 +111,16 @@ class Space:
                 for value, where in other.pieces.items()
                 if (mine := where & rest).satisfiable()
             ]
-            found.append(rest & ~other.covered & self._same_bits(one.base, other.base))
+            found.append(self._same_bits(one.base, other.base, rest & ~other.covered))
         return self.any_of(found)
 
-    def _same_bits(self, one: Base, other: Base) -> PacketSet:
-        found = self.all
+    @staticmethod
+    def _same_bits(one: Base, other: Base, within: PacketSet) -> PacketSet:
+        found = within
         if one is not other:
             for mine, theirs in zip(reversed(one.bits), reversed(other.bits), strict=True):
-                found = mine.equiv(theirs) & found
+                if mine != theirs:
+                    found = mine.equiv(theirs) & found
         return found
 
     def choose(self, where: PacketSet, one: Vector, other: Vector) -> Vector:

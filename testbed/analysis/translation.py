@@ -32,10 +32,17 @@ class End:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """What a connection remembers for packets of one direction: the ends that they get."""
+    """What a connection remembers for packets of one direction: the ends that they get, and where it does so."""
 
     source: End
     destination: End
+    of_source: PacketSet
+    of_destination: PacketSet
+
+    def end(self, manip: Manip) -> tuple[End, PacketSet]:
+        if manip is Manip.SOURCE:
+            return self.source, self.of_source
+        return self.destination, self.of_destination
 
 
 def translate(context: Context, manip: Manip, hits: Sequence[tuple[PacketSet, Translate]]) -> None:
@@ -49,7 +56,14 @@ def translate(context: Context, manip: Manip, hits: Sequence[tuple[PacketSet, Tr
         if action.random:
             port = context.space.choose(hit, _port(context, old.port, action), port)
     port = _given_ports(context, port, hits)
-    bind(context, context.space.any_of(hit for hit, _ in hits), manip, End(address, port))
+    drawn = context.space.any_of(hit for hit, action in hits if _is_drawn(action))
+    bind(context, context.space.any_of(hit for hit, _ in hits), manip, End(address, port), drawn)
+
+
+def _is_drawn(action: Translate) -> bool:
+    """Whether the kernel draws the port or the address, which is another one then but for chance."""
+    several = action.ports is not None and action.ports[0] != action.ports[1]
+    return action.random or several or action.low != action.high
 
 
 def _is_constant(action: Translate) -> bool:
@@ -80,19 +94,26 @@ def _given_ports(context: Context, port: Vector, hits: Sequence[tuple[PacketSet,
     return context.space.choose(given.covered, given, port)
 
 
-def bind(context: Context, hit: PacketSet, manip: Manip, new: End) -> None:
-    """Give packets another end, where it is another; their connections are translated then."""
+def bind(context: Context, hit: PacketSet, manip: Manip, new: End, drawn: PacketSet) -> None:
+    """Give the packets of new connections another end; where it is another, the connection is translated."""
     space, old = context.space, end_of(context.packet, manip)
-    address = space.choose(hit, new.address, old.address)
-    port = space.choose(hit, new.port, old.port)
-    another = hit & ~(space.same(new.address, old.address, hit) & space.same(new.port, old.port, hit))
-    packet = context.packet
+    kept = space.same(new.address, old.address, hit & ~drawn)
+    another = hit & ~(space.same(new.port, old.port, kept) if kept.satisfiable() else kept)
+    packet = put(context, hit, manip, new)
     if manip is Manip.SOURCE:
-        done = packet.source_translated | another
-        context.packet = replace(packet, source=address, first=port, source_translated=done)
+        context.packet = replace(packet, source_translated=packet.source_translated | another)
     else:
-        done = packet.destination_translated | another
-        context.packet = replace(packet, destination=address, second=port, destination_translated=done)
+        context.packet = replace(packet, destination_translated=packet.destination_translated | another)
+
+
+def put(context: Context, hit: PacketSet, manip: Manip, new: End) -> SymbolicPacket:
+    """The packets with another end."""
+    space, packet = context.space, context.packet
+    old = end_of(packet, manip)
+    address, port = space.choose(hit, new.address, old.address), space.choose(hit, new.port, old.port)
+    if manip is Manip.SOURCE:
+        return replace(packet, source=address, first=port)
+    return replace(packet, destination=address, second=port)
 
 
 def end_of(packet: SymbolicPacket, manip: Manip) -> End:

@@ -1,0 +1,268 @@
+"""What two rule sets do differently, over all packets: regions, each with its cause and the plainest packet of it.
+
+Exact but for the clauses that cannot be read: a region that depends on such a clause is not judged, and names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from testbed.analysis import effects, programs
+from testbed.analysis.connections import Connections, Followed, FreshVariables
+from testbed.analysis.describe import Description, FieldVariables, describe
+from testbed.analysis.effects import Unjudged
+from testbed.analysis.fates import Fate, answered, by_rule, fates
+from testbed.analysis.opaque import OpaqueClause, OpaqueKind
+from testbed.analysis.packets import State
+from testbed.analysis.path import Outcome
+from testbed.analysis.plain import PlainPacket, plainest
+from testbed.analysis.rules import Program, RuleReference
+from testbed.analysis.space import empty, limited
+from testbed.analysis.vector import PacketSet
+from testbed.analysis.world import PacketKind, World
+from testbed.rules import AnyRuleset
+from testbed.topology import Topology
+
+
+class DifferenceKind(Enum):
+    """How packets of a region behave differently."""
+
+    NEWLY_OPEN = "newly open"
+    NEWLY_CLOSED = "newly closed"
+    TRANSLATED = "translated differently"
+    ANSWERED = "answered differently"
+    BY_ANOTHER_RULE = "by another rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Packets that behave differently in one way, by one rule on each side; None: no rule decided.
+
+    `count` is how many there are, headers counted, `witness` the plainest one.
+    """
+
+    kind: DifferenceKind
+    packet: PacketKind
+    count: int
+    description: Description
+    old: RuleReference | None
+    new: RuleReference | None
+    witness: PlainPacket
+
+
+@dataclass(frozen=True, slots=True)
+class RulesetDifference:
+    """All that two rule sets do differently; `unjudged` names what may make a difference that is not proved."""
+
+    regions: tuple[Region, ...]
+    unjudged: tuple[Unjudged, ...]
+
+    @property
+    def changes(self) -> tuple[Region, ...]:
+        """The regions whose packets fare otherwise, not only by another rule."""
+        return tuple(region for region in self.regions if region.kind is not DifferenceKind.BY_ANOTHER_RULE)
+
+
+def difference(old: AnyRuleset, new: AnyRuleset, topology: Topology) -> RulesetDifference:
+    """Compare two rule sets on the host of a topology; AnalysisError when they are too large for that."""
+    sides = programs.program(old), programs.program(new)
+    if sides[0].chains == sides[1].chains and sides[0].sets == sides[1].sets:
+        return RulesetDifference((), unmodelled(sides))
+    with limited():
+        return Comparison(World.of(topology, fragments=not all(side.tracks for side in sides)), sides).result()
+
+
+def unmodelled(sides: tuple[Program, Program]) -> tuple[Unjudged, ...]:
+    """What one rule set has and the other has not of what the model does not follow."""
+    one, other = (set(side.unmodelled) for side in sides)
+    return tuple(Unjudged((text,), ()) for text in sorted(one ^ other))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """The outcomes of both sides for one kind of packets, and where they are the same."""
+
+    kind: PacketKind
+    possible: PacketSet
+    outcomes: tuple[Outcome, Outcome]
+    fates: tuple[tuple[Fate, ...], tuple[Fate, ...]]
+    followed: Followed | None
+    same: PacketSet
+
+
+class Comparison:
+    """Two rule sets on one host."""
+
+    def __init__(self, world: World, sides: tuple[Program, Program]) -> None:
+        self._world = world
+        self._sides = sides
+        self._space = world.space
+        self._fresh = FreshVariables.make(world.space, world.interfaces.width)
+        self._regions: list[Region] = []
+        self._unjudged: list[Unjudged] = []
+
+    def result(self) -> RulesetDifference:
+        """All regions, of first packets and of those behind them."""
+        first = self._first()
+        self._collect(first)
+        stable = first.same & first.outcomes[0].passed & first.possible & self._begun(first)
+        if not empty(stable):
+            for kind in (PacketKind.REPLY, PacketKind.LATER, PacketKind.ERROR, PacketKind.REPLY_ERROR):
+                self._collect(self._behind(first, stable, kind))
+        found = dict.fromkeys((*self._unjudged, *unmodelled(self._sides)))
+        return RulesetDifference(tuple(self._regions), tuple(found))
+
+    def _begun(self, first: Compared) -> PacketSet:
+        """Packets that begin a connection on both sides."""
+        states = [self._space.equal(outcome.packet.state, State.NEW) for outcome in first.outcomes]
+        return states[0] & states[1]
+
+    def _first(self) -> Compared:
+        outcomes = [self._world.first(side) for side in self._sides]
+        return self._compared(PacketKind.FIRST, self._world.possible, outcomes, None)
+
+    def _behind(self, first: Compared, stable: PacketSet, kind: PacketKind) -> Compared:
+        """A kind of packets of the connections that both sides let begin and translate alike."""
+        outcomes, followed = [], []
+        for side, begun in zip(self._sides, first.outcomes, strict=True):
+            packet: Followed = Connections(self._world, begun, self._fresh).packet(kind)
+            self._world.opaque.start(kind.value)
+            packets = stable & packet.possible
+            outcomes.append(self._world.follow(side, packet.packet, packet.tracked, packets))
+            followed.append(packet)
+        possible = stable & followed[0].possible
+        return self._compared(kind, possible, outcomes, followed[0])
+
+    def _compared(
+        self, kind: PacketKind, possible: PacketSet, outcomes: Sequence[Outcome], followed: Followed | None
+    ) -> Compared:
+        old, new = outcomes
+        found = fates(self._space, old), fates(self._space, new)
+        return Compared(kind, possible, (old, new), found, followed, self._alike(old, new, possible))
+
+    def _alike(self, old: Outcome, new: Outcome, possible: PacketSet) -> PacketSet:
+        """Where packets pass on both sides, to the same place and with the same header, or on none."""
+        space = self._space
+        both = old.passed & new.passed & possible
+        same = both & ~(old.delivered ^ new.delivered)
+        for name in ("left", "source", "destination", "first", "second", "ttl", "tos"):
+            same = same & space.same(getattr(old.packet, name), getattr(new.packet, name), both)
+        return same | ~old.passed & ~new.passed
+
+    def _collect(self, compared: Compared) -> None:
+        """Add the regions of one kind of packets."""
+        for kind, packets in self._kinds(compared):
+            self._judge(compared, kind, packets & compared.possible)
+        self._unjudged += effects.unpaired(compared.outcomes, compared.possible)
+
+    def _kinds(self, compared: Compared) -> Iterator[tuple[DifferenceKind, PacketSet]]:
+        old, new = compared.outcomes
+        yield DifferenceKind.NEWLY_OPEN, ~old.passed & new.passed
+        yield DifferenceKind.NEWLY_CLOSED, old.passed & ~new.passed
+        yield DifferenceKind.TRANSLATED, old.passed & new.passed & ~compared.same
+        other = self._differently_answered(compared)
+        yield DifferenceKind.ANSWERED, other
+        yield DifferenceKind.BY_ANOTHER_RULE, compared.same & ~other & self._elsewhere(compared)
+
+    def _differently_answered(self, compared: Compared) -> PacketSet:
+        old, new = (answered(self._space, found) for found in compared.fates)
+        none = self._space.none
+        other = self._space.any_of(old.get(a, none) ^ new.get(a, none) for a in {**old, **new})
+        return other & ~compared.outcomes[0].passed & ~compared.outcomes[1].passed
+
+    def _elsewhere(self, compared: Compared) -> PacketSet:
+        old, new = (by_rule(self._space, found) for found in compared.fates)
+        none = self._space.none
+        return self._space.any_of(old.get(key, none) ^ new.get(key, none) for key in {**old, **new})
+
+    def _judge(self, compared: Compared, kind: DifferenceKind, packets: PacketSet) -> None:
+        """Part a difference into what is certain and what depends on clauses that are not read."""
+        if empty(packets):
+            return
+        certain = self._certain(packets)
+        if not empty(certain):
+            self._regions += self._parted(compared, kind, certain)
+        free = self._space.one_for_all(self._world.opaque.variables)
+        open_ = packets & ~certain.exists(free)
+        if not empty(open_):
+            clauses = self._bounding(open_)
+            references = tuple(dict.fromkeys(clause.reference for clause in clauses))
+            texts = tuple(dict.fromkeys(clause.text for clause in clauses))
+            self._unjudged.append(Unjudged(texts, references, kind.value))
+
+    def _certain(self, packets: PacketSet) -> PacketSet:
+        """The packets that differ whatever is chosen, drawn or counted, of those that no unread clause matches."""
+        space, found = self._space, packets
+        for clause in self._world.opaque.known:
+            variables = space.one_for_all(clause.variables.bits)
+            if clause.kind is OpaqueKind.CHOICE:
+                found = found.exists(variables)
+            elif clause.kind is OpaqueKind.UNREAD:
+                found = (found & space.equal(clause.variables, 0)).exists(variables)
+            else:
+                found = found.forall(variables)
+        return found
+
+    def _bounding(self, packets: PacketSet) -> list[OpaqueClause]:
+        """The clauses that a set depends on."""
+        space = self._space
+        return [
+            clause
+            for clause in self._world.opaque.known
+            if packets.exists(space.one_for_all(clause.variables.bits)) != packets
+        ]
+
+    def _parted(self, compared: Compared, kind: DifferenceKind, packets: PacketSet) -> Iterator[Region]:
+        """One region for each pair of rules that decided, and version of IP."""
+        olds, news = compared.fates
+        for old in olds:
+            mine = old.packets & packets
+            if empty(mine):
+                continue
+            for new in news:
+                both = mine & new.packets
+                for family in (~self._world.packet.six, self._world.packet.six):
+                    part = self._certain(both & family)
+                    if not empty(part):
+                        yield self._region(compared, kind, part, family, (old, new))
+
+    def _region(
+        self, compared: Compared, kind: DifferenceKind, part: PacketSet, family: PacketSet, by: tuple[Fate, Fate]
+    ) -> Region:
+        fields = self._fields(compared.kind, six=(part & self._world.packet.six).satisfiable())
+        named = {bit for field in fields for bit in field.vector}
+        everything = [*self._world.variables.all, *self._fresh.all, *self._world.opaque.variables]
+        ignored = self._space.one_for_all(bit for bit in everything if bit not in named)
+        return Region(
+            kind,
+            compared.kind,
+            self._space.count(part, [bit for bit in everything if bit not in set(self._world.opaque.variables)]),
+            describe(self._space, part, self._beside(compared, by) & family, fields, ignored),
+            by[0].reference,
+            by[1].reference,
+            plainest(self._world, part, compared.kind, self._fresh, compared.followed),
+        )
+
+    def _beside(self, compared: Compared, by: tuple[Fate, Fate]) -> PacketSet:
+        """The packets that come to the hooks where a region was decided: what a description need not say."""
+        found = compared.possible
+        for fate, of_side in zip(by, compared.fates, strict=True):
+            found = found & self._space.any_of(one.packets for one in of_side if one.hook == fate.hook)
+        return found
+
+    def _fields(self, kind: PacketKind, six: bool) -> list[FieldVariables]:
+        """The fields that a region is described by: the connection's, and those of the packet itself."""
+        variables, fresh, width = self._world.variables, self._fresh, 128 if six else 32
+        own = variables if kind is PacketKind.FIRST else fresh
+        names = [("entered", own.entered), ("protocol", variables.protocol)]
+        names += [("destination", variables.destination[:width]), ("second", variables.second)]
+        names += [("source", variables.source[:width]), ("first", variables.first), ("flags", own.flags)]
+        names += [("length", own.length), ("ttl", own.ttl), ("tos", own.tos), ("mac", own.mac)]
+        names += [("bridged", own.bridged)]
+        if kind is PacketKind.FIRST:
+            names += [("damaged", variables.damaged), ("fragment", variables.fragment)]
+        if kind in (PacketKind.ERROR, PacketKind.REPLY_ERROR):
+            names += [("error", fresh.first), ("sender", fresh.source[:width])]
+        return [FieldVariables(name, vector) for name, vector in names]

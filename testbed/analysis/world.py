@@ -1,0 +1,79 @@
+"""What two rule sets are compared over: the packets that can come to a host, first ones and those of connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from testbed.analysis.opaque import OpaqueClauses
+from testbed.analysis.packets import LOCAL, Interfaces, SymbolicPacket, Variables, first_packet, possible
+from testbed.analysis.path import HostPath, Outcome, Tracked
+from testbed.analysis.routing import LOOPBACK, Routing, bridges_of, interfaces_of
+from testbed.analysis.rules import Program
+from testbed.analysis.space import Space
+from testbed.analysis.tracking import CHECKED, first_state
+from testbed.analysis.vector import PacketSet
+from testbed.topology import Topology
+
+
+class PacketKind(Enum):
+    """Which packet of a connection it is; the first one may also be one that begins none."""
+
+    FIRST = "first packet"
+    REPLY = "reply"
+    LATER = "later packet"
+    ERROR = "error about a packet"
+    REPLY_ERROR = "error about a reply"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """A host without its rules; `possible` are the first packets that can come to it."""
+
+    space: Space
+    topology: Topology
+    interfaces: Interfaces
+    routing: Routing
+    variables: Variables
+    packet: SymbolicPacket
+    possible: PacketSet
+    opaque: OpaqueClauses
+    bridges: tuple[str, ...]
+
+    @classmethod
+    def of(cls, topology: Topology, fragments: bool = False) -> World:
+        """Around the host of a topology; `fragments`: connections are not tracked, so later fragments come as such."""
+        space, interfaces = Space(), interfaces_of(topology)
+        routing = Routing(space, topology, interfaces)
+        variables = Variables.make(space, interfaces)
+        packet, bridges = first_packet(space, variables), bridges_of(topology)
+        damaged = variables.damaged[0]
+        own = space.equal(packet.entered, interfaces.number(LOCAL))
+        looped = space.equal(packet.entered, interfaces.number(LOOPBACK))
+        checked = space.any_of(space.equal(packet.protocol, number) for number in CHECKED)
+        can_be = space.all_of(
+            (
+                possible(space, packet, interfaces, bridges),
+                ~damaged | checked & ~own,
+                ~own | routing.local(packet.six, packet.source),
+                ~looped,
+                space.all if fragments else ~packet.fragment,
+            )
+        )
+        return cls(
+            space, topology, interfaces, routing, variables, packet, can_be, OpaqueClauses(space), tuple(bridges)
+        )
+
+    @property
+    def damaged(self) -> PacketSet:
+        return self.variables.damaged[0]
+
+    def first(self, program: Program) -> Outcome:
+        """What becomes of all first packets."""
+        self.opaque.start(PacketKind.FIRST.value)
+        tracked = Tracked(first_state(self.space, self.packet, self.damaged))
+        return self.follow(program, self.packet, tracked, self.space.all)
+
+    def follow(self, program: Program, packet: SymbolicPacket, tracked: Tracked, packets: PacketSet) -> Outcome:
+        path = HostPath.start(self.space, self.interfaces, self.routing, self.opaque, program, packet, tracked)
+        return path.follow(packets)
