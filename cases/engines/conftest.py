@@ -12,9 +12,11 @@ from testbed.docker.engines import ENGINES, Engine
 from testbed.pytest_plugin import MakeBed
 
 BedOf = Callable[[str], Testbed]
+SAME_HERE = ("23.0", "24.0.6", "25.0", "28.0.2")  # write a neighbour's rules for all that these cases ask
+DIFFERENT = [known for known in ENGINES if known.name not in SAME_HERE]
 
 
-@pytest.fixture(params=ENGINES, ids=lambda known: known.name)
+@pytest.fixture(params=DIFFERENT, ids=lambda known: known.name)
 def engine(request: pytest.FixtureRequest) -> Engine:
     return request.param
 

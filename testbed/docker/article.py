@@ -12,7 +12,7 @@ from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Interface
 
 from testbed.docker import network
-from testbed.docker.engines import classic
+from testbed.docker.engines import engine
 from testbed.docker.host import Container, DockerHost, Network, PublishedPort
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
@@ -66,7 +66,7 @@ def publishing(*ports: PublishedPort) -> DockerHost:
 
 def rules_of(host: DockerHost) -> Ruleset:
     """The rules that the article's engine installs for a host."""
-    return classic.rules(host)
+    return engine("20.10").rules(host)
 
 
 def topology(host: DockerHost = HOST) -> Topology:

@@ -96,6 +96,9 @@ class Network:
     nothing goes out or comes in. `name` is what it is called in Docker; by it engines choose among several.
     In mode isolated the bridge has no address, and `gateway` is one that no container gets, or the subnet's own.
     `binding` is the host's address on which ports are published that name none (host_binding_ipv4).
+    `snat` and `snat6` are addresses of the host under which containers go out in place of the way's own
+    (com.docker.network.host_ipv4); `trusted` are interfaces from which a container's own address can be reached, as
+    from the bridge (com.docker.network.bridge.trusted_host_interfaces, since 28.2).
     """
 
     bridge: str
@@ -110,6 +113,9 @@ class Network:
     gateway6: IPv6Interface | None = None
     mode6: GatewayMode = GatewayMode.NAT
     binding: IPv4Address | None = None
+    snat: IPv4Address | None = None
+    snat6: IPv6Address | None = None
+    trusted: tuple[str, ...] = ()
 
     @property
     def subnet(self) -> IPv4Network:

@@ -22,7 +22,8 @@ def test_an_empty_value_is_no_default(option: str, empty: str) -> None:
     [
         ("28", "the rules of engine 28.2.2 for the article"),
         ("28.3.2", "the rules of engine 28.2.2 for the article (28.3.2 writes the same)"),
-        ("v27.5.1", "the rules of engine 26.1 for the article (v27.5.1 writes the same)"),
+        ("v26.1.5", "the rules of engine 26.1 for the article (v26.1.5 writes the same)"),
+        ("v27.5.1", "the rules of engine 27 for the article (v27.5.1 writes the same)"),
         ("29-nftables", "the rules of engine 29-nftables for the article"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from testbed import DockerHost, PublishedPort
 from testbed.docker import article
-from testbed.docker.engines import classic
+from testbed.docker.engines import engine
 from testbed.errors import TopologyError
 from testbed.rules import save
 
@@ -36,7 +36,7 @@ def test_the_articles_rule_set_has_eighteen_rules_in_two_tables() -> None:
     assert article.rules_of(article.HOST).listing == article.ruleset().listing
 
 
-@pytest.mark.parametrize("engine", ["20.10", "26.1"])
+@pytest.mark.parametrize("version", ["20.10", "26.1"])
 @pytest.mark.parametrize(
     ("name", "host"),
     [
@@ -45,19 +45,19 @@ def test_the_articles_rule_set_has_eighteen_rules_in_two_tables() -> None:
         ("fresh", replace(article.HOST, containers=())),
     ],
 )
-def test_the_model_writes_what_a_real_engine_installed(engine: str, name: str, host: DockerHost) -> None:
-    captured = save.read(CAPTURES / engine / name / "iptables-save.txt")
-    assert classic.rules(host).listing == captured.listing
+def test_the_model_writes_what_a_real_engine_installed(version: str, name: str, host: DockerHost) -> None:
+    captured = save.read(CAPTURES / version / name / "iptables-save.txt")
+    assert engine(version).rules(host).listing == captured.listing
 
 
-@pytest.mark.parametrize("engine", ["20.10", "26.1"])
-def test_of_two_networks_too(engine: str) -> None:
+@pytest.mark.parametrize("version", ["20.10", "26.1"])
+def test_of_two_networks_too(version: str) -> None:
     """The second network's bridge has a name of its own in every run."""
-    captured = save.read(CAPTURES / engine / "two-networks" / "iptables-save.txt")
+    captured = save.read(CAPTURES / version / "two-networks" / "iptables-save.txt")
     (bridge,) = {word for _, rule in captured.rules for word in rule.spec.split() if word.startswith("br-")}
     network = replace(article.SECOND_NETWORK, bridge=bridge)
     app = replace(article.APP, network=network)
-    assert classic.rules(DockerHost((article.DOCKER0, network), (article.WEB, app))).listing == captured.listing
+    assert engine(version).rules(DockerHost((article.DOCKER0, network), (article.WEB, app))).listing == captured.listing
 
 
 @pytest.mark.parametrize(("host", "hairpin"), [(article.HOST, False), (article.HOST_WITHOUT_PROXY, True)])

@@ -157,13 +157,17 @@ def test_ip6tables_is_off_before_27_and_on_since_where_nothing_is_said(
     [
         ("20.10", "20.10"),
         ("20.10.24", "20.10"),
-        ("26.0", "20.10"),
+        ("23.0.18", "23.0"),
+        ("24.0.5", "23.0"),
+        ("24", "24.0.6"),
+        ("25.0.0", "25.0"),
+        ("26.0", "25.0"),
         ("26.1", "26.1"),
-        ("v27.5.1", "26.1"),
+        ("v27.5.1", "27"),
         ("28.0.0", "28.0.0"),
-        ("28.0", "28.0.1"),
+        ("28.0", "28.0.2"),
         ("28.0.1", "28.0.1"),
-        ("28.1", "28.0.1"),
+        ("28.1", "28.0.2"),
         ("28.2.1", "28.2.0"),
         ("28.2.2", "28.2.2"),
         ("28", "28.2.2"),
@@ -294,7 +298,7 @@ def test_an_isolated_network_has_the_rules_of_an_internal_one(version: str) -> N
 
 
 def test_a_classic_engine_has_no_gateway_modes() -> None:
-    with pytest.raises(TopologyError, match="back: the classic engines have no gateway mode routed"):
+    with pytest.raises(TopologyError, match=r"back: engine 26\.1 has no gateway mode routed"):
         engine("26.1").rules(with_mode(GatewayMode.ROUTED))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 
-from testbed.docker.engines import classic, native
+from testbed.docker.engines import native
+from testbed.docker.engines.classic import Classic
 from testbed.docker.engines.forward import Generation
 from testbed.docker.host import DockerHost
 from testbed.errors import TestbedError
@@ -34,18 +34,29 @@ class Engine(Generic[R]):
     rules: Callable[[DockerHost], R]
 
 
-_LISTINGS = "moby's listings of its rules"
+_LISTINGS, _SOURCE = "moby's listings of its rules", "moby's source"
 
 
-def _generation(since: _Version, known_from: str, generation: Generation) -> Engine[Ruleset]:
+def _generation(since: _Version, known_from: str, generation: Classic | Generation) -> Engine[Ruleset]:
     return Engine(generation.name, since, known_from, generation.rules)
 
 
 ENGINES = (
-    Engine("20.10", (20, 10), "real engine 20.10.24", classic.rules),
-    Engine("26.1", (26, 1), "real engine 26.1.5", partial(classic.rules, name="26.1")),
-    _generation((28, 0, 0), _LISTINGS, Generation("28.0.0", whole_containers=False, user_returns=True, by_set=True)),
-    _generation((28, 0, 1), _LISTINGS, Generation("28.0.1", whole_containers=False, user_returns=True)),
+    _generation((20, 10), "real engine 20.10.24", Classic("20.10", user6=False, guarded6=False, own_snat6=False)),
+    _generation((23,), _SOURCE, Classic("23.0", guarded6=False, own_snat6=False)),
+    _generation((24, 0, 6), _SOURCE, Classic("24.0.6", own_snat6=False)),
+    _generation((25,), _SOURCE, Classic("25.0")),
+    _generation((26, 1), "real engine 26.1.5", Classic("26.1")),
+    _generation((27,), _SOURCE, Classic("27", routed=True)),
+    _generation(
+        (28, 0, 0),
+        _LISTINGS,
+        Generation("28.0.0", whole_containers=False, user_returns=True, by_set=True, routed_returns=True),
+    ),
+    _generation(
+        (28, 0, 1), _LISTINGS, Generation("28.0.1", whole_containers=False, user_returns=True, routed_returns=True)
+    ),
+    _generation((28, 0, 2), _LISTINGS, Generation("28.0.2", whole_containers=False, user_returns=True)),
     _generation((28, 2, 0), _LISTINGS, Generation("28.2.0", whole_containers=True, user_returns=True)),
     _generation(
         (28, 2, 2),

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from testbed.docker.engines import nat
 from testbed.docker.engines.order import by_container
 from testbed.docker.engines.tables import Tables, untouched
-from testbed.docker.engines.view import FAMILY4, FAMILY6, Attached, Bridged, View, view4, view6
+from testbed.docker.engines.view import (
+    FAMILY4,
+    FAMILY6,
+    Attached,
+    Bridged,
+    View,
+    refuse_trusted,
+    view4,
+    view6,
+    wants_ip6,
+)
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
 from testbed.rules.ruleset import Ruleset
 
@@ -26,7 +36,8 @@ class Generation:
     `whole_containers`: raw PREROUTING drops every packet sent straight to a container, not only those to published
     ports. `user_returns`: DOCKER-USER ends in RETURN. `isolation`: bridges are kept apart by the two stages; where
     they are not, the DROP at the end of DOCKER does it, and DOCKER-INTERNAL guards internal networks. `by_set`: an
-    ipset of subnets says where bridges are, and FORWARD itself has the rules (28.0.0 alone).
+    ipset of subnets says where bridges are, and FORWARD itself has the rules (28.0.0 alone). `routed_returns`: a routed
+    network has a RETURN in nat DOCKER however it goes out (until 28.0.1).
     """
 
     name: str
@@ -34,11 +45,14 @@ class Generation:
     user_returns: bool
     isolation: bool = True
     by_set: bool = False
+    routed_returns: bool = False
 
     def rules(self, host: DockerHost) -> Ruleset:
-        """The rule set of such an engine for this host; IPv6's tables only where the host has a network with IPv6."""
+        """The rule set of such an engine for this host; IPv6's tables where they are asked for, or have a network."""
+        if not self.whole_containers:
+            refuse_trusted(host, self.name)
         own = self._ruleset(view4(host)) if host.iptables else untouched(self._source)
-        return own.beside(self.ip6_rules(host)) if host.ipv6 and host.ip6tables is not False else own
+        return own.beside(self.ip6_rules(host)) if wants_ip6(host) else own
 
     def ip6_rules(self, host: DockerHost) -> Ruleset:
         """IPv6's tables, which such an engine writes even for a host without a network that has IPv6."""
@@ -51,7 +65,7 @@ class Generation:
         self._start(tables, view)
         for network in view.networks:
             self._network(tables, view, network)
-            nat.network(tables, view, network, returns=self.isolation)
+            nat.network(tables, view, network, returns=self._returns(view, network))
         for attached in view.attached:
             self._container(tables, view, attached)
         return tables.ruleset(self._source, self._sets(view))
@@ -134,32 +148,44 @@ class Generation:
         tables.append("filter", self._forward, f"-i {bridge} -o {bridge} -j {among}")
         tables.insert("filter", self._guard, *nat.internal(network, guarded=view.family is FAMILY6))
 
+    def _returns(self, view: View, network: Bridged) -> bool:
+        """Whether a network's containers are not translated when they ask for the host's ports."""
+        routed = self.routed_returns and network.mode is GatewayMode.ROUTED
+        return routed or (self.isolation and network.masquerade and view.userland_proxy)
+
     def _container(self, tables: Tables, view: View, attached: Attached) -> None:
         network = attached.network
         if network.internal:
             return
+        to_it = f"-d {attached.address}/{view.family.bits}"
         protected = network.mode is GatewayMode.NAT and not view.direct_routing
-        to_it = f"-d {attached.address}/{view.family.bits} ! -i {network.bridge}"
         if protected and self.whole_containers:
-            tables.append("raw", "PREROUTING", f"{to_it} -j DROP")
-        for port in sorted(attached.published, key=by_container):
-            if protected and not self.whole_containers:
-                match = f"-p {port.protocol} -m {port.protocol} --dport {port.container}"
-                tables.append_once("raw", "PREROUTING", f"{to_it} {match} -j DROP")
-            self._port(tables, view, attached, port)
+            for interface in network.trusted:
+                tables.append("raw", "PREROUTING", f"{to_it} -i {interface} -j ACCEPT")
+            tables.append("raw", "PREROUTING", f"{to_it} ! -i {network.bridge} -j DROP")
+        for port in sorted((*attached.published, *attached.proxied), key=by_container):
+            self._raw(tables, view, attached, port)
+            if port in attached.published:
+                self._port(tables, view, attached, port)
+
+    def _raw(self, tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
+        """What keeps others from a port on the host's loopback, and, until 28.1, from one of the container's own."""
+        network, match = attached.network, f"-p {port.protocol} -m {port.protocol} --dport"
+        translated = network.mode is not GatewayMode.ROUTED
+        if translated and port.on_loopback and port.in_version(4):  # the kernel lets nobody from outside ask for ::1
+            to_host = f"-d {port.address}/32 ! -i lo {match} {port.host}"
+            tables.append("raw", "PREROUTING", f"{to_host} -j DROP")
+        if network.mode is GatewayMode.NAT and not self.whole_containers:
+            to_it = f"-d {attached.address}/{view.family.bits} ! -i {network.bridge} {match} {port.container}"
+            tables.append_once("raw", "PREROUTING", f"{to_it} -j DROP")
 
     @staticmethod
     def _port(tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
         nat.port(tables, view, attached, port, but=_FROM_THE_LINK if view.family is FAMILY6 else "")
         if attached.network.mode is not GatewayMode.NAT_UNPROTECTED:
             tables.insert_once("filter", "DOCKER", nat.accepted(view, attached, port))
-        if attached.network.mode is GatewayMode.ROUTED:
-            return
-        if not view.userland_proxy:
+        if attached.network.mode is not GatewayMode.ROUTED and not view.userland_proxy:
             nat.hairpin(tables, view, attached, port)
-        if port.on_loopback and view.family is FAMILY4:  # the kernel lets nobody from outside ask for ::1
-            match = f"-p {port.protocol} -m {port.protocol} --dport {port.host}"
-            tables.append("raw", "PREROUTING", f"-d {port.address}/32 ! -i lo {match} -j DROP")
 
 
 def _bridges(view: View) -> str:

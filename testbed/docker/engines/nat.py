@@ -17,15 +17,15 @@ def start(tables: Tables, view: View) -> None:
 
 
 def network(tables: Tables, view: View, network: Bridged, returns: bool) -> None:
-    """The way out under the host's address; `returns`: containers' calls of the host's ports are left to the proxy."""
+    """The way out under the host's address; `returns`: containers' calls of the host's ports are not translated."""
     bridge = network.bridge
     if network.internal:
         return
     if network.masquerade and network.mode is not GatewayMode.ROUTED:
-        tables.insert("nat", "POSTROUTING", f"-s {network.subnet} ! -o {bridge} -j MASQUERADE")
+        tables.insert("nat", "POSTROUTING", f"-s {network.subnet} ! -o {bridge} -j {network.translated}")
     if not view.userland_proxy:
-        tables.insert("nat", "POSTROUTING", f"-o {bridge} -m addrtype --src-type LOCAL -j MASQUERADE")
-    elif returns and network.masquerade:
+        tables.insert("nat", "POSTROUTING", f"-o {bridge} -m addrtype --src-type LOCAL -j {network.translated}")
+    if returns:
         tables.insert("nat", "DOCKER", f"-i {bridge} -j RETURN")
 
 

@@ -3,7 +3,8 @@
 Read off moby's listings of its daemon's rules (integration/network/bridge/nftablesdoc/generated, the same from 29.0.0
 to 29.7.2), for IPv6 off what its own tests expect (daemon/libnetwork/drivers/bridge/internal/nftabler/testdata, as it
 was when their IPv4 tables were those of 29). Each network has chains of its own, which maps of interface names lead to.
-Nothing is written of the table `ip6 docker-bridges` on a host without IPv6 networks, where all its maps are empty.
+Nothing is written of the table `ip6 docker-bridges` on a host without IPv6 networks, where all its maps are empty,
+unless `ip6tables` asks for it.
 
 The priority of nat-OUTPUT is a number: newer nft prints it as `dstnat`, which nft 1.0.6 knows at prerouting only.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.docker.engines.order import by_container
-from testbed.docker.engines.view import Attached, Bridged, View, view4, view6
+from testbed.docker.engines.view import Attached, Bridged, View, view4, view6, wants_ip6
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
 from testbed.rules.nft import NftRuleset
 
@@ -44,9 +45,9 @@ _WORDS = {
 
 
 def rules(host: DockerHost) -> NftRuleset:
-    """The rule set of such an engine for this host; IPv6's table only where the host has a network with IPv6."""
+    """The rule set of such an engine for this host; IPv6's table where it is asked for, or has a network."""
     views = [view4(host)] if host.iptables else []
-    if host.ipv6 and host.ip6tables is not False:
+    if wants_ip6(host):
         views.append(view6(host))
     return NftRuleset("".join(map(_table, views)) or _UNTOUCHED, _SOURCE)
 
@@ -116,8 +117,9 @@ def _direct(view: View) -> Iterator[str]:
         if network.internal:
             continue
         if network.mode is GatewayMode.NAT and not view.direct_routing:
-            from_outside = f'{ip} daddr {attached.address} iifname != "{network.bridge}"'
-            yield f'{from_outside} counter drop comment "DROP DIRECT ACCESS"'
+            inside = ", ".join(f'"{name}"' for name in (network.bridge, *network.trusted))
+            from_outside = f"iifname != {{ {inside} }}" if network.trusted else f"iifname != {inside}"
+            yield f'{ip} daddr {attached.address} {from_outside} counter drop comment "DROP DIRECT ACCESS"'
         for port in sorted(attached.published, key=by_container):
             if port.on_loopback and network.mode is not GatewayMode.ROUTED and ip == "ip":
                 to = f"ip daddr {port.address} {port.protocol} dport {port.host}"
@@ -150,8 +152,14 @@ def _of_network(view: View, network: Bridged, ports: list[tuple[Attached, Publis
     yield f"filter-forward-out__{bridge}", [_KNOWN, 'counter accept comment "OUTGOING"']
     yield f"nat-postrouting-in__{bridge}", [] if view.userland_proxy else list(_from_within(words, network, ports))
     routed = network.mode is GatewayMode.ROUTED
-    masquerade = f'oifname != "{bridge}" {words.ip} saddr {network.subnet} counter masquerade comment "MASQUERADE"'
+    verdict, comment = _translation(network)
+    masquerade = f'oifname != "{bridge}" {words.ip} saddr {network.subnet} counter {verdict} comment "{comment}"'
     yield f"nat-postrouting-out__{bridge}", [masquerade] if network.masquerade and not routed else []
+
+
+def _translation(network: Bridged) -> tuple[str, str]:
+    """How packets go out under an address of the host: the verdict, and the comment beside it."""
+    return ("masquerade", "MASQUERADE") if network.snat is None else (f"snat to {network.snat}", "SNAT")
 
 
 def _inward(words: _Words, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
@@ -170,7 +178,8 @@ def _inward(words: _Words, network: Bridged, ports: list[tuple[Attached, Publish
 
 def _from_within(words: _Words, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
     """Without the userland proxy: the host's own calls, and a container's that reaches itself by its published port."""
-    yield 'fib saddr type local counter masquerade comment "MASQUERADE FROM HOST"'
+    verdict, comment = _translation(network)
+    yield f'fib saddr type local counter {verdict} comment "{comment} FROM HOST"'
     if network.mode is GatewayMode.ROUTED:
         return
     own = (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
 _BUILT_IN = {
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
     "raw": ("PREROUTING", "OUTPUT"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
@@ -16,7 +17,8 @@ _BUILT_IN = {
 class Tables:
     """Tables in which an engine puts its rules; they come out in the order of `iptables-save`.
 
-    `prefix` is what their names begin with: `ip6 ` for IPv6's.
+    `policies` are those of the filter table's chains that are not ACCEPT. `prefix` is what the tables' names begin
+    with: `ip6 ` for IPv6's.
     """
 
     def __init__(self, policies: dict[str, str], prefix: str = "") -> None:
@@ -62,10 +64,11 @@ class Tables:
         chains = self._rules[name]
         built_in = _BUILT_IN[name]
         own = sorted(set(chains) - set(built_in))
+        policies = self._policies if name == "filter" else {}
         return Table(
             self._prefix + name,
             (
-                *(Chain(chain, self._policies.get(chain, "ACCEPT")) for chain in built_in),
+                *(Chain(chain, policies.get(chain, "ACCEPT")) for chain in built_in),
                 *(Chain(chain) for chain in own),
                 *(Rule(chain, spec) for chain in (*built_in, *own) for spec in chains[chain]),
             ),

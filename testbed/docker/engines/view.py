@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network, PublishedPort
+from testbed.errors import TopologyError
 from testbed.rules.ruleset import IPV6
 from testbed.topology import Address, Prefix
 
@@ -39,15 +40,26 @@ class Bridged:
     masquerade: bool
     internal: bool
     mode: GatewayMode
+    snat: Address | None
+    trusted: tuple[str, ...]
+
+    @property
+    def translated(self) -> str:
+        """The target of what goes out under an address of the host."""
+        return "MASQUERADE" if self.snat is None else f"SNAT --to-source {self.snat}"
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A container's connection to a network, and the ports that are published by it."""
+    """A container's connection to a network, and the ports that are published by it.
+
+    `proxied` are published on IPv6 addresses of the host alone, for a container without one: docker-proxy's business.
+    """
 
     network: Bridged
     address: Address
     published: tuple[PublishedPort, ...]
+    proxied: tuple[PublishedPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +86,12 @@ class View:
 
 def view4(host: DockerHost) -> View:
     """What iptables is about."""
-    networks = {n: Bridged(n.bridge, n.subnet, n.icc, n.masquerade, n.internal, n.mode) for n in host.networks}
+    networks = {
+        n: Bridged(n.bridge, n.subnet, n.icc, n.masquerade, n.internal, n.mode, n.snat, n.trusted)
+        for n in host.networks
+    }
     attached = (
-        Attached(networks[own.network], own.address, _ports(container, own, 4))
+        Attached(networks[own.network], own.address, _ports(container, own, 4), _proxied(host, container, own))
         for container in host.containers
         for own in container.attachments
     )
@@ -85,7 +100,10 @@ def view4(host: DockerHost) -> View:
 
 def view6(host: DockerHost) -> View:
     """What ip6tables is about."""
-    networks = {n: Bridged(n.bridge, n.subnet6, n.icc, n.masquerade, n.internal, n.mode6) for n in host.networks}
+    networks = {
+        n: Bridged(n.bridge, n.subnet6, n.icc, n.masquerade, n.internal, n.mode6, n.snat6, n.trusted)
+        for n in host.networks
+    }
     attached = (
         Attached(networks[own.network], own.address6, _ports(container, own, 6))
         for container in host.containers
@@ -98,6 +116,30 @@ def view6(host: DockerHost) -> View:
 def _view(family: Family, networks: dict[Network, Bridged], attached: Iterable[Attached], host: DockerHost) -> View:
     policy = "DROP" if host.forwarding and host.forward_drop else "ACCEPT"
     return View(family, tuple(networks.values()), tuple(attached), host.userland_proxy, policy, host.direct_routing)
+
+
+def refuse_trusted(host: DockerHost, engine: str) -> None:
+    """Raise TopologyError for trusted interfaces, which only engines since 28.2 know."""
+    for network in host.networks:
+        if network.trusted:
+            raise TopologyError(
+                f"{network.bridge}: engine {engine} does not know trusted_host_interfaces.",
+                "Choose an engine from 28.2 on.",
+            )
+
+
+def wants_ip6(host: DockerHost) -> bool:
+    """Whether the rules for IPv6 of engines since 28 are shown: asked for in so many words, or with networks in them.
+
+    Such engines write their chains on a host without IPv6 networks, too; nothing passes them there.
+    """
+    return host.ip6tables is True or (host.ipv6 and host.ip6tables is not False)
+
+
+def _proxied(host: DockerHost, container: Container, attachment: Attachment) -> tuple[PublishedPort, ...]:
+    if not host.userland_proxy or attachment.address6 is not None:
+        return ()
+    return tuple(port for port in _ports(container, attachment, 6) if not port.in_version(4))
 
 
 def _ports(container: Container, attachment: Attachment, version: int) -> tuple[PublishedPort, ...]:
