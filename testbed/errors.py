@@ -5,6 +5,8 @@ Every error says what is wrong in one sentence and, where something can be done 
 
 from __future__ import annotations
 
+from testbed.visible import visible
+
 
 class TestbedError(Exception):
     """A condition that the user can understand and, mostly, mend; tasks print it and exit with 2."""
@@ -12,9 +14,9 @@ class TestbedError(Exception):
     __test__ = False  # pytest would collect a class whose name begins with Test
 
     def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
+        super().__init__(visible(what))
+        self.what = visible(what)
+        self.remedy = visible(remedy)
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.remedy}" if self.remedy else self.what

@@ -6,78 +6,28 @@ killed while the names are given leaves a record of what is ours, by which the n
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import select
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from testbed import bedrecord, namelock
 from testbed.bed import Testbed
+from testbed.bedrecord import NAME, Damaged, Record
 from testbed.companion import Companion, userland_proxy
-from testbed.docker import DockerHost, article, hostfile
+from testbed.docker import DockerHost
 from testbed.errors import NameTaken, NotUp, TestbedError
 from testbed.kernel import pins
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import Namespace, not_root, quarantine
-from testbed.rules import AnyRuleset, needs, rulefile
-from testbed.topology import Node, Topology
+from testbed.rules import AnyRuleset, rulefile
+from testbed.topology import Node
 
-RECORDS = Path("/run/docker-host-testbed")
 DEFAULT_NAME = "testbed"
 HTTP_PORT = 80
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is ours of a bed: its namespaces by device and inode, its programs by process id and start time.
-
-    `host` is the text of the file that describes its Docker host, None for the article's.
-    """
-
-    name: str
-    backend: str
-    host: str | None
-    rules: str
-    source: str
-    namespaces: dict[str, tuple[int, int]]
-    companions: tuple[tuple[int, int], ...] = ()
-    complete: bool = False
-
-    def path(self, node: str) -> Path:
-        """Where a node's namespace is pinned; its name there is what `ip netns` calls it."""
-        return pins.FOLDER / f"{self.name}-{node}"
-
-    @property
-    def stands(self) -> bool:
-        """Whether every namespace of the bed is there and is the one that was made for it."""
-        return self.complete and all(pins.identity(self.path(node)) == i for node, i in self.namespaces.items())
-
-    @property
-    def ruleset(self) -> AnyRuleset:
-        """The rules with which it was made."""
-        return rulefile.parse(self.rules, self.source)
-
-    @property
-    def docker_host(self) -> DockerHost:
-        """The Docker host that it has."""
-        return hostfile.parse(self.host) if self.host is not None else article.HOST
-
-    @property
-    def topology(self) -> Topology:
-        """What it is made of: the Docker host among real machines, with the bridges that its rules name."""
-        return needs.furnished(article.topology_with_kernels(self.docker_host), [self.ruleset])
-
-    @property
-    def remarks(self) -> list[str]:
-        """What its rules name and nobody in it is, in sentences."""
-        host = self.docker_host
-        return [*host.remarks, *needs.remarks(article.topology_with_kernels(host), [self.ruleset])]
 
 
 def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) -> tuple[Record, bool]:
@@ -90,7 +40,7 @@ def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) ->
     """
     text, backend = rulefile.text_of(ruleset), backend_for(ruleset, backend).name
     with _alone_with(name):
-        old = _read(name)
+        old = _whole(name)
         if old is not None and old.stands:
             if (old.backend, old.host, old.rules) != (backend, host, text):
                 raise NameTaken(
@@ -103,25 +53,41 @@ def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) ->
         return _make(Record(name, backend, host, text, ruleset.source, {}), ruleset), True
 
 
-def down(name: str) -> Record:
-    """Take a bed away: its server, its namespaces, its record, nothing else. NotUp when there is none."""
+def down(name: str) -> list[str]:
+    """Take a bed away: its server, its namespaces, its record, nothing else. NotUp when there is none.
+
+    Of a damaged record goes what it still says is ours; returned are namespaces that may be of this bed and stay.
+    """
     with _alone_with(name):
-        record = _read(name)
+        record = bedrecord.read(name)
         if record is None:
             raise _not_up(name)
         _clear(record)
-        return record
+        return pins.beginning_with(f"{name}-") if isinstance(record, Damaged) else []
 
 
 def standing() -> list[Record]:
-    """The records of all beds, complete or not, by name."""
-    return [record for path in sorted(RECORDS.glob("*.json")) if (record := _read(path.stem)) is not None]
+    """The records of all beds, complete or not, by name; damaged ones are left out."""
+    return [record for record in bedrecord.read_all() if isinstance(record, Record)]
+
+
+def damaged() -> list[Damaged]:
+    """What is left of damaged records, by name."""
+    return [record for record in bedrecord.read_all() if isinstance(record, Damaged)]
 
 
 def find(name: str) -> Record | None:
-    """The bed of that name if it stands."""
-    record = _read(name)
+    """The bed of that name if it stands; TestbedError for a damaged record."""
+    record = _whole(name) if NAME.fullmatch(name) else None
     return record if record is not None and record.stands else None
+
+
+def _whole(name: str) -> Record | None:
+    """The record of that name; TestbedError for a damaged one."""
+    record = bedrecord.read(name)
+    if isinstance(record, Damaged):
+        raise record.error
+    return record
 
 
 def require(name: str) -> Record:
@@ -163,14 +129,14 @@ def _make(record: Record, ruleset: AnyRuleset) -> Record:
         companions: list[Companion] = []
         record = replace(record, namespaces={name: inside.identity for name, inside in bed.namespaces.items()})
         try:
-            _write(record)
+            bedrecord.write(record)
             pins.prepare()
             for name, inside in bed.namespaces.items():
                 inside.pin(record.path(name))
             companions.extend(_companions(bed, record.docker_host))
             started = tuple((companion.pid, _started(companion.pid)) for companion in companions)
             record = replace(record, companions=started, complete=True)
-            _write(record)
+            bedrecord.write(record)
             for companion in companions:
                 companion.stay()
         except BaseException:
@@ -213,16 +179,15 @@ def _companions(bed: Testbed, host: DockerHost) -> Iterator[Companion]:
         yield userland_proxy(bed.host, host)
 
 
-def _clear(record: Record) -> None:
+def _clear(record: Record | Damaged) -> None:
     for pid, started in record.companions:
         if _started(pid) == started:
             _end(pid)
     for node, identity in record.namespaces.items():
-        if (found := pins.identity(record.path(node))) is not None and found in (identity, pins.UNPINNED):
-            pins.unpin(record.path(node))
-    _record_path(record.name).unlink(missing_ok=True)
-    with suppress(OSError):  # other beds have their records there
-        RECORDS.rmdir()
+        path = bedrecord.pin_of(record.name, node)
+        if (found := pins.identity(path)) is not None and found in (identity, pins.UNPINNED):
+            pins.unpin(path)
+    bedrecord.remove(record.name)
 
 
 def _end(pid: int) -> None:
@@ -248,46 +213,10 @@ def _started(pid: int) -> int:
 
 @contextmanager
 def _alone_with(name: str) -> Iterator[None]:
-    """Keeps others from making or removing a bed of that name meanwhile.
-
-    The lock is a socket's name that no file stands for, so it goes with its process.
-    """
-    if not _NAME.fullmatch(name):
+    """Keep others from making or removing a bed of that name meanwhile."""
+    if not NAME.fullmatch(name):
         raise TestbedError(f"{name!r} is no name for a bed.", "Use up to 32 letters, digits, - and _.")
     if os.geteuid() != 0:
         raise not_root()
-    with socket.socket(socket.AF_UNIX) as lock:
-        try:
-            lock.bind(f"\0docker-host-testbed/{name}")
-        except OSError as error:
-            raise NameTaken(
-                f"another command is making or removing the bed {name} just now.", "Try again when it is done."
-            ) from error
+    with namelock.locked(name):
         yield
-
-
-def _record_path(name: str) -> Path:
-    return RECORDS / f"{name}.json"
-
-
-def _read(name: str) -> Record | None:
-    try:
-        facts = json.loads(_record_path(name).read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise TestbedError(
-            f"the record {_record_path(name)} cannot be read.",
-            "Remove that file, and with `ip netns del` the namespaces of that name.",
-        ) from error
-    facts["namespaces"] = {node: tuple(identity) for node, identity in facts["namespaces"].items()}
-    facts["companions"] = tuple(map(tuple, facts["companions"]))
-    return Record(**facts)
-
-
-def _write(record: Record) -> None:
-    """Whole or not at all, whenever it is interrupted."""
-    RECORDS.mkdir(mode=0o755, exist_ok=True)
-    beside = RECORDS / f".{record.name}"
-    beside.write_text(json.dumps(asdict(record), indent=1))
-    beside.rename(_record_path(record.name))

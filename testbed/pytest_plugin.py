@@ -19,6 +19,7 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.kernel.programs import LEGACY, NFT
 from testbed.stash import HOSTS, MAKING, no_hosts
+from testbed.visible import visible
 
 if TYPE_CHECKING:
     from testbed.bed import Testbed
@@ -73,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Return a line about kernel, backends and rules; iptables is asked its version where the run names a backend."""
     rules = config.getoption("--testbed-rules") or "the article's"
-    return [f"testbed: Linux {os.uname().release}, {_versions(config)}, rules: {rules}"]
+    return [f"testbed: Linux {os.uname().release}, {_versions(config)}, rules: {visible(rules)}"]
 
 
 def _versions(config: pytest.Config) -> str:
@@ -99,10 +100,10 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     from testbed.rules.reading import CounterReading
 
     if isinstance(left, CounterReading):
-        config.stash[_COMPARED] = "\n".join(comparison(left, right))
-        return summary(left, right)
+        config.stash[_COMPARED] = visible("\n".join(comparison(left, right)))
+        return [visible(line) for line in summary(left, right)]
     if isinstance(left, Journey):
-        told = parting(left, right)
+        told = [visible(line) for line in parting(left, right)]
         config.stash[_COMPARED] = "\n".join([*told, "", *(line.plain for line in lines(left))])
         return told
     return None
@@ -129,7 +130,7 @@ def _counted(bed: Testbed) -> tuple[str, str]:
         reading = bed.counters()
     except TestbedError as error:
         return "the rules' counters", f"cannot be read: {error}"
-    return "what the rules have counted", reading.text(reading.moved) or "nothing"
+    return "what the rules have counted", visible(reading.text(reading.moved)) or "nothing"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ A node becomes a network namespace, a link a veth pair. Nothing here touches the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ AddressWithPrefix = IPv4Interface | IPv6Interface
 Prefix = IPv4Network | IPv6Network
 
 LONGEST_NAME = 15  # IFNAMSIZ - 1, include/uapi/linux/if.h
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it names files: a pinned namespace, a record
+_NOT_IN_A_DEVICE = re.compile(r"[\s/:\x00]")  # dev_valid_name, net/core/dev.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,9 @@ class Topology:
 
     def __post_init__(self) -> None:
         _unique("node", [node.name for node in self.nodes])
+        for node in self.nodes:
+            if not _NODE.fullmatch(node.name):
+                raise TopologyError(f"{node.name!r} is no name for a node.", "Use letters, digits, dots, - and _.")
         ports = [port for link in self.links for port in (link.a, link.b)]
         _unique("link's end", [str(port) for port in ports])
         linked = set(ports)
@@ -313,6 +319,11 @@ def _check_devices(node: Node, ports: Container[Port]) -> None:
         if len(device.name) > LONGEST_NAME:
             raise TopologyError(
                 f"{node.name}:{device.name} is longer than {LONGEST_NAME} characters, the kernel's limit."
+            )
+        if device.name in ("", ".", "..") or _NOT_IN_A_DEVICE.search(device.name):
+            raise TopologyError(
+                f"{node.name} cannot have an interface named {device.name!r}: the kernel refuses that name.",
+                "Use letters, digits, dots, - and _.",
             )
     for interface in node.interfaces:
         if Port(node.name, interface.name) not in ports:

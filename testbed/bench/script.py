@@ -30,7 +30,7 @@ def build(topology: Topology, ruleset: Ruleset, backend: Iptables) -> str:
         *(_fed(f"ip -n {node.name} -batch -", _devices(topology, node)) for node in nodes),
         *(_fed(f"ip -n {node.name} -batch -", _network(topology, node)) for node in nodes),
         *(_fed(f"ip netns exec {node.name} sh -e", _sysctls(node.late_sysctls)) for node in nodes),
-        _fed(f"ip netns exec {topology.host} {backend.program}-restore", save.render(ruleset).splitlines()),
+        _fed(f"ip netns exec {topology.host} {backend.program}-restore", save.render(ruleset).rstrip("\n").split("\n")),
     ]
     return "\n".join(filter(None, commands))
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import yaml
 
+from testbed.docker import yaml_text
 from testbed.errors import TopologyError
 
 T = TypeVar("T")
@@ -152,13 +153,8 @@ class Tree:
 
 def documents(text: str, source: str) -> list[Tree]:
     """Return the documents of a YAML text; TopologyError with the line where it is no YAML."""
-    try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise TopologyError(f"{source}, line {line}: this is no YAML ({error.problem}).", "Correct it.") from error
     loader = _Loader(source)
-    return [loader.tree(node, node.start_mark.line + 1) for node in nodes if node is not None]
+    return [loader.tree(node, node.start_mark.line + 1) for node in yaml_text.compose(text, source)]
 
 
 class _Loader:

@@ -33,6 +33,11 @@ def identity(path: Path) -> tuple[int, int] | None:
     return (found.st_dev, found.st_ino) if found.st_dev != FOLDER.stat().st_dev else UNPINNED
 
 
+def beginning_with(text: str) -> list[str]:
+    """The names of namespaces that begin with a text, sorted."""
+    return sorted(path.name for path in FOLDER.iterdir() if path.name.startswith(text)) if FOLDER.is_dir() else []
+
+
 def unpin(path: Path) -> None:
     """Take a name away; the namespace goes when nobody else holds it."""
     if identity(path) not in (None, UNPINNED):

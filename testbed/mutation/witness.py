@@ -20,6 +20,7 @@ from testbed.regress.mutants import Mutant
 from testbed.regress.remembered import Memory
 from testbed.regress.side import Side
 from testbed.rules.ruleset import Ruleset
+from testbed.visible import visible
 
 Sides = tuple[DockerHost, Ruleset, Ruleset]  # a host, the rules for it, and the mutant of these
 _TRIED = 5  # probes of which a case is made, until one is found that notices
@@ -42,7 +43,7 @@ def told_apart(
     answers = memory.ask(host, *sides) if memory is not None else ask(host, sides, lambda _: lambda: None)
     before, now = answers.sides
     behind = {str(one.probe): (one, other) for one, other in zip(before, now, strict=True)}
-    names = {str(line): str(name) for line, name in Names.of(rules, changed).called.items()}
+    names = {visible(str(line)): visible(str(name)) for line, name in Names.of(rules, changed).called.items()}
     rows = [replace(row, by=tuple(_named(by, names) for by in row.by)) for row in table.rows(now)]
     found = [Told(change, *behind[change.probe]) for change in changes(table.rows(before), rows)]
     return sorted(found, key=lambda told: KINDS.index(told.change.kind))

@@ -13,6 +13,7 @@ from testbed.regress.probes import ICMP, INVALID, NEW, STRAY, TCP, UDP, Probe
 from testbed.rules.reading import CounterReading
 from testbed.traffic import layers
 from testbed.traffic.packet import Crossing, Packet, place
+from testbed.visible import visible
 
 DELIVERED, NOT_DELIVERED = "delivered", "not delivered"
 REFUSED, ANSWERED, NOT_ANSWERED = "refused", "answered", "not answered"
@@ -80,7 +81,7 @@ def check(bed: Testbed, case: PacketCase) -> None:
 
 def counted(bed: Testbed, case: PacketCase) -> tuple[str, ...]:
     """Return what the rules count of the packet of a case, as lines of `iptables-save -c`."""
-    return tuple(str(_counting(bed, case).moved).splitlines())
+    return tuple(str(_counting(bed, case).moved).split("\n"))
 
 
 def _delivered(bed: Testbed, case: PacketCase) -> None:
@@ -216,4 +217,4 @@ def _equal(case: PacketCase, what: str, found: object, expected: object) -> None
 
 def _expect(holds: bool, case: PacketCase, otherwise: str) -> None:
     if not holds:
-        raise AssertionError(f"{case.probe}: {otherwise}")
+        raise AssertionError(visible(f"{case.probe}: {otherwise}"))

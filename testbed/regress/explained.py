@@ -16,6 +16,7 @@ from testbed.regress.probes import Probe
 from testbed.regress.side import Side
 from testbed.regress.table import Row
 from testbed.regress.witness import Way, Ways, witnesses
+from testbed.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def _fared_otherwise(way: Way, row: Row) -> bool:
     end = way.question.end if way.question is not None else None
     if end is not None and end.kind == LET_THROUGH:
         return row.outcome.startswith(DROPPED_OUTCOMES)
-    elsewhere = end is not None and end.kind == DROPPED and end.by not in row.by
+    elsewhere = end is not None and end.kind == DROPPED and visible(end.by) not in row.by
     return way.reaches != row.reaches or elsewhere
 
 

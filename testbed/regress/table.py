@@ -10,6 +10,7 @@ from pathlib import Path
 from testbed.errors import TestbedError
 from testbed.regress.behaviour import PASSING, Behaviour
 from testbed.rules import files
+from testbed.visible import visible
 
 _HEAD = "# Behaviours of"
 _RULES = "# Fingerprint of the rules: "
@@ -37,7 +38,9 @@ class Row:
 
 def rows(found: Iterable[Behaviour]) -> list[Row]:
     """A row for each behaviour, in the order of the probes."""
-    return [Row(str(behaviour.probe), behaviour.outcome, behaviour.by) for behaviour in found]
+    return [
+        Row(str(behaviour.probe), visible(behaviour.outcome), tuple(map(visible, behaviour.by))) for behaviour in found
+    ]
 
 
 def text(found: Sequence[Row], about: str, remarks: Iterable[str] = (), fingerprint: str = "") -> str:

@@ -12,6 +12,7 @@ from testbed.regress.explained import Explained
 from testbed.regress.judged import NotAsked
 from testbed.report.located import Source, spots
 from testbed.report.sarif import NOTE, level, sentence
+from testbed.visible import visible
 
 MOST = 10  # of each level, in a step of a job: GitHub passes over what is beyond
 _NAMES = {NOTE: "notice"}
@@ -57,6 +58,7 @@ def _place(own: NotAsked, source: Source) -> str:
 
 def _escaped(text: str, in_property: bool = False) -> str:
     """As the runner reads it back (toCommandValue, toCommandProperty in its toolkit, packages/core/src/command.ts)."""
+    text = visible(text)
     for sign in "%\r\n" + (":," if in_property else ""):
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from testbed.bench.figures import GOAL_FOR_300, Bench, Figure, Grown, Times
 from testbed.kernel.requirements import iptables_version
 from testbed.kernel.xtables import BACKENDS
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 
 _LEGEND = (
     "ratio: here / the other in the same round; below 1, here is faster.",

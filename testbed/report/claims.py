@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from testbed.claims import Claim
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 
 
 def table(claims: Sequence[Claim]) -> Fitted:

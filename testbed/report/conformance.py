@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from testbed.conformance.run import ASPECTS, ORDER, RULES, Conformance
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 
 _LEGEND = "- the model has it and the engine does not, + the engine has it and the model does not"
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from testbed.coverage.covered import CoveredRule, Report, Share
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 
 CANNOT = "–"  # noqa: RUF001 - a dash: this cannot be
 

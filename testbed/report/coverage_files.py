@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 from testbed.coverage.covered import CoveredRule, Report
 from testbed.coverage.records import ChainRecord, RuleRecord, RuleSetRecord
+from testbed.report.xml import document
+from testbed.visible import one_line
 
 _DOCTYPE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -43,7 +45,7 @@ def listed(rule_set: RuleSetRecord) -> tuple[RuleSetRecord, str]:
 def lcov(report: Report, source: Path) -> str:
     """A tracefile for genhtml, `lcov --summary` and whatever else reads these."""
     rules = _lines(report)
-    lines = ["TN:rules", f"SF:{source.resolve()}"]
+    lines = ["TN:rules", f"SF:{one_line(str(source.resolve()))}"]
     lines += [f"FN:{chain.line},{_function(chain)}" for chain in report.chains if chain.line]
     lines += [f"FNDA:{chain.entered},{_function(chain)}" for chain in report.chains if chain.line]
     lines += [f"FNF:{sum(bool(c.line) for c in report.chains)}"]
@@ -84,8 +86,7 @@ def cobertura(report: Report, source: Path, root: Path) -> str:
         method = {"name": _function(chain), "signature": "", "line-rate": entered, "branch-rate": entered}
         _line_elements(ElementTree.SubElement(methods, "method", {**method, "complexity": "0"}), own)
     _line_elements(file, rules)
-    ElementTree.indent(coverage)
-    return _DOCTYPE + ElementTree.tostring(coverage, encoding="unicode") + "\n"
+    return _DOCTYPE + document(coverage)
 
 
 def _line_elements(parent: ElementTree.Element, rules: Iterable[CoveredRule]) -> None:
@@ -118,7 +119,7 @@ def _branches(rule: CoveredRule) -> Iterator[tuple[int, int, str]]:
 
 def _function(chain: ChainRecord) -> str:
     """A chain's name with its table's, since several tables have one of the same name."""
-    return f"{chain.table.replace(' ', '/')}/{chain.name}"
+    return one_line(f"{chain.table.replace(' ', '/')}/{chain.name}")
 
 
 def _rate(percent: float) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
+from html import escape
 from itertools import accumulate
 from typing import Any
-
-from rich.text import Text
 
 from testbed.regress.difference import CLOSED, OPENED, Change, decided
 from testbed.regress.explained import Explained
 from testbed.regress.parting import Step
 from testbed.regress.witness import Way
 from testbed.report import journey as report
+from testbed.report.markdown import cell, code, fenced, plain
+from testbed.report.terminal import Text
+from testbed.visible import one_line
 
 _MOST = 60_000  # characters: a comment on GitHub ends at 65,536
 _STYLES = {OPENED: "bold red", CLOSED: "bold yellow"}
@@ -84,7 +86,7 @@ def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], n
 
     Of these only so many are told as GitHub takes in a comment, and how many more there are is said.
     """
-    head = [f"### {heading}", ""]
+    head = [f"### {plain(heading)}", ""]
     if found:
         head += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
     head += [_row(one) for one in found]
@@ -93,10 +95,10 @@ def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], n
     folded = [_folded(one) for one in found if one.old is not None or one.new is not None]
     ways = _fitting(folded, "ways", _MOST - len("\n".join(head)))
     if several:
-        listed = [f"- {change.kind}: `{change.probe}`" for change in several]
+        listed = [f"- {change.kind}: {code(change.probe)}" for change in several]
         probes = _fitting(listed, "probes", _MOST - len("\n".join([*head, *ways])))
         ways += ["", "<details><summary>the other probes</summary>", "", *probes, "", "</details>"]
-    return "\n".join([*head, *ways, "", *remarks, ""])
+    return "\n".join([*head, *ways, "", *map(plain, remarks), ""])
 
 
 def _fitting(parts: Sequence[str], what: str, room: int) -> list[str]:
@@ -113,22 +115,23 @@ def _fitting(parts: Sequence[str], what: str, room: int) -> list[str]:
 def _row(one: Explained) -> str:
     cause = one.cause
     old, new = (
-        f"{_cell(row.outcome)}{f'<br>`{_cell(found)}`' if (found := decided(row, rule)) else ''}"
+        f"{cell(plain(row.outcome))}{f'<br>{cell(code(found))}' if (found := decided(row, rule)) else ''}"
         for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
     )
     number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
-    return f"| **{cause.kind}**{number} | `{_cell(cause.witness.probe)}` | {old} | {new} |"
+    return f"| **{cause.kind}**{number} | {cell(code(cause.witness.probe))} | {old} | {new} |"
 
 
 def _folded(one: Explained) -> str:
     """The ways of a witness, below where they part."""
-    told = ["", f"<details><summary>{one.cause.kind}: the ways of <code>{one.cause.witness.probe}</code></summary>", ""]
+    probe = escape(one_line(one.cause.witness.probe), quote=False)
+    told = ["", f"<details><summary>{one.cause.kind}: the ways of <code>{probe}</code></summary>", ""]
     for said in parting(one):
         head, _, sides = said.partition(": ")
-        told += [f"{head}:", "", *(f"- `{side}`" for side in sides.split(" | "))] if sides else [said]
+        told += [f"{head}:", "", *(f"- {code(side)}" for side in sides.split(" | "))] if sides else [said]
         told.append("")
     ways = [line.plain.removeprefix("  ") for line in _whole(one)]
-    return "\n".join([*told, "```diff", *ways, "```", "</details>"])
+    return "\n".join([*told, *fenced(ways, "diff"), "</details>"])
 
 
 def as_dict(change: Change) -> dict[str, Any]:
@@ -139,13 +142,3 @@ def as_dict(change: Change) -> dict[str, Any]:
         "old": {"outcome": change.old.outcome, "by": list(change.old.by)},
         "new": {"outcome": change.new.outcome, "by": list(change.new.by)},
     }
-
-
-def code(text: str) -> str:
-    """Text as Markdown's code, whatever backticks it has."""
-    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
-    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

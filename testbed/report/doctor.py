@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from testbed.kernel.requirements import Requirement
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 
 
 def table(found: Sequence[Requirement]) -> Fitted:

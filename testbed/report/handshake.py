@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from testbed.replay import Step
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 from testbed.rules.counters import ZERO, Counters
 from testbed.traffic.packet import Crossing
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.text import Text
-
 from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass, expected_way
+from testbed.report.terminal import Text
 from testbed.rules.book import copies
 
 MATCHED, FAILED, NOT_REACHED, PARTS = "✓", "✗", "·", "≠"

@@ -11,6 +11,7 @@ from testbed.regress.parting import Step, steps
 from testbed.regress.witness import Way
 from testbed.rules.nft import AnyRuleset
 from testbed.rules.places import Places, places
+from testbed.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _called(way: Way, text: str) -> Iterator[Step]:
     """The step that a behaviour's `by` names."""
     wanted = text.removeprefix("answer: ")
     found = (step for journey in way.gone for step in steps(journey))
-    yield from [step for step in found if str(step) == wanted][:1]
+    yield from [step for step in found if visible(str(step)) == wanted][:1]
 
 
 def _in_its_repository(path: Path) -> str:

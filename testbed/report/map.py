@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from rich.tree import Tree
 
+from testbed.report.terminal import Text
 from testbed.topology import Bridge, Interface, Node, Port, Topology
 
 
 def tree(topology: Topology, title: str, host_note: str) -> Tree:
     """The LAN as the root, what is plugged into it as branches, and what is behind those as theirs."""
     switch = next(node for node in topology.nodes if node.bridges and not node.addresses)
-    root = Tree(f"[bold]{title}[/]  one LAN, {_subnet(topology, switch)}")
+    root = Tree(Text.assemble((title, "bold"), f"  one LAN, {_subnet(topology, switch)}"))
     for interface in switch.interfaces:
         _add(root, topology, _behind(topology, Port(switch.name, interface.name)), host_note)
     return root
@@ -18,13 +19,13 @@ def tree(topology: Topology, title: str, host_note: str) -> Tree:
 
 def _add(branch: Tree, topology: Topology, port: Port, host_note: str) -> None:
     node = topology.node(port.node)
-    note = f"  [dim]{host_note}[/]" if node.name == topology.host else ""
-    here = branch.add(f"[bold cyan]{node.name}[/]  {_device(node.interface(port.device))}{note}")
+    note = Text(f"  {host_note}" if node.name == topology.host else "", "dim")
+    here = branch.add(Text.assemble((node.name, "bold cyan"), "  ", _device(node.interface(port.device)), note))
     for bridge in node.bridges:
         below = here.add(_device(bridge))
         for interface in node.interfaces:
             if interface.master == bridge.name:
-                plug = below.add(f"[dim]{interface.name}[/]")
+                plug = below.add(Text(interface.name, "dim"))
                 _add(plug, topology, _behind(topology, Port(node.name, interface.name)), host_note)
     for interface in node.interfaces:
         if interface.name != port.device and interface.master is None and node.passes_on:
@@ -36,11 +37,13 @@ def _behind(topology: Topology, port: Port) -> Port:
     return next(link.other(port) for link in topology.links if port in (link.a, link.b))
 
 
-def _device(device: Interface | Bridge) -> str:
+def _device(device: Interface | Bridge) -> Text:
     addresses = " ".join(str(address) for address in device.addresses)
     scripted = " ".join(str(address) for address in getattr(device, "scripted", ()))
-    script = f"  [magenta]{scripted}[/] [dim](scripted)[/]" if scripted else ""
-    return f"{device.name} [green]{addresses}[/]{script}".replace(" [green][/]", "")
+    shown = Text.assemble(device.name, (f" {addresses}" if addresses else "", "green"))
+    if scripted:
+        shown.append(f"  {scripted}", "magenta").append(" (scripted)", "dim")
+    return shown
 
 
 def _subnet(topology: Topology, switch: Node) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.text import Text
-
 from testbed.mutation.campaign import Campaign, Found
 from testbed.mutation.outcome import ERROR, NO_COVERAGE, SURVIVED, Outcome
+from testbed.report.markdown import code, fenced, in_html, plain
+from testbed.report.terminal import Text
 
 UNNOTICED = (SURVIVED, NO_COVERAGE)
 _WHY = {SURVIVED: "no case notices it", NO_COVERAGE: "no case reaches it"}
@@ -83,28 +83,23 @@ def _unnoticed(one: Found, campaign: Campaign) -> Iterator[Text]:
 def markdown(campaign: Campaign) -> str:
     """A comment for a pull request."""
     score = numbers(campaign)
-    parts = [f"### {heading(campaign)}", ""]
+    parts = [f"### {plain(heading(campaign))}", ""]
     parts += [f"| {' | '.join(name for name, _ in score)} |", f"|{' ---: |' * len(score)}"]
     parts += [f"| {' | '.join(str(number) for _, number in score)} |", ""]
     parts += _folded(campaign.of(*UNNOTICED))
-    parts += [f"- error: {one.mutant.sentence}: {one.outcome.said}" for one in campaign.of(ERROR)]
+    parts += [f"- error: {plain(one.mutant.sentence)}: {plain(one.outcome.said)}" for one in campaign.of(ERROR)]
     return "\n".join([*parts, ""])
 
 
 def _folded(unnoticed: Sequence[Found]) -> Iterator[str]:
     for one in unnoticed:
         witness = one.outcome.witness
-        yield f"<details><summary>{_escaped(one.mutant.sentence)} ({_WHY[one.outcome.status]})</summary>"
-        yield from ("", f"{one.where}", "", "```diff", f"- {one.was}")
-        yield from (f"+ {line}" for line in one.mutant.replaced)
+        yield f"<details><summary>{in_html(one.mutant.sentence)} ({_WHY[one.outcome.status]})</summary>"
+        yield from ("", plain(one.where), "")
+        yield from fenced([f"- {one.was}", *(f"+ {line}" for line in one.mutant.replaced)], "diff")
         if witness is not None:
-            yield from ("```", "", f"{witness.kind}: `{witness.probe}`", "", "```diff")
-            yield from (f"- {witness.before}", f"+ {witness.now}")
-        yield "```"
+            yield from ("", f"{witness.kind}: {code(witness.probe)}", "")
+            yield from fenced([f"- {witness.before}", f"+ {witness.now}"], "diff")
         if witness is not None and witness.case:
-            yield from ("", "```python", witness.case.rstrip(), "```")
+            yield from ("", *fenced([witness.case.rstrip()], "python"))
         yield from ("</details>", "")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")

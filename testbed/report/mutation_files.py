@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from testbed.mutation.campaign import Campaign, Found
 from testbed.mutation.outcome import EQUIVALENT, ERROR, KILLED, NO_COVERAGE, SURVIVED
+from testbed.report.xml import document
 from testbed.rules import save
 
 _STATUS = {  # of mutation-testing-report-schema, "MutantStatus"
@@ -41,8 +42,7 @@ def junit(campaign: Campaign) -> str:
     suite.attrib.update({name: str(value) for name, value in number.items()})
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    return document(suites, xml_declaration=True)
 
 
 def _told(one: Found) -> str:

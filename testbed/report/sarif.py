@@ -6,6 +6,7 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +19,7 @@ from testbed.regress.parting import Step, steps
 from testbed.regress.witness import Way
 from testbed.report.difference import TABLE, parting, step
 from testbed.report.located import Source, Spot, spots
+from testbed.visible import visible
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _DISTRIBUTION = "docker-host-testbed"
@@ -81,7 +83,7 @@ def _result(one: Explained, old: Source, new: Source) -> dict[str, Any]:
         "ruleId": _id(one.cause.kind),
         "ruleIndex": KINDS.index(one.cause.kind),
         "level": level(one.cause.kind),
-        "message": {"text": sentence(one)},
+        "message": _message(sentence(one)),
         "locations": [_location(blamed)] if blamed is not None else [],
         "partialFingerprints": {"primaryLocationLineHash": f"{_fingerprint(one)}:1"},
         "properties": {"probes": [change.probe for change in one.cause.changes]},
@@ -126,14 +128,20 @@ def _flow(name: str, way: Way | None, source: Source, one: Explained) -> dict[st
     apart = one.parting.sides if one.parting is not None else ()
     gone = way.gone if way is not None else ()
     shown = [of for journey in gone for of in steps(journey) if of.matched or of in apart]
-    return {"id": name, "message": {"text": f"{name}: {source.name}"}, "locations": list(_along(shown, source, apart))}
+    return {"id": name, "message": _message(f"{name}: {source.name}"), "locations": list(_along(shown, source, apart))}
 
 
 def _along(shown: Sequence[Step], source: Source, apart: Sequence[Step]) -> Iterator[dict[str, Any]]:
     for number, one in enumerate(shown, start=1):
-        location = {**_location(Spot(source, one)), "message": {"text": _said(one)}}
+        location = {**_location(Spot(source, one)), "message": _message(_said(one))}
         importance = "essential" if one in apart else "important"
         yield {"location": location, "executionOrder": number, "importance": importance}
+
+
+def _message(text: str) -> dict[str, str]:
+    """Plain text in which brackets that would make a link (3.11.6) are escaped."""
+    text = visible(text)
+    return {"text": re.sub(r"[\[\]\\]", r"\\\g<0>", text) if "](" in text else text}
 
 
 def _said(of: Step) -> str:
@@ -147,7 +155,9 @@ def _location(spot: Spot) -> dict[str, Any]:
     name = f"{of.table}/{of.chain}{number}" if of.table else of.text
     found: dict[str, Any] = {"logicalLocations": [{"name": of.text, "fullyQualifiedName": name}]}
     if spot.source.file:
-        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(spot.source.file), "uriBaseId": "%SRCROOT%"}}
+        physical: dict[str, Any] = {
+            "artifactLocation": {"uri": quote(spot.source.file, errors="surrogateescape"), "uriBaseId": "%SRCROOT%"}
+        }
         if line:
             physical["region"] = {"startLine": line}
         found["physicalLocation"] = physical

@@ -42,6 +42,15 @@ _OPTIONS = {
     "icmp": ("--icmp-type",),
     "icmp6": ("--icmpv6-type",),
 }
+_WITH_VALUE = {
+    *(option for option, name in _BASIC.items() if name != "-f"),
+    *_MATCH,
+    *_TARGETS,
+    *(option for options in _OPTIONS.values() for option in options if option != "--syn"),
+    *_ALIASES,
+    *("--sports", "--dports", "--ports", "--ctstate", "--state", "--match-set", "--mark", "--ttl-eq", "--hl-eq"),
+    *("--src-type", "--dst-type", "--src-range", "--dst-range", "--physdev-in", "--physdev-out", "--comment"),
+}
 _MODULES_OF_PROTOCOLS = {"ipv6-icmp": "icmp6", "icmpv6": "icmp6"}  # -p loads the module of the protocol's name
 
 
@@ -102,6 +111,12 @@ def target_of(spec: str) -> Target | None:
             start = group.words[1].start
             return Target(_TARGETS[group.option], group.values[0], spec[start:end], start, end)
     return None
+
+
+@lru_cache(maxsize=4096)
+def without_value(spec: str) -> str:
+    """Return the first option that has no value and cannot be without one; empty where there is none."""
+    return next((group.option for group in _groups(spec) if group.option in _WITH_VALUE and not group.values), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from testbed.errors import ExpectationError, TestbedError
 from testbed.rules import save
 from testbed.rules.counters import ZERO, Counters
+from testbed.visible import visible
 
 _OWN_CHAIN = re.compile(r":\S+ - \[0:0\]")  # a user-defined chain has no policy that could count
 
@@ -101,7 +102,7 @@ class CounterReading:
 
     def __repr__(self) -> str:
         moved = [f"{counters} {line}" for line, counters in self if counters != ZERO]
-        return "\n".join(moved) or "nothing was counted"
+        return visible("\n".join(moved)) or "nothing was counted"
 
     def __str__(self) -> str:
         return self.text(self)
@@ -156,7 +157,7 @@ def parse_expectation(text: str) -> Iterator[tuple[Line, Counters]]:
     """The lines of an expectation; ExpectationError names the first that is not of the form of `iptables-save -c`."""
     table, family = "", ""
     times: Counter[tuple[str, str]] = Counter()
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, text.split("\n"))):
         if line.startswith("#") or line == "COMMIT" or _OWN_CHAIN.fullmatch(line):
             family = save.family_of(line, family)
             continue

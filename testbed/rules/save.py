@@ -11,6 +11,7 @@ from pathlib import Path
 
 from testbed.errors import RulesError
 from testbed.rules import families, files, forbidden
+from testbed.rules.clauses import without_value
 from testbed.rules.counters import Counters
 from testbed.rules.ruleset import IPV6, Chain, Comment, Rule, Ruleset, Table
 
@@ -143,6 +144,8 @@ def _entry(line: str, number: int, source: str) -> Chain | Rule:
         spec = rule["spec"] or ""
         if wrong := forbidden.in_rule(spec):
             raise _broken(source, number, line, wrong, _WHOLE if "quote" in wrong else _NO_NAMES)
+        if option := without_value(spec):
+            raise _broken(source, number, line, f"{option} has no value", _WHOLE)
         return Rule(rule["chain"], spec, Counters.parse(rule["counters"] or ""), number)
     if _COMMANDS.match(line):
         raise _broken(source, number, line, "a rule set lists its rules with -A, as iptables-save prints them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from invoke.context import Context
@@ -9,6 +10,7 @@ from invoke.tasks import task
 from rich.table import Table
 
 from testbed import named
+from testbed.bedrecord import Record
 from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS
 from testbed.errors import NotUp
 from testbed.kernel.backends import ALL, backend_for
@@ -16,6 +18,7 @@ from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.requirements import require
 from testbed.report import map as map_of_bed
 from testbed.report.layout import Fitted
+from testbed.report.terminal import Text
 from testbed.rules.rulefile import lines_of, number_of_rules
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import as_json, console, in_words
@@ -56,11 +59,11 @@ def up(
         return
     out = console()
     note = f"{number_of_rules(record.ruleset)} rules ({record.source}), {ALL[record.backend].program}"
-    out.print(f"The bed [bold]{name}[/] {'is up' if made else 'was up already'}.")
+    out.print(Text.assemble("The bed ", (name, "bold"), f" {'is up' if made else 'was up already'}."))
     out.print(map_of_bed.tree(record.topology, name, note))
     for remark in record.remarks:
-        out.print(remark, markup=False, soft_wrap=True)
-    out.print("[bold]What to try next[/]")
+        out.print(remark, soft_wrap=True)
+    out.print(Text("What to try next", style="bold"))
     out.print(_what_next(record), crop=False)
 
 
@@ -68,17 +71,21 @@ def up(
 @in_words
 def status(_: Context, json: bool = False) -> None:
     """What is up: beds, their rules, their namespaces."""
-    records = named.standing()
+    records, damaged = named.standing(), named.damaged()
     if json:
-        as_json([_facts(record) for record in records])
+        broken = [{"name": one.name, "up": False, "damaged": one.why} for one in damaged]
+        as_json([*(_facts(record) for record in records), *broken])
         return
+    for one in damaged:
+        console().print(Text.assemble((f"{one}. ", "bold red"), one.remedy), soft_wrap=True)
     if not records:
-        console().print("No bed is up. Make one with `invoke up`.")
+        console().print("No bed is up. Make one with `invoke up`." if not damaged else "No other bed is up.")
         return
     table = Table("bed", "state", "rules", "source", "backend", "namespaces", "programs")
     for record in records:
-        state = "[green]up[/]" if record.stands else "[bold red]broken[/]: invoke down, then up"
-        programs = "run" if named.companions_run(record) else "[bold red]gone[/]"
+        up = record.stands
+        state = Text("up", "green") if up else Text.assemble(("broken", "bold red"), ": invoke down, then up")
+        programs = Text("run") if named.companions_run(record) else Text("gone", "bold red")
         names = " ".join(record.path(node).name for node in record.namespaces)
         number = str(number_of_rules(record.ruleset))
         table.add_row(record.name, state, number, record.source, record.backend, names, programs)
@@ -89,15 +96,21 @@ def status(_: Context, json: bool = False) -> None:
 @in_words
 def down(_: Context, name: str = named.DEFAULT_NAME, all: bool = False) -> None:  # noqa: A002 - it is the option's name
     """Take a bed away: its namespaces, its programs, its record, and nothing else."""
-    names = [record.name for record in named.standing()] if all else [name]
+    names = [*(one.name for one in named.standing()), *(one.name for one in named.damaged())] if all else [name]
     if not names:
         raise NotUp("no bed is up.", "There is nothing to take down.")
     for one in names:
-        named.down(one)
-        console().print(f"The bed [bold]{one}[/] is gone.")
+        left = named.down(one)
+        console().print(Text.assemble("The bed ", (one, "bold"), " is gone."))
+        if left:
+            console().print(
+                f"Its record did not say whose the namespaces {' '.join(left)} are: they stay. `ip netns del NAME` "
+                "takes one away.",
+                soft_wrap=True,
+            )
 
 
-def _facts(record: named.Record) -> dict[str, Any]:
+def _facts(record: Record) -> dict[str, Any]:
     return {
         "name": record.name,
         "up": record.stands,
@@ -109,7 +122,7 @@ def _facts(record: named.Record) -> dict[str, Any]:
     }
 
 
-def _what_next(record: named.Record) -> Fitted:
+def _what_next(record: Record) -> Fitted:
     program = ALL[record.backend].program
     listing = "list ruleset" if record.backend == NFTABLES.name else "-vnL"
     enter = f"ip netns exec {record.name}"
@@ -124,7 +137,7 @@ def _what_next(record: named.Record) -> Fitted:
         commands.append((f"{enter}-client curl {url}", f"through DNAT to {container.name}"))
     outside = f"curl http://{INTERNET_ADDRESS.ip}"
     outward = [container.name for container in host.containers if container.gateway is not None][:1]
-    commands += [(f"{enter}-{name} {outside}", "through MASQUERADE to the internet") for name in outward]
+    commands += [(f"{enter}-{shlex.quote(name)} {outside}", "through MASQUERADE to the internet") for name in outward]
     commands.append((f"invoke down{option}", "take it away"))
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)

@@ -66,7 +66,7 @@ def behaviours(
     if json:
         as_json([{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows])
     elif not out:
-        console().print(written, end="", markup=False, soft_wrap=True)
+        console().print(written, end="", soft_wrap=True)
     else:
         files.write(out, written, "Say where with --out FILE.")
         console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)

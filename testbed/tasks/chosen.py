@@ -41,7 +41,7 @@ class Chosen:
     def warn(self) -> None:
         """Print the contradictions, before the answer."""
         for sentence in self.contradictions:
-            console(stderr=True).print(f"warning: {sentence}", markup=False, soft_wrap=True)
+            console(stderr=True).print(f"warning: {sentence}", soft_wrap=True)
 
 
 def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:

@@ -7,6 +7,7 @@ import sys
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
+from rich.markup import escape
 from rich.progress import track
 
 from testbed.conformance.hosts import known
@@ -46,7 +47,7 @@ def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = ""
         generation = engine_of(version).name
         shown = track(
             wanted.items(),
-            f"engine {version}",
+            escape(f"engine {version}"),  # a progress bar reads markup
             console=console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),

@@ -11,10 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
-from rich.console import Console
-from rich.text import Text
 
 from testbed.errors import TestbedError
+from testbed.report.terminal import Terminal, Text
 from testbed.tasks import streams
 from testbed.tasks.failures import in_a_sentence
 
@@ -28,15 +27,10 @@ INTERRUPTED = 130
 _WIDTH_OF_A_LOG = 130  # columns, where the output is not a terminal
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise  # rich calls this while it handles a BrokenPipeError, and would exit with 1
-
-
-def console(stderr: bool = False) -> Console:
+def console(stderr: bool = False) -> Terminal:
     """Where tasks print."""
     stream = sys.stderr if stderr else sys.stdout
-    return _Console(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_LOG, highlight=False)
+    return Terminal(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_LOG)
 
 
 def in_words(task: Callable[P, T]) -> Callable[P, T]:

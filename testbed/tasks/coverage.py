@@ -13,7 +13,6 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
-from rich.text import Text
 
 from testbed import pytest_coverage, pytest_plugin, sessions
 from testbed.bed import Testbed
@@ -32,6 +31,7 @@ from testbed.report import coverage as report
 from testbed.report import coverage_files
 from testbed.report.page import Page
 from testbed.report.page import html as page
+from testbed.report.terminal import Text
 from testbed.rules import AnyRuleset, NftRuleset, files, rulefile
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, NEWEST_MEASURED, RULES_HELP, require_values
 from testbed.tasks.console import FINDING, as_json, console, in_words

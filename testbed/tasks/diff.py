@@ -11,7 +11,6 @@ from typing import Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
-from rich.text import Text
 
 from testbed.errors import TestbedError
 from testbed.regress import difference, table
@@ -24,6 +23,7 @@ from testbed.report.annotations import annotated
 from testbed.report.located import Source
 from testbed.report.page.difference import Difference
 from testbed.report.sarif import log
+from testbed.report.terminal import Text
 from testbed.rules import files, rulefile
 from testbed.tasks.behaviours import asked
 from testbed.tasks.chosen import HOST_HELP, choose

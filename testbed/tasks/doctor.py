@@ -14,6 +14,7 @@ from testbed.errors import KernelRefused
 from testbed.kernel.requirements import Requirement, conveniences, iptables_version, requirements
 from testbed.kernel.xtables import BACKENDS
 from testbed.report.doctor import table
+from testbed.report.terminal import Text
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 
@@ -50,7 +51,7 @@ def _install(lacking: list[Requirement]) -> None:
         if command in done:
             continue
         done.add(command)
-        console(stderr=True).print(f"[dim]$ {shlex.join(command)}[/]", soft_wrap=True)
+        console(stderr=True).print(Text(f"$ {shlex.join(command)}", "dim"), soft_wrap=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         try:
             finished = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
@@ -69,4 +70,4 @@ def _print(found: list[Requirement]) -> None:
     versions = [f"{name}: {version}" for name in BACKENDS if (version := iptables_version(name))]
     console().print(f"Linux {os.uname().release}, {', '.join(versions) or 'no iptables'}")
     if any(not requirement.met and requirement.fix for requirement in found):
-        console().print("[bold]invoke doctor --fix[/] runs these commands.")
+        console().print(Text.assemble(("invoke doctor --fix", "bold"), " runs these commands."))

@@ -66,14 +66,14 @@ def handshake(
         as_json({"bed": opened.name, "backend": kind, "client": client, "steps": steps})
     else:
         out = console()
-        out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client", markup=False)
+        out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client")
         for connection in connections:
             out.print(tables.packets(connection), crop=False)
             out.print(tables.counters(connection), crop=False)
             if (conclusion := tables.conclusion(connection[-1])) is not None:
                 out.print(conclusion)
         for remark in opened.remarks:
-            out.print(remark, markup=False, soft_wrap=True)
+            out.print(remark, soft_wrap=True)
     if code := max((_exit_code(connection[-1]) for connection in connections), key=_SEVERITY.index):
         raise Exit(code=code)
     if opened.contradictions:

@@ -13,7 +13,6 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Task as ProgressTask
-from rich.text import Text
 
 from testbed.docker import hostfile
 from testbed.docker.engines import engine_or_native
@@ -24,6 +23,7 @@ from testbed.mutation.journal import Journal
 from testbed.report import mutation as report
 from testbed.report import mutation_files
 from testbed.report.page import Page, html
+from testbed.report.terminal import Text
 from testbed.rules import files, save
 from testbed.rules.ruleset import Ruleset
 from testbed.tasks.chosen import HOST_HELP, RULES_HELP, choose
@@ -126,7 +126,7 @@ def _at_revision(revision: str, rules: str | None) -> Ruleset:
         raise TestbedError("--changed-since compares a file with what it was.", "Name it with --rules FILE.")
     path = Path(rules).resolve()
     shown = subprocess.run(
-        ["git", "-C", str(path.parent), "show", f"{revision}:./{path.name}"],
+        ["git", "-C", str(path.parent), "show", "--end-of-options", f"{revision}:./{path.name}"],
         capture_output=True,
         text=True,
         check=False,

@@ -23,4 +23,4 @@ def rules(_: Context, host: str = "", engine: str = "") -> None:
     chosen = choose(host, engine, "")
     sys.stdout.write(rulefile.text_of(chosen.rules))
     for remark in chosen.host.remarks:
-        console(stderr=True).print(remark, markup=False, soft_wrap=True)
+        console(stderr=True).print(remark, soft_wrap=True)

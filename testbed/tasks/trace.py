@@ -124,4 +124,4 @@ def _print(story: Story, remarks: tuple[str, ...]) -> None:
         for line in report.lines(packet.journey):
             out.print(line, soft_wrap=True)
     for remark in remarks:
-        out.print(remark, markup=False, soft_wrap=True)
+        out.print(remark, soft_wrap=True)

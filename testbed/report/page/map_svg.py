@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from testbed.report.page.layout import LINE, LONGEST, PADDING, Box, Layout, Point, end_of
 from testbed.topology import Link
+from testbed.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def _draw_cable(drawing: Element, cable: Cable) -> None:
 def _text(drawing: Element, words: str, place: Point, kind: str) -> None:
     """Words, cut where they are too long for a box; then a tooltip has all of them."""
     made = SubElement(drawing, "text", {"class": kind, "x": f"{place.x:g}", "y": f"{place.y:g}"})
+    words = visible(words)
     made.text = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
     if len(words) > LONGEST:
         SubElement(made, "title").text = words

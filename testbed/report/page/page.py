@@ -21,6 +21,7 @@ from testbed.report.page.difference import Difference
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.story import Story
+from testbed.visible import visible
 
 _OPTION = re.compile(r"(?<!\S)((?:! )?--?[A-Za-z][\w-]*)")
 
@@ -57,6 +58,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(__package__, "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -67,6 +69,11 @@ def _environment() -> Environment:
     return environment
 
 
+def _shown(value: object) -> object:
+    """Return a value of a template with every character of its text visible; Markup is made from such text alone."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _inlined(name: str) -> Markup:
     """A file of this folder as it is: the style sheet, the script."""
     return Markup(files(__package__).joinpath(name).read_text())
@@ -74,5 +81,5 @@ def _inlined(name: str) -> Markup:
 
 def _unbroken(words: str) -> Markup:
     """The words of a rule with each option in an element of its own, with the `!` before it: no line breaks in it."""
-    parts = enumerate(_OPTION.split(words))  # every second one is an option
+    parts = enumerate(_OPTION.split(visible(words)))  # every second one is an option
     return Markup("").join(Markup("<i>{}</i>").format(part) if number % 2 else escape(part) for number, part in parts)
