@@ -33,7 +33,7 @@ def _copies(journey: Journey) -> Iterator[Text]:
         rule = f"  by {made_by[number]}" if number < len(made_by) else ""
         yield Text.assemble(("copy", "bold"), f"  {copy.sent.from_} > {copy.sent.to}", (rule, "dim"))
         for passed in copy.passes:
-            yield from (Text(_STEP) + line for line in _node(passed))
+            yield from (Text.assemble(_STEP, line) for line in _node(passed))
         yield Text.assemble(_STEP, f"→ the copy was {copy.end}")
 
 
