@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from testbed import named
 from testbed.bed import Testbed
+from testbed.bedrecord import Record
 from testbed.default_port import Place, Publishers, places
 from testbed.docker import article
 from testbed.errors import TestbedError
@@ -90,9 +91,7 @@ def opened_bed(
         yield Opened(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
 
 
-def _standing(
-    name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str
-) -> named.Record | None:
+def _standing(name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str) -> Record | None:
     """Return the record of the bed that is meant, if it is up."""
     if name is None:
         return named.find(named.DEFAULT_NAME)
