@@ -19,6 +19,7 @@ import pytest
 
 from testbed.errors import RulesError, TestbedError
 from testbed.rules import files
+from testbed.visible import visible
 
 TEXT = "*filter\nCOMMIT\n"
 
@@ -26,7 +27,7 @@ TEXT = "*filter\nCOMMIT\n"
 def said(path: Path | str) -> str:
     with pytest.raises(RulesError) as caught:
         files.text_of(path, "Give rules.")
-    assert caught.value.what.count(str(path)[:100]) == 1
+    assert caught.value.what.count(visible(str(path))[:100]) == 1
     assert "Give rules." in caught.value.remedy
     return f"{caught.value.what} {caught.value.remedy}"
 
