@@ -19,6 +19,7 @@ OURS = {
     "testbed.kernel.programs",
     "testbed.pytest_plugin",
     "testbed.stash",
+    "testbed.visible",
 }
 
 
