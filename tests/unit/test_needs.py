@@ -8,6 +8,7 @@ from testbed.docker import article
 from testbed.errors import RulesError
 from testbed.rules import NftRuleset, Ruleset, needs, save
 from testbed.rules.needs import ENTERING, LEAVING, Mention
+from testbed.rules.ruleset import Rule, Table
 
 BED = article.topology()
 
@@ -129,4 +130,5 @@ def test_ipsets_that_no_dump_brings_are_named_together() -> None:
 
 
 def test_clause_without_its_value_ties_no_subnet_to_an_interface() -> None:
-    assert needs.mentions(rules("-i br0 -j DROP -s")) == [Mention("br0", ENTERING)]
+    made = Ruleset((Table("filter", (Rule("FORWARD", "-i br0 -j DROP -s"),)),))  # a file with it is refused
+    assert needs.mentions(made) == [Mention("br0", ENTERING)]
