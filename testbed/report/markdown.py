@@ -20,7 +20,7 @@ def code(text: str) -> str:
     """Return a code span that the text cannot leave."""
     text = one_line(text) or " "
     fence = "`" * (_longest(text) + 1)
-    pad = " " if "`" in (text[0], text[-1]) or (text[0] == text[-1] == " " and text.strip()) else ""
+    pad = " " if "`" in text or (text[0] == text[-1] == " " and text.strip()) else ""
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
