@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from testbed.analysis import clauses as iptables_clauses
+from testbed.analysis import clauses
 from testbed.analysis.context import Context
 from testbed.analysis.packets import STATE_BITS, State, SymbolicPacket
 from testbed.analysis.rules import (
@@ -37,6 +37,7 @@ from testbed.errors import AnalysisError
 Change = Assign | Copy | Add | Notrack
 Ending = Decide | Translate | Note | Unmodelled | Change
 Translator = Callable[[Context, Manip, Sequence[tuple[PacketSet, Translate]]], None]
+Matcher = Callable[[Context, AnalysedRule], PacketSet]
 
 _STEPS = 200_000  # rules walked in one pass; chains that jump to each other twice each grow as powers of two
 _DEPTH = 32  # of jumps; the kernel allows 16
@@ -64,6 +65,11 @@ class Effect:
     unmodelled: bool = False
 
 
+def matching(context: Context, rule: AnalysedRule) -> PacketSet:
+    """The packets that meet the clauses of a rule of iptables."""
+    return clauses.packets_of(context, rule.clauses)
+
+
 @dataclass(slots=True, eq=False)
 class Walk:
     """One pass of packets through chains; `context.packet` is what they are like at this moment."""
@@ -71,6 +77,7 @@ class Walk:
     context: Context
     chains: Mapping[tuple[str, str], AnalysedChain]
     translator: Translator
+    matcher: Matcher
     decisions: list[Decision] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     steps: int = 0
@@ -124,7 +131,7 @@ class Walk:
 
     def _matching(self, rule: AnalysedRule, current: PacketSet) -> PacketSet:
         self.context.reference, self.context.reaching = rule.reference, current
-        return iptables_clauses.packets_of(self.context, rule.clauses)
+        return self.matcher(self.context, rule)
 
     def _rule(self, rule: AnalysedRule, hit: PacketSet) -> tuple[PacketSet, PacketSet]:
         """Do what a rule does; the packets that go on to the next one, and those that leave the chain."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from testbed.analysis.chains import Decision, Effect, Walk
+from testbed.analysis import native, native_clauses
+from testbed.analysis.chains import Decision, Effect, Matcher, Walk, matching
 from testbed.analysis.context import Context
 from testbed.analysis.opaque import OpaqueClause, OpaqueClauses
 from testbed.analysis.packets import LOCAL, STATE_BITS, Interfaces, State, SymbolicPacket
 from testbed.analysis.routing import LOOPBACK, Routing
-from testbed.analysis.rules import AnalysedChain, Manip, Program, RuleReference, Translate
+from testbed.analysis.rules import AnalysedChain, AnalysedRule, Manip, Program, RuleReference, Translate
 from testbed.analysis.sets import reader
 from testbed.analysis.space import Space, empty
 from testbed.analysis.translation import MANIP, Binding, End, end_of, put, translate
@@ -86,7 +87,7 @@ class HostPath:
         sets = reader(program.sets)
         context = Context(space, interfaces, routing, opaque, packet, _NOWHERE, space.none, sets=sets)
         chains = {(chain.table, chain.name): chain for chain in program.chains}
-        return cls(space, interfaces, routing, program, Walk(context, chains, translate), tracked)
+        return cls(space, interfaces, routing, program, Walk(context, chains, translate, _matcher(program)), tracked)
 
     @property
     def packet(self) -> SymbolicPacket:
@@ -235,3 +236,15 @@ class HostPath:
         context = self.walk.context
         port = self.space.choose(context.with_ports, end.port, end_of(self.packet, manip).port)
         self._set(put(context, packets & where & context.tracked, manip, End(end.address, port)))
+
+
+def _matcher(program: Program) -> Matcher:
+    """What finds the packets that meet a rule, in the rule set's syntax."""
+    if not program.native:
+        return matching
+    sets = native.sets_of(program)
+
+    def match(context: Context, rule: AnalysedRule) -> PacketSet:
+        return native_clauses.packets_of(context, rule.clauses, sets.get(rule.reference.table, {}))
+
+    return match

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from testbed.analysis import iptables
+from testbed.analysis import iptables, native
 from testbed.analysis.rules import Program
-from testbed.errors import AnalysisError
 from testbed.rules import AnyRuleset, NftRuleset
 
 
 def program(ruleset: AnyRuleset) -> Program:
-    """The chains of a rule set."""
-    if isinstance(ruleset, NftRuleset):
-        raise AnalysisError(f"{ruleset.source} is of nftables' own syntax, which is not analysed.")
-    return iptables.program(ruleset)
+    """The chains of a rule set; AnalysisError for text that is not understood."""
+    return native.program(ruleset) if isinstance(ruleset, NftRuleset) else iptables.program(ruleset)

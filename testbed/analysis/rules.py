@@ -164,15 +164,19 @@ class AnalysedChain:
     versions: tuple[int, ...] = (4, 6)
 
 
+NativeSets = tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...]  # elements by table and name
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """All chains of a rule set by table and name; `nft` is whether they are of nftables' own syntax.
+    """All chains of a rule set; `native` is whether they are of nftables' own syntax. `sets` are ipsets.
 
     `tracks`: whether connection tracking is on. `unmodelled` names what no packet of the model meets (ingress hooks).
     """
 
     chains: tuple[AnalysedChain, ...]
     sets: str = ""
+    native_sets: NativeSets = ()
     native: bool = False
     tracks: bool = True
     unmodelled: tuple[str, ...] = ()

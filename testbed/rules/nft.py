@@ -55,13 +55,13 @@ def by_handle(listing: str) -> dict[tuple[str, int], str]:
     """
     _, *parts = _TABLE.split(listing)
     return {
-        (table, int(rule[2])): _without_counter(re.sub(r"\n\t+", " ", rule[1]))
+        (table, int(rule[2])): without_counter(re.sub(r"\n\t+", " ", rule[1]))
         for table, body in zip(parts[::2], parts[1::2], strict=True)
         for rule in _RULE.finditer(body)
     }
 
 
-def _without_counter(words: str) -> str:
+def without_counter(words: str) -> str:
     """A rule without its first counter; not one in a comment, in a set's element or one with a name of its own."""
     for found in _COUNTER.finditer(words):
         if found["counter"]:

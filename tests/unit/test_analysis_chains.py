@@ -11,7 +11,7 @@ from symbolic import free_context, point
 from test_analysis_clauses import SYN, packets, specs
 
 from testbed.analysis import iptables
-from testbed.analysis.chains import Walk
+from testbed.analysis.chains import Walk, matching
 from testbed.analysis.context import Context
 from testbed.analysis.rules import Verdict
 from testbed.analysis.translation import translate
@@ -29,7 +29,7 @@ def walked(text: str) -> tuple[Walk, Context]:
     """A finished walk, and what the packets were like before it."""
     program = iptables.program(save.parse(text))
     chains = {(chain.table, chain.name): chain for chain in program.chains}
-    walk = Walk(free_context(), chains, translate)
+    walk = Walk(free_context(), chains, translate, matching)
     before = replace(walk.context)
     walk.base(chains["filter", "FORWARD"], walk.context.space.all)
     return walk, before
