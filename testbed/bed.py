@@ -8,27 +8,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, Protocol
 
-from testbed import companion
+from testbed import companion_programs
 from testbed.docker import DockerHost, article
 from testbed.errors import RulesError
-from testbed.kernel import devices, syscalls, wording
+from testbed.kernel import canonical_rules, devices, syscalls
 from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.programs import LEGACY
-from testbed.observe import exchange
+from testbed.observe import mutation_injection
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watcher
-from testbed.rules import AnyRuleset, NftRuleset, clauses, memory, needs, nft_clauses
+from testbed.rules import AnyRuleset, NftRuleset, clauses, environment, memory, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
 from testbed.traffic import destination
 from testbed.traffic.destination import Destination
-from testbed.traffic.endpoint import End, Endpoint, identities
+from testbed.traffic.endpoint import Endpoint, EndpointInterface, identities
 from testbed.traffic.layers import ICMP
 from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.sockets import Attempt, KernelEndpoint, echoed
@@ -59,19 +59,19 @@ class Testbed:
 
     `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters. A rule set in
     nftables' own syntax (NftRuleset) is loaded by nft whatever is said here. Where the rules name bridges that the
-    topology does not have, with a subnet behind them, these are made too (rules/needs.py).
+    topology does not have, with a subnet behind them, these are made too (rules/environment.py).
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
     observer: ClassVar[Observer | None] = None
 
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
-        topology = needs.furnished(topology, [ruleset])
+        topology = environment.with_missing_bridges(topology, [ruleset])
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
         self._prepare(topology, namespaces, ruleset, backend)
         try:
-            with exchange.loading(ruleset, self._loaded):
-                if needs.at_load(self._loaded):
+            with mutation_injection.loading(ruleset, self._loaded):
+                if environment.at_load(self._loaded):
                     devices.build(topology, namespaces)
                     self.backend.replace(self._host, self._loaded)
                 else:
@@ -109,14 +109,14 @@ class Testbed:
         self._endpoints: dict[str, Endpoint] = {}
         self._sockets = ExitStack()
         self._counters: Callable[[], Counts] | None = None
-        self._worded: wording.Words | None = None
+        self._worded: canonical_rules.CanonicalRules | None = None
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
         self._given = ruleset
-        self._loaded = exchange.to_load(ruleset)
+        self._loaded = mutation_injection.to_load(ruleset)
         self.keeps_state = _keeps_state(self._loaded)  # some rules that it has had may have left something behind
-        self._named: exchange.Names | None = None
+        self._named: mutation_injection.RuleAliases | None = None
 
     def __enter__(self) -> Testbed:
         return self
@@ -158,7 +158,7 @@ class Testbed:
         if name not in self._endpoints:
             node = self.node(name)
             interfaces = self.topology.node(name).interfaces
-            ends = [End(Port(name, own.name), own, PacketSocket(node, own.name)) for own in interfaces]
+            ends = [EndpointInterface(Port(name, own.name), own, PacketSocket(node, own.name)) for own in interfaces]
             for end in ends:
                 self._sockets.callback(end.socket.close)
             self._endpoints[name] = Endpoint(self.topology, name, ends, self._cpu, self._identities)
@@ -181,18 +181,18 @@ class Testbed:
     def _load(self, ruleset: AnyRuleset, load: Callable[[Namespace, AnyRuleset], None]) -> None:
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
-        loaded = exchange.to_load(ruleset)
+        loaded = mutation_injection.to_load(ruleset)
         self._observed(loaded=False)
         self.keeps_state |= _keeps_state(loaded)
         try:
-            with exchange.loading(ruleset, loaded):
+            with mutation_injection.loading(ruleset, loaded):
                 load(self._host, loaded)
             self._given, self._loaded, self._named = ruleset, loaded, None
             self._counters = self._worded = None
         finally:
             self._observed(loaded=True)
 
-    def renew(self, ruleset: AnyRuleset) -> bool:
+    def reset(self, ruleset: AnyRuleset) -> bool:
         """Load these rules, and take away what packets have left: connections, counters, what ends have seen.
 
         Whether it is as a new bed then, as far as rules and packets go: it is not where it keeps state, nor where a
@@ -207,7 +207,7 @@ class Testbed:
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._load(ruleset, self.backend.replace)
-        counted = self.counters_by_own_names()
+        counted = self.raw_counters()
         own = {table.name for table in ruleset.tables} if isinstance(ruleset, Ruleset) else counted.tables
         return self.forget_connections() and own >= counted.tables and not counted.moved
 
@@ -227,11 +227,11 @@ class Testbed:
 
     def counters(self) -> CounterReading:
         """Every rule's and policy's counters, once all packets that endpoints sent are through."""
-        counted = self.counters_by_own_names()
-        return exchange.reading_told(counted if self._names is None else self._names.reading(counted))
+        counted = self.raw_counters()
+        return mutation_injection.reading_told(counted if self._names is None else self._names.reading(counted))
 
-    def counters_by_own_names(self) -> CounterReading:
-        """The same under the names of the rules that are really loaded, as traces have them (observe/exchange.py)."""
+    def raw_counters(self) -> CounterReading:
+        """The same under the names of the rules that are really loaded, as traces have them."""
         self.settle()
         counts = self._counts()
         return self._words(counts).reading(counts)
@@ -263,7 +263,7 @@ class Testbed:
                 native,
                 lambda: self._endpoints,
                 self.settle,
-                self.counters_by_own_names,
+                self.raw_counters,
                 self._connections,
                 lambda: self._counts().identity,
                 self._told,
@@ -321,7 +321,7 @@ class Testbed:
         receiver = self.endpoint(to)
         return self._cross(self.endpoint(origin).send(packet, via), receiver)
 
-    def ask(self, origin: str, to: Destination) -> Attempt:
+    def connect_from_kernel(self, origin: str, to: Destination) -> Attempt:
         """Whether a node's own kernel gets a TCP connection; known at once, without waiting for what will not come.
 
         Of a connection that nobody answers one SYN has been sent; close the attempt before the kernel repeats it (1 s).
@@ -345,11 +345,11 @@ class Testbed:
             self.settle_everywhere()
             return echoed(asking, request.id)
 
-    def speak(self, origin: str, protocol: str, to: Destination) -> None:
+    def send_from_kernel(self, origin: str, protocol: str, to: Destination) -> None:
         """Have a node's own kernel ask: for a TCP connection, by a UDP datagram of 8 bytes, by an ICMP echo request."""
         asked = destination.pair(to, self.topology)
         if protocol == "tcp":
-            self.ask(origin, asked).asking.close()
+            self.connect_from_kernel(origin, asked).asking.close()
         elif protocol == "icmp":
             self.ping(origin, asked[0])
         else:
@@ -360,7 +360,7 @@ class Testbed:
     @contextmanager
     def userland_proxy(self, host: DockerHost) -> Iterator[None]:
         """For a while, a process on the host listens where docker-proxy would, and relays."""
-        proxy = companion.userland_proxy(self._host, host)
+        proxy = companion_programs.userland_proxy(self._host, host)
         try:
             yield
         finally:
@@ -373,7 +373,7 @@ class Testbed:
         So what the rules let reach the host itself is answered as on a host with a proxy.
         """
         with ExitStack() as opened:
-            for protocol, address, port in companion.listeners(host) if host.userland_proxy else ():
+            for protocol, address, port in companion_programs.listeners(host) if host.userland_proxy else ():
                 opened.enter_context(self.kernel(self.topology.host).bound(protocol, port, address))
             yield
 
@@ -393,7 +393,7 @@ class Testbed:
                 return name, found
         return None
 
-    def seen(self, name: str) -> tuple[Packet, ...]:
+    def received_by(self, name: str) -> tuple[Packet, ...]:
         """Every packet that arrived at a node since its endpoint was first asked for."""
         self.settle()
         return self.endpoint(name).arrivals()
@@ -401,7 +401,7 @@ class Testbed:
     def _cross(self, sent: Packet, receiver: Endpoint) -> Crossing:
         """How a packet that was just sent comes out there."""
         crossing = Crossing(sent, receiver.find(sent.same_as, self.settle))
-        exchange.crossed(crossing)
+        mutation_injection.crossed(crossing)
         return crossing
 
     def _observed(self, loaded: bool) -> None:
@@ -418,21 +418,21 @@ class Testbed:
         return self._counters()
 
     def _told(self, journey: Journey) -> Journey:
-        return exchange.journey_told(journey if self._names is None else self._names.journey(journey))
+        return mutation_injection.journey_told(journey if self._names is None else self._names.journey(journey))
 
     @property
-    def _names(self) -> exchange.Names | None:
+    def _names(self) -> mutation_injection.RuleAliases | None:
         """What the rules are called where others were loaded than were given."""
         if self._named is None and self._loaded is not self._given:
-            self._named = exchange.Names.of(self._given_words(), self._words(self._counts()).ruleset)
+            self._named = mutation_injection.RuleAliases.of(self._given_words(), self._words(self._counts()).ruleset)
         return self._named
 
     def _given_words(self) -> Ruleset:
-        return wording.words_of(self.backend, self._given)
+        return canonical_rules.words_of(self.backend, self._given)
 
-    def _words(self, counts: Counts) -> wording.Words:
+    def _words(self, counts: Counts) -> canonical_rules.CanonicalRules:
         if self._worded is None or self._worded.identity != counts.identity:
-            self._worded = wording.Words.of(self.backend, self._host, self._loaded, counts)
+            self._worded = canonical_rules.CanonicalRules.of(self.backend, self._host, self._loaded, counts)
         return self._worded
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from testbed.docker import DockerHost, article, hostfile
 from testbed.errors import TestbedError
-from testbed.kernel import pins
+from testbed.kernel import named_namespaces
 from testbed.kernel.backends import ALL
-from testbed.rules import AnyRuleset, needs, rulefile
+from testbed.rules import AnyRuleset, environment, rulefile
 from testbed.topology import Topology
 
 FOLDER = Path("/run/docker-host-testbed")
@@ -43,7 +43,9 @@ class Record:
     @property
     def stands(self) -> bool:
         """Whether every namespace of the bed is there and is the one that was made for it."""
-        return self.complete and all(pins.identity(self.path(node)) == i for node, i in self.namespaces.items())
+        return self.complete and all(
+            named_namespaces.identity(self.path(node)) == i for node, i in self.namespaces.items()
+        )
 
     @property
     def ruleset(self) -> AnyRuleset:
@@ -58,13 +60,13 @@ class Record:
     @property
     def topology(self) -> Topology:
         """What it is made of: the Docker host among real machines, with the bridges that its rules name."""
-        return needs.furnished(article.topology_with_kernels(self.docker_host), [self.ruleset])
+        return environment.with_missing_bridges(article.topology_with_kernels(self.docker_host), [self.ruleset])
 
     @property
     def remarks(self) -> list[str]:
         """What its rules name and nobody in it is, in sentences."""
         host = self.docker_host
-        return [*host.remarks, *needs.remarks(article.topology_with_kernels(host), [self.ruleset])]
+        return [*host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Damaged:
 
 def pin_of(bed: str, node: str) -> Path:
     """Where the namespace of a bed's node is pinned."""
-    return pins.FOLDER / f"{bed}-{node}"
+    return named_namespaces.FOLDER / f"{bed}-{node}"
 
 
 def path_of(name: str) -> Path:

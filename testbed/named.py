@@ -17,10 +17,10 @@ from pathlib import Path
 from testbed import bedrecord, namelock
 from testbed.bed import Testbed
 from testbed.bedrecord import NAME, Damaged, Record
-from testbed.companion import Companion, userland_proxy
+from testbed.companion_programs import Companion, userland_proxy
 from testbed.docker import DockerHost
 from testbed.errors import NameTaken, NotUp, TestbedError
-from testbed.kernel import pins
+from testbed.kernel import named_namespaces
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import Namespace, not_root, quarantine
 from testbed.rules import AnyRuleset, rulefile
@@ -63,7 +63,7 @@ def down(name: str) -> list[str]:
         if record is None:
             raise _not_up(name)
         _clear(record)
-        return pins.beginning_with(f"{name}-") if isinstance(record, Damaged) else []
+        return named_namespaces.beginning_with(f"{name}-") if isinstance(record, Damaged) else []
 
 
 def standing() -> list[Record]:
@@ -130,7 +130,7 @@ def _make(record: Record, ruleset: AnyRuleset) -> Record:
         record = replace(record, namespaces={name: inside.identity for name, inside in bed.namespaces.items()})
         try:
             bedrecord.write(record)
-            pins.prepare()
+            named_namespaces.prepare()
             for name, inside in bed.namespaces.items():
                 inside.pin(record.path(name))
             companions.extend(_companions(bed, record.docker_host))
@@ -185,8 +185,8 @@ def _clear(record: Record | Damaged) -> None:
             _end(pid)
     for node, identity in record.namespaces.items():
         path = bedrecord.pin_of(record.name, node)
-        if (found := pins.identity(path)) is not None and found in (identity, pins.UNPINNED):
-            pins.unpin(path)
+        if (found := named_namespaces.identity(path)) is not None and found in (identity, named_namespaces.UNPINNED):
+            named_namespaces.unpin(path)
     bedrecord.remove(record.name)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.kernel.programs import LEGACY, NFT
-from testbed.stash import HOSTS, MAKING, no_hosts
+from testbed.pytest_stash import BED_FACTORY, HOSTS, no_hosts
 from testbed.visible import visible
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
                     rules = rulefile.read(str(rules))
                 require(backend_for(rules, testbed_backend).name)
                 topology = described if isinstance(described, Topology) else article.topology(described or article.HOST)
-                making = request.config.stash.get(MAKING, Testbed)
+                making = request.config.stash.get(BED_FACTORY, Testbed)
                 bed = ends.enter_context(making(topology, rules, testbed_backend))
             beds.append(bed)
             hosts.extend([] if isinstance(described, Topology) else [described or article.HOST])

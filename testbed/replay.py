@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.bed import Testbed
-from testbed.observe.ends import answers
+from testbed.observe.journey_end import answers
 from testbed.rules import Counters
-from testbed.rules.reading import CounterReading, Line
+from testbed.rules.reading import CounterLine, CounterReading
 from testbed.traffic.packet import Crossing, Packet
 from testbed.traffic.tcp import Stack
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """A packet, and what all rules and policies have counted since the first one was sent.
 
     `answer` came back for a SYN that reached no end of the bed: from a kernel on its way. `absent` is the address that
@@ -47,11 +47,11 @@ class Step:
         }
 
 
-def _entry(line: Line, counters: Counters) -> dict[str, Any]:
+def _entry(line: CounterLine, counters: Counters) -> dict[str, Any]:
     return {"table": line.table, "line": line.text, "packets": counters.packets, "bytes": counters.bytes}
 
 
-def replay(bed: Testbed, origin: str, to: tuple[str, int], stack: Stack, close: bool = False) -> Iterator[Step]:
+def replay(bed: Testbed, origin: str, to: tuple[str, int], stack: Stack, close: bool = False) -> Iterator[ReplayStep]:
     """The handshake of a client with a place, and the close after it; ends at a packet that is lost.
 
     Whoever sees the SYN arrive is the server.
@@ -62,14 +62,14 @@ def replay(bed: Testbed, origin: str, to: tuple[str, int], stack: Stack, close: 
     sent = talk.syn().sent
     arrived = bed.arrival_of(sent)
     if arrived is None:
-        answer = next(answers(sent, bed.seen(origin)), None)
-        yield Step(Crossing(sent, None), bed.counters() - before, answer, _absent(bed, sent))
+        answer = next(answers(sent, bed.received_by(origin)), None)
+        yield ReplayStep(Crossing(sent, None), bed.counters() - before, answer, _absent(bed, sent))
         return
     talk.answered_by(bed.endpoint(arrived[0]), arrived[1])
-    yield Step(Crossing(sent, arrived[1]), bed.counters() - before)
+    yield ReplayStep(Crossing(sent, arrived[1]), bed.counters() - before)
     for packet in talk.handshake_steps[1:] + (talk.close_steps() if close else ()):
         crossing = packet()
-        yield Step(crossing, bed.counters() - before)
+        yield ReplayStep(crossing, bed.counters() - before)
         if not crossing.delivered:
             return
 

@@ -8,8 +8,8 @@ PUBLISHED = ("192.168.66.100", 80)
 def test_the_client_sends_two_packets_and_the_server_one(article_bed: Testbed) -> None:
     article_bed.endpoint("client")
     article_bed.tcp("client", "web", to=PUBLISHED).handshake()
-    assert [packet.kind for packet in article_bed.seen("web")] == ["SYN", "ACK"]
-    assert [packet.kind for packet in article_bed.seen("client")] == ["SYN/ACK"]
+    assert [packet.kind for packet in article_bed.received_by("web")] == ["SYN", "ACK"]
+    assert [packet.kind for packet in article_bed.received_by("client")] == ["SYN/ACK"]
 
 
 def test_every_rule_counts_none_one_or_three_of_them(article_bed: Testbed) -> None:

@@ -283,7 +283,7 @@ def test_nat_docker_is_referred_to_twice(article_bed: Testbed) -> None:
     listed = article_bed.host.command([article_bed.backend.program, "-t", "nat", "-n", "-L", "DOCKER"])
     assert listed.stdout.splitlines()[0] == "Chain DOCKER (2 references)"
     web = article_bed.endpoint("web")
-    with article_bed.counting() as counting, article_bed.ask("host", PUBLISHED):
+    with article_bed.counting() as counting, article_bed.connect_from_kernel("host", PUBLISHED):
         (syn,) = web.arrivals()
     assert (syn.flags, syn.source, syn.to) == ("S", "192.168.66.100", "172.17.0.2:80")
     output = "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"

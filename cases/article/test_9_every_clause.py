@@ -73,8 +73,8 @@ def test_what_passes_by_docker0_is_none_of_its_rules_business(article_bed: Testb
 def test_the_hosts_own_call_of_the_internet_is_not_translated(article_bed: Testbed) -> None:
     """Its destination is nobody's here, and its source is not a container's."""
     with article_bed.counting() as counting:
-        article_bed.speak("host", "udp", (INTERNET, 53))
-    (asked,) = article_bed.seen("internet")
+        article_bed.send_from_kernel("host", "udp", (INTERNET, 53))
+    (asked,) = article_bed.received_by("internet")
     assert (asked.source, asked.to) == (HOST, f"{INTERNET}:53")
     assert (
         counting.result
@@ -91,7 +91,7 @@ def test_the_hosts_own_call_of_the_internet_is_not_translated(article_bed: Testb
 def test_the_hosts_call_of_its_loopback_is_left_alone(article_bed: Testbed) -> None:
     """127.0.0.1 is the host's own address too, but with the userland proxy rules are not asked to translate there."""
     with article_bed.counting() as counting:
-        article_bed.speak("host", "icmp", ("127.0.0.1", 0))
+        article_bed.send_from_kernel("host", "icmp", ("127.0.0.1", 0))
     assert (
         counting.result
         == """
@@ -108,7 +108,9 @@ def test_the_hosts_call_of_its_loopback_is_left_alone(article_bed: Testbed) -> N
 def test_the_published_port_is_tcps_alone(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
         article_bed.send("client", datagram(CLIENT, HOST), to="web")
-    assert [packet.kind for packet in article_bed.seen("client")] == ["icmp 3/3"]  # the host's own kernel: nobody there
+    assert [packet.kind for packet in article_bed.received_by("client")] == [
+        "icmp 3/3"
+    ]  # the host's own kernel: nobody there
     assert (
         counting.result
         == """
@@ -192,7 +194,7 @@ def test_who_is_masqueraded_is_a_question_of_the_bridges_subnet(article_bed: Tes
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.127.0.1", "127.128.0.1", "127.255.255.254"])
 def test_no_loopback_address_is_a_published_ports(article_bed: Testbed, address: str) -> None:
     web = article_bed.endpoint("web")
-    with article_bed.ask("host", (address, 80)) as attempt:
+    with article_bed.connect_from_kernel("host", (address, 80)) as attempt:
         assert attempt.outcome == "refused"
     assert web.arrivals() == ()
 

@@ -88,7 +88,7 @@ def test_the_reply_is_established_at_every_hook_and_asks_no_nat_chain(article_be
     with article_bed.tracing() as tracing:
         _, crossing, _ = article_bed.tcp("client", "web", to=PUBLISHED).handshake()
         syn_ack = tracing.journey(crossing)
-    assert [(hook.hook, hook.state, hook.reply, hook.passed_over) for _, hook in syn_ack.hooks] == [
+    assert [(hook.hook, hook.state, hook.reply, hook.skipped_nat_chains) for _, hook in syn_ack.hooks] == [
         ("PREROUTING", "ESTABLISHED", True, ("nat PREROUTING",)),
         ("FORWARD", "ESTABLISHED", True, ()),
         ("POSTROUTING", "ESTABLISHED", True, ("nat POSTROUTING",)),

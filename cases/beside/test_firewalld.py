@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from asking import BedOf, client_asks, hooks, matched
 
-from testbed.observe.journey import DELIVERED, DROPPED, TAKEN_IN
+from testbed.observe.journey import DELIVERED, DROPPED, LOCAL_INPUT
 
 DNAT = 'ip nat -A DOCKER iifname != "docker0" tcp dport 80 dnat to 172.17.0.2:80'
 ACCEPT = 'ip filter -A DOCKER iifname != "docker0" oifname "docker0" ip daddr 172.17.0.2 tcp dport 80 accept'
@@ -34,4 +34,4 @@ def test_the_zone_closes_every_other_port_of_the_host_but_ssh(bed_of: BedOf, rul
     assert closed.end.kind == DROPPED
     assert closed.end.by == "inet firewalld -A filter_IN_public reject with icmpx admin-prohibited"
     assert [answer.kind for answer in closed.answers] == ["icmp 3/13"]
-    assert allowed.end.kind == TAKEN_IN
+    assert allowed.end.kind == LOCAL_INPUT

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from asking import BedOf, chains, client_asks, hooks, matched
 
-from testbed.observe.journey import DELIVERED, DROPPED, TAKEN_IN, Journey
+from testbed.observe.journey import DELIVERED, DROPPED, LOCAL_INPUT, Journey
 
 ACCEPT = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"
 DNAT = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
@@ -41,7 +41,7 @@ def test_ufw_closes_every_other_port_of_the_host_but_the_one_that_it_allows(bed_
     closed, allowed = client_asks(bed, 8080), client_asks(bed, 22)
     assert (closed.end.kind, closed.end.by) == (DROPPED, "filter :INPUT DROP")
     assert "ufw-user-input" in of_ufw(closed)
-    assert allowed.end.kind == TAKEN_IN
+    assert allowed.end.kind == LOCAL_INPUT
     assert matched(allowed)[-1] == "filter -A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT"
 
 

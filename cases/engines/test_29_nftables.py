@@ -257,7 +257,7 @@ def test_of_the_hosts_own_calls_only_those_of_its_address_are_looked_at(bed_of: 
     bed = bed_of(PORTS)
     with bed.counting() as counting:
         for address in (HOST, "127.0.0.1", CLIENT):
-            bed.speak("host", "udp", (address, 80))
+            bed.send_from_kernel("host", "udp", (address, 80))
     assert (
         counting.result
         == f"""

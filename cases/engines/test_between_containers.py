@@ -106,9 +106,9 @@ def test_an_isolated_network_is_not_reached_by_the_host_itself(bed_of: BedOf, en
     """Since 28: its bridge has no address, so the host has no way there; to another internal network it has."""
     internal = bed_of(INTERNAL)
     internal.endpoint("cache")
-    with internal.ask("host", ("172.18.0.3", 6379)):
+    with internal.connect_from_kernel("host", ("172.18.0.3", 6379)):
         internal.settle_everywhere()
-        assert [packet.source for packet in internal.seen("cache")] == ["172.18.0.1"]
+        assert [packet.source for packet in internal.received_by("cache")] == ["172.18.0.1"]
     isolated = INTERNAL.replace(
         "name: br-inside", "name: br-inside, com.docker.network.bridge.gateway_mode_ipv4: isolated"
     )
@@ -121,9 +121,9 @@ def test_an_isolated_network_is_not_reached_by_the_host_itself(bed_of: BedOf, en
         assert bed.tcp("db", "cache", ("172.18.0.2", 6379)).syn().delivered
     forward = "FORWARD" if engine.since < (28, 0, 1) else "DOCKER-FORWARD"
     assert str(counting.result.rule("filter", f"-A {forward} -i br-inside -o br-inside -j ACCEPT")) == "[1:52]"
-    with bed.ask("host", ("172.18.0.2", 6379)):
+    with bed.connect_from_kernel("host", ("172.18.0.2", 6379)):
         bed.settle_everywhere()
-        assert [packet.source for packet in bed.seen("cache")] == ["172.18.0.1"]  # of db, not of the host
+        assert [packet.source for packet in bed.received_by("cache")] == ["172.18.0.1"]  # of db, not of the host
 
 
 def test_without_masquerade_a_container_goes_out_under_its_own_address(bed_of: BedOf) -> None:
@@ -149,4 +149,4 @@ def test_with_the_userland_proxy_such_a_call_is_the_hosts_own(bed_of: BedOf) -> 
     with bed.counting() as counting:
         assert not bed.tcp("other", "web", ("192.168.66.100", 80)).syn().delivered
     assert str(counting.result.rule("filter", ":INPUT ACCEPT")) == "[1:52]"
-    assert [packet.kind for packet in bed.seen("other")] == ["RST/ACK"]
+    assert [packet.kind for packet in bed.received_by("other")] == ["RST/ACK"]

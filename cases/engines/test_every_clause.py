@@ -40,7 +40,7 @@ def test_another_port_and_another_protocol_are_the_hosts_own(bed_of: BedOf) -> N
     with bed.counting() as counting:
         bed.tcp("client", "web", (HOST, 81)).syn()
         bed.send("client", IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=80) / Raw(b"who"), to="web")
-    assert bed.seen("web") == ()
+    assert bed.received_by("web") == ()
     assert str(counting.result.rule("nat", DNAT)) == "[0:0]"
     assert str(counting.result.rule("filter", ":INPUT ACCEPT")) == "[2:83]"
 

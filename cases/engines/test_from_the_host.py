@@ -19,7 +19,7 @@ NO_PROXY = "daemon: {userland-proxy: false}\n"
 def asked(bed: Testbed, address: str) -> list[tuple[str, str]]:
     """Whom the container sees asking, and for what, when the host asks for its port 8080 at an address of its own."""
     web = bed.endpoint("web")
-    with bed.ask("host", (address, 8080)):
+    with bed.connect_from_kernel("host", (address, 8080)):
         return [(packet.source, packet.to) for packet in web.arrivals() if packet.flags == "S"]
 
 
@@ -39,9 +39,9 @@ def test_on_its_loopback_rules_do_it_where_there_is_no_userland_proxy(bed_of: Be
 def test_on_its_loopback_the_userland_proxy_does_it(bed_of: BedOf) -> None:
     """Rules leave 127.0.0.0/8 alone then: without a process that listens there, nobody does."""
     bed = bed_of(WEB)
-    with bed.ask("host", ("127.0.0.1", 8080)) as attempt:
+    with bed.connect_from_kernel("host", ("127.0.0.1", 8080)) as attempt:
         assert attempt.outcome == "refused"
-    with bed.userland_proxy(hostfile.parse(WEB)), bed.ask("host", ("127.0.0.1", 8080)) as attempt:
+    with bed.userland_proxy(hostfile.parse(WEB)), bed.connect_from_kernel("host", ("127.0.0.1", 8080)) as attempt:
         assert attempt.outcome == "open"
         relayed = bed.endpoint("web").wait_for(lambda packet: packet.flags == "S", "the proxy's own SYN")
         assert (relayed.source, relayed.to) == (BRIDGE, "172.17.0.2:80")
@@ -49,7 +49,7 @@ def test_on_its_loopback_the_userland_proxy_does_it(bed_of: BedOf) -> None:
 
 @pytest.mark.parametrize("address", ["127.127.255.254", "127.128.0.1", "127.255.255.254"])
 def test_rules_leave_every_address_of_its_loopback_alone(bed_of: BedOf, address: str) -> None:
-    with bed_of(WEB).ask("host", (address, 8080)) as attempt:
+    with bed_of(WEB).connect_from_kernel("host", (address, 8080)) as attempt:
         assert attempt.outcome == "refused"
 
 
@@ -57,7 +57,7 @@ def test_the_same_port_of_another_host_is_that_hosts(bed_of: BedOf) -> None:
     """Only what goes to an address of the host's own is held against the published ports."""
     bed = bed_of(WEB)
     internet, web = bed.endpoint("internet"), bed.endpoint("web")
-    with bed.ask("host", ("203.0.113.10", 8080)):
+    with bed.connect_from_kernel("host", ("203.0.113.10", 8080)):
         assert [packet.to for packet in internet.arrivals() if packet.flags == "S"] == ["203.0.113.10:8080"]
     assert web.arrivals() == ()
 

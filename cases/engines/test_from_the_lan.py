@@ -100,7 +100,7 @@ def test_without_iptables_every_port_is_open_at_the_containers_own_address_alone
     bed = bed_of("daemon: {iptables: false}\n" + WEB)
     assert bed.tcp("client", "web", ("172.17.0.2", 81), via=HOST).syn().delivered
     assert not bed.tcp("client", "web", (HOST, 8080)).syn().delivered
-    assert [packet.kind for packet in bed.seen("client")] == ["RST/ACK"]
+    assert [packet.kind for packet in bed.received_by("client")] == ["RST/ACK"]
     assert bed.tcp("web", "internet", ("203.0.113.10", 443)).syn().translated == ()
 
 

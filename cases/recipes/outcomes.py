@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from testbed import LINUX, Testbed
-from testbed.observe.journey import DELIVERED, DROPPED, TAKEN_IN, Journey
+from testbed.observe.journey import DELIVERED, DROPPED, LOCAL_INPUT, Journey
 from testbed.observe.tracing import Tracing
 from testbed.question import Question, talk
 from testbed.traffic.packet import Packet
@@ -55,7 +55,7 @@ class Asking:
     def by_the_host(self) -> Outcome:
         """The host's own kernel asks at 127.0.0.1; the userland proxy listens there, and asks the container."""
         before = len(self.tracing.journeys())
-        attempt = self.kept.enter_context(self.bed.ask("host", ("127.0.0.1", 8080)))
+        attempt = self.kept.enter_context(self.bed.connect_from_kernel("host", ("127.0.0.1", 8080)))
         end = self.tracing.journeys()[before].end
         if end.kind == DROPPED:
             return Outcome(DROP, end.by)
@@ -67,7 +67,7 @@ class Asking:
         last, answered = journeys[-1], len(journeys) == question.packets
         if last.end.kind == DROPPED:
             return Outcome(DROP, last.end.by, answered)
-        if last.end.kind == TAKEN_IN:
+        if last.end.kind == LOCAL_INPUT:
             return self._at_the_proxy(last.answers, question)
         if last.end.kind == DELIVERED:
             return Outcome(OPEN)

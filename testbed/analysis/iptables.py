@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from testbed.analysis.rules import AnalysedChain, AnalysedRule, Program, RuleReference
 from testbed.analysis.targets import actions
-from testbed.rules.book import Base
 from testbed.rules.clauses import clauses, target_of
+from testbed.rules.loaded import Base
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 _TRACKING = (

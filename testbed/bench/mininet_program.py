@@ -14,7 +14,7 @@ from mininet.net import Mininet  # type: ignore[import-not-found]
 from mininet.node import Switch  # type: ignore[import-not-found]
 
 
-class Bridge(Switch):  # type: ignore[misc]
+class LinuxBridge(Switch):  # type: ignore[misc]
     """Mininet's LinuxBridge, by `ip` in place of `brctl`, which is seldom installed."""
 
     def start(self, _: object) -> None:
@@ -30,7 +30,7 @@ class Bridge(Switch):  # type: ignore[misc]
 
 
 def build(plan: dict[str, Any]) -> Any:
-    net = Mininet(switch=Bridge, controller=None, build=False)
+    net = Mininet(switch=LinuxBridge, controller=None, build=False)
     for number, name in enumerate(plan["switches"], start=1):
         net.addSwitch(name, dpid=str(number))
     for name, host in plan["hosts"].items():

@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from testbed.bed import Testbed
+from testbed.behaviour.mutants import mutants
 from testbed.bench.figures import Figure, Judged, Times, timed
 from testbed.docker import article
 from testbed.mutation import campaign
-from testbed.mutation.campaign import Campaign, Wanted
+from testbed.mutation.campaign import Campaign, CampaignConfig
 from testbed.mutation.journal import Journal
 from testbed.mutation.outcome import EQUIVALENT
-from testbed.regress.mutants import mutants
 from testbed.rules.ruleset import Rule, Ruleset, Table
 
 SIZES = (100, 300, 1000)  # rules
@@ -54,7 +54,7 @@ def figures(rounds: int) -> list[Figure]:
 
 def judged(folder: Path, backends: Sequence[str]) -> Judged:
     """A campaign with each backend over the article's rules by the cases of a folder; raises what a campaign raises."""
-    wanted = Wanted(article.ruleset(), cases=str(folder), strong=True)
+    wanted = CampaignConfig(article.ruleset(), cases=str(folder), strong=True)
     found = [_campaign(replace(wanted, backend=backend)) for backend in backends]
     outcomes = [mutant.outcome for one in found for mutant in one.found]
     ran = [outcome.ran for outcome in outcomes if outcome.status != EQUIVALENT]
@@ -62,7 +62,7 @@ def judged(folder: Path, backends: Sequence[str]) -> Judged:
     return Judged(len(found), len(outcomes), len(ran), sum(ran), seconds, baseline, len(os.sched_getaffinity(0)))
 
 
-def _campaign(wanted: Wanted) -> Campaign:
+def _campaign(wanted: CampaignConfig) -> Campaign:
     """That campaign, by a journal that knows nothing."""
     with TemporaryDirectory() as directory:
         return campaign.run(wanted, Journal(Path(directory) / "journal"), lambda *_: None)

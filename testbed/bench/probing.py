@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.bed import Testbed
+from testbed.behaviour import packets
+from testbed.behaviour.ask import behaviours
+from testbed.behaviour.probes import Probe, probes
+from testbed.behaviour.referenced_values import mentioned
 from testbed.bench.figures import Figure, Times, timed
 from testbed.docker import article
 from testbed.kernel.packets import on_cpu
-from testbed.regress import packets
-from testbed.regress.asking import behaviours
-from testbed.regress.mentioned import mentioned
-from testbed.regress.probes import Probe, probes
 
 _TABLES = 10  # how often all of the article's probes are asked in a round
 _GOAL = 0.001  # seconds for a probe: a thousand a second and processor

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from testbed.companion import start_own
+from testbed.companion_programs import start_own
 from testbed.errors import EngineRefused
 from testbed.kernel.namespace import Namespace
 
@@ -17,7 +17,7 @@ _ANOTHER = "Mend that, or choose another engine with --dockerd PATH."
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProgramStart:
     """A program to start: what it is called, its words, and the socket on which it will listen."""
 
     name: str
@@ -32,7 +32,7 @@ class Step:
 
 @contextmanager
 def enclosed(
-    namespace: Namespace, steps: Sequence[Step], given: Mapping[str, str], links: Mapping[str, str], search: str
+    namespace: Namespace, steps: Sequence[ProgramStart], given: Mapping[str, str], links: Mapping[str, str], search: str
 ) -> Iterator[Path]:
     """Start programs one after the other; gives the folder where the files inside can be seen from outside.
 

@@ -13,7 +13,7 @@ from pyroute2 import IPRoute
 
 from testbed.conformance import image, wishes
 from testbed.conformance.api import Api
-from testbed.conformance.enclosure import Step, enclosed
+from testbed.conformance.enclosure import ProgramStart, enclosed
 from testbed.conformance.programs import EnginePrograms
 from testbed.conformance.surroundings import bare_host
 from testbed.docker.host import Container, DockerHost
@@ -35,7 +35,7 @@ address = "{_CONTAINERD_SOCKET}"
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class ContainerEnd:
     """How a container is connected: its end's MAC, the index of the other end, its addresses with prefix length."""
 
     mac: str
@@ -82,17 +82,17 @@ class RealEngine:
         sandbox = self.api.get(f"/containers/{container.name}/json")["NetworkSettings"]["SandboxKey"]
         return Namespace.open(container.name, self.root / Path(sandbox).resolve().relative_to("/"))
 
-    def attached(self, container: Container) -> list[Attached]:
+    def attached(self, container: Container) -> list[ContainerEnd]:
         """How a container that runs is connected, network by network."""
         with closing(self.inside(container)) as inside:
             ends = [f"eth{number}" for number in range(len(container.attachments))]
             return inside.netlink(lambda ip: [_attached(ip, end) for end in ends])
 
 
-def _attached(ip: IPRoute, end: str) -> Attached:
+def _attached(ip: IPRoute, end: str) -> ContainerEnd:
     link: Any = next(iter(ip.get_links(ifname=end)))
     found: Any = ip.get_addr(index=link["index"], scope=_GLOBAL)
-    return Attached(
+    return ContainerEnd(
         link.get("address"),
         link.get("link"),
         tuple(sorted(f"{one.get('address')}/{one['prefixlen']}" for one in found)),
@@ -117,8 +117,8 @@ def running(programs: EnginePrograms, options: Sequence[str] = (), six: bool = F
         yield RealEngine(around, root, api)
 
 
-def _steps(programs: EnginePrograms, options: Sequence[str]) -> tuple[Step, Step]:
-    containerd = Step("containerd", (programs.containerd, "--config", _CONFIGURED), _CONTAINERD_SOCKET)
+def _steps(programs: EnginePrograms, options: Sequence[str]) -> tuple[ProgramStart, ProgramStart]:
+    containerd = ProgramStart("containerd", (programs.containerd, "--config", _CONFIGURED), _CONTAINERD_SOCKET)
     own = {
         "containerd": _CONTAINERD_SOCKET,
         "data-root": "/run/docker-data",
@@ -130,4 +130,4 @@ def _steps(programs: EnginePrograms, options: Sequence[str]) -> tuple[Step, Step
         "exec-opt": "native.cgroupdriver=cgroupfs",
     }
     words = (programs.dockerd, *(f"--{name}={value}" for name, value in own.items()), *options)
-    return containerd, Step("dockerd", words, _DOCKER_SOCKET)
+    return containerd, ProgramStart("dockerd", words, _DOCKER_SOCKET)

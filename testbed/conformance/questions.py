@@ -18,7 +18,7 @@ _UNPUBLISHED = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ConformanceProbe:
     """A TCP handshake (`tcp`) or a datagram (`udp`) of `origin` for `to`, expected at `at`; `via` names a router."""
 
     origin: str
@@ -32,27 +32,27 @@ class Question:
         return f"{self.origin} asks {self.to[0]}:{self.to[1]}/{self.protocol} ({self.at}){way}"
 
 
-def questions(host: DockerHost) -> Iterator[Question]:
+def questions(host: DockerHost) -> Iterator[ConformanceProbe]:
     """Those worth asking of a host: each port and each container from the LAN, each container from each other."""
     for container, port in host.published():
         yield from _of_a_port(container, port)
     for container in host.containers:
-        yield Question("client", container.name, (str(container.address), _UNPUBLISHED), via=_HOST)
+        yield ConformanceProbe("client", container.name, (str(container.address), _UNPUBLISHED), via=_HOST)
         if container.address6 is not None:
-            yield Question("client", container.name, (str(container.address6), _UNPUBLISHED), via=_HOST6)
+            yield ConformanceProbe("client", container.name, (str(container.address6), _UNPUBLISHED), via=_HOST6)
         for router in container.network.bridge_addresses:
             internet = _INTERNET if router.version == 4 else _INTERNET6
-            yield Question(container.name, "internet", (internet, 443), via=str(router.ip))
+            yield ConformanceProbe(container.name, "internet", (internet, 443), via=str(router.ip))
     for one, other in permutations(host.containers, 2):
         neighbours, routed = one.network == other.network, one.network.gateway in one.network.bridge_addresses
         if neighbours or routed:
             via = None if neighbours else str(one.network.gateway.ip)
-            yield Question(one.name, other.name, (str(other.address), _UNPUBLISHED), via=via)
+            yield ConformanceProbe(one.name, other.name, (str(other.address), _UNPUBLISHED), via=via)
         if not host.userland_proxy and routed:
             yield from _by_the_hosts_address(one, other)
 
 
-def _of_a_port(container: Container, port: PublishedPort) -> Iterator[Question]:
+def _of_a_port(container: Container, port: PublishedPort) -> Iterator[ConformanceProbe]:
     """At the host's address and at the container's own, in each version of IP in which it is published."""
     gateway = container.gateway
     if port.protocol == "sctp" or gateway is None:
@@ -60,15 +60,15 @@ def _of_a_port(container: Container, port: PublishedPort) -> Iterator[Question]:
     for version, via, own in ((4, _HOST, gateway.address), (6, _HOST6, gateway.address6)):
         if port.in_version(version) and own is not None:
             asked = via if port.address is None or port.everywhere else str(port.address)
-            yield Question("client", container.name, (asked, port.host), port.protocol, via)
-            yield Question("client", container.name, (str(own), port.container), port.protocol, via)
+            yield ConformanceProbe("client", container.name, (asked, port.host), port.protocol, via)
+            yield ConformanceProbe("client", container.name, (str(own), port.container), port.protocol, via)
 
 
-def _by_the_hosts_address(one: Container, other: Container) -> Iterator[Question]:
+def _by_the_hosts_address(one: Container, other: Container) -> Iterator[ConformanceProbe]:
     """With the userland proxy such a call is the host's own affair, and no packet of it comes out elsewhere."""
     for port in other.published:
         if port.everywhere and port.protocol == "tcp" and port.in_version(4) and other.gateway is not None:
-            yield Question(one.name, other.name, (_HOST, port.host), via=str(one.network.gateway.ip))
+            yield ConformanceProbe(one.name, other.name, (_HOST, port.host), via=str(one.network.gateway.ip))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +82,18 @@ class Answer:
     crossings: tuple[str, ...]
     counted: tuple[str, ...]
 
-    def lines(self, question: Question) -> list[str]:
+    def lines(self, question: ConformanceProbe) -> list[str]:
         return [f"{question}: {line}" for line in (*self.crossings, *self.counted)]
 
 
-def ask(bed: Testbed, asked: list[Question]) -> list[str]:
+def ask(bed: Testbed, asked: list[ConformanceProbe]) -> list[str]:
     """Every question with its answer, as lines, in order."""
     bed.settle_everywhere()
     answers = ((question, _answer(bed, question, FIRST_PORT + number)) for number, question in enumerate(asked))
     return [line for question, answer in answers for line in answer.lines(question)]
 
 
-def _answer(bed: Testbed, question: Question, port: int) -> Answer:
+def _answer(bed: Testbed, question: ConformanceProbe, port: int) -> Answer:
     before = bed.counters()
     crossings = tuple(map(str, _sent(bed, question, port)))
     moved = sorted((bed.counters() - before).moved, key=lambda one: one[0].table)
@@ -101,7 +101,7 @@ def _answer(bed: Testbed, question: Question, port: int) -> Answer:
     return Answer(crossings, tuple(f"{counters} {line}" for line, counters in moved if line not in passed))
 
 
-def _sent(bed: Testbed, question: Question, port: int) -> list[Crossing]:
+def _sent(bed: Testbed, question: ConformanceProbe, port: int) -> list[Crossing]:
     """The packets of a question, up to the first that does not come out."""
     if question.protocol == "udp":
         asking = bed.endpoint(question.origin).address_towards(question.to[0])

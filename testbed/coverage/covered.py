@@ -1,6 +1,6 @@
 """A report on rule coverage: what of one rule set was reached, matched and missed, and what never can be.
 
-What cannot be is proved from the rules (rules/limits.py), named with the reason, and leaves the denominator.
+What cannot be is proved from the rules (rules/unreachable.py), named with the reason, and leaves the denominator.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import Disagreement
-from testbed.rules.limits import LimitedRule, Limits
+from testbed.rules.unreachable import LimitedRule, Limits
 
 Key = tuple[str, str, str, int]  # table, chain, text; which of equal ones
 

@@ -11,11 +11,11 @@ from testbed.bed import Testbed
 from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import TestbedError
 from testbed.observe.crosscheck import chain_passes, verify
-from testbed.observe.journey import Asked, Journey
+from testbed.observe.journey import Journey, RuleEvaluation
 from testbed.observe.tracing import Tracing, Watcher
 from testbed.rules import AnyRuleset, NftRuleset, clauses, nft_clauses, rulefile
-from testbed.rules.book import BookChain, RuleBook
 from testbed.rules.clauses import Clause
+from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import Rule
 
 Place = tuple[str, str, int]  # table, chain, number of the rule; 0: its policy
@@ -67,7 +67,7 @@ class Recorder:
     def watcher(self, bed: Testbed) -> Watcher | None:
         return self._beds.get(id(bed))
 
-    def tally(self, loaded: AnyRuleset, book: RuleBook) -> _RuleSetTally:
+    def tally(self, loaded: AnyRuleset, book: LoadedRuleset) -> _RuleSetTally:
         """Where the packets that pass a rule set are counted."""
         record = rule_set_of(loaded, book)
         return self._tallies.setdefault(record.key, _RuleSetTally(record))
@@ -163,7 +163,7 @@ class _RuleTally:
             self.matched += 1
             self.matched_by.add(test)
 
-    def blame(self, test: str, asked: Asked) -> None:
+    def blame(self, test: str, asked: RuleEvaluation) -> None:
         if asked.alone is not None:
             self.alone[asked.alone] += 1
             self.alone_by[asked.alone.text].add(test)
@@ -219,7 +219,7 @@ def _of(counted: Counter[Clause], text: str) -> int:
     return sum(number for clause, number in counted.items() if clause.text == text)
 
 
-def rule_set_of(loaded: AnyRuleset, book: RuleBook) -> RuleSetRecord:
+def rule_set_of(loaded: AnyRuleset, book: LoadedRuleset) -> RuleSetRecord:
     """A rule set without any packets; texts and lines are those of what was loaded, the words are the kernel's."""
     known = {(chain.table, chain.name): chain for chain in book}
     if isinstance(loaded, NftRuleset):
@@ -246,7 +246,7 @@ class _Shown:
     line: int = 0
     written: tuple[Rule, ...] = ()
 
-    def rules(self, held: BookChain | None, read: Callable[[str], tuple[Clause, ...]]) -> Iterator[RuleRecord]:
+    def rules(self, held: LoadedChain | None, read: Callable[[str], tuple[Clause, ...]]) -> Iterator[RuleRecord]:
         """Its rules and its policy; the kernel may hold more than were written (`-s` with several addresses)."""
         words = held.rules if held is not None else ()
         written = self.written if len(self.written) == len(words) else words

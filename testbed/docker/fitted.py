@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 from testbed.docker import naming
 from testbed.docker.host import LOOPBACK, Container, DockerHost, Network
 from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS, UPLINK
-from testbed.rules import needs
+from testbed.rules import environment
 from testbed.rules.clauses import clauses, target_of
 from testbed.rules.nft import AnyRuleset, NftRuleset
 from testbed.topology import LONGEST_NAME
@@ -58,8 +58,10 @@ def _has_ipv6(rules: AnyRuleset) -> bool:
 
 def _with_uplink(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
     """The external interface under the name that rules give it, where that is one alone."""
-    named = {mention.name for rules in rulesets for mention in needs.mentions(rules)}
-    outward = {name for name in named if needs.is_outward(name) and name[-1] not in "+*" and len(name) <= LONGEST_NAME}
+    named = {mention.name for rules in rulesets for mention in environment.mentions(rules)}
+    outward = {
+        name for name in named if environment.is_outward(name) and name[-1] not in "+*" and len(name) <= LONGEST_NAME
+    }
     if UPLINK in named or len(outward) != 1:
         return given
     (name,) = outward
@@ -141,7 +143,7 @@ def _subnets(host: DockerHost) -> list[IPv4Network]:
 
 def _network(host: DockerHost, address: IPv4Address, rulesets: Sequence[AnyRuleset]) -> tuple[Network, str]:
     """The network that has an address: by the rules' own words, else assumed."""
-    mentions = [mention for rules in rulesets for mention in needs.mentions(rules)]
+    mentions = [mention for rules in rulesets for mention in environment.mentions(rules)]
     tied = [(m.name, m.subnet) for m in mentions if m.subnet is not None and address in m.subnet]
     if tied and not any(tied[0][1].overlaps(own) for own in (*_subnets(host), *_OF_OTHERS)):
         return _bridge(tied[0][0], tied[0][1]), "as rules name it"

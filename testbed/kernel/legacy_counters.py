@@ -28,7 +28,7 @@ _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class LegacyFamily:
     """IPv4's or IPv6's tables: how they are asked for, and where in an entry offsets and counters stand."""
 
     prefix: str
@@ -41,26 +41,26 @@ class Family:
 
 # struct ipt_entry, and struct ip6t_entry of include/uapi/linux/netfilter_ipv6/ip6_tables.h
 _FAMILIES = (
-    Family("", socket.AF_INET, socket.SOL_IP, "ip_tables_names", 88, 96),
-    Family(IPV6, socket.AF_INET6, socket.IPPROTO_IPV6, "ip6_tables_names", 140, 152),
+    LegacyFamily("", socket.AF_INET, socket.SOL_IP, "ip_tables_names", 88, 96),
+    LegacyFamily(IPV6, socket.AF_INET6, socket.IPPROTO_IPV6, "ip6_tables_names", 140, 152),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenTables:
     """A family's tables in one namespace, and a socket to read them with."""
 
-    family: Family
+    family: LegacyFamily
     socket: socket.socket
     names: tuple[str, ...]
 
 
-def open_families() -> list[Opened]:
+def open_families() -> list[OpenTables]:
     """What there is to read in the calling thread's namespace."""
-    return [Opened(family, _socket(family), names) for family in _FAMILIES if (names := _names(family))]
+    return [OpenTables(family, _socket(family), names) for family in _FAMILIES if (names := _names(family))]
 
 
-def read(families: list[Opened]) -> Counts:
+def read(families: list[OpenTables]) -> Counts:
     """Every rule and policy of those tables."""
     chains: dict[tuple[str, str], ChainCounts] = {}
     identity: list[tuple[str, bytes]] = []
@@ -74,17 +74,17 @@ def read(families: list[Opened]) -> Counts:
     return Counts(tuple(identity), chains)
 
 
-def _socket(family: Family) -> socket.socket:
+def _socket(family: LegacyFamily) -> socket.socket:
     return socket.socket(family.domain, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
 
 
-def _names(family: Family) -> tuple[str, ...]:
+def _names(family: LegacyFamily) -> tuple[str, ...]:
     """The tables that exist in the calling thread's namespace; none of a family that the kernel has not."""
     listed = Path("/proc/thread-self/net", family.listed)
     return tuple(sorted(listed.read_text().split())) if listed.exists() else ()
 
 
-def _entries(opened: Opened, table: str) -> tuple[bytearray, dict[int, str]]:
+def _entries(opened: OpenTables, table: str) -> tuple[bytearray, dict[int, str]]:
     """A table as the kernel holds it, and where in it the built-in chains begin."""
     descriptor, level = opened.socket.fileno(), opened.family.level
     request = bytearray(_INFO.pack(table.encode(), *[0] * 13))
@@ -101,7 +101,7 @@ def _entries(opened: Opened, table: str) -> tuple[bytearray, dict[int, str]]:
 class _Table:
     """A table as the kernel gave it; `starts` says where in it the built-in chains begin."""
 
-    family: Family
+    family: LegacyFamily
     blob: bytearray
     starts: dict[int, str]
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from testbed.errors import TestbedError
 from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
-from testbed.rules.book import RuleBook
+from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.ruleset import Ruleset
 
 R = TypeVar("R")  # the kind of rule sets that a backend understands
@@ -47,7 +47,7 @@ class Backend(Protocol[R]):
     def words(self, namespace: Namespace, counts: Counts) -> Ruleset:
         """What the rules of a reading are called, in the kernel's own words."""
 
-    def book(self, namespace: Namespace) -> RuleBook:
+    def book(self, namespace: Namespace) -> LoadedRuleset:
         """The namespace's rules as its trace speaks of them."""
 
 

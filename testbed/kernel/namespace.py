@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from pyroute2 import IPRoute
 
 from testbed.errors import KernelRefused, MissingRequirement
-from testbed.kernel import pins, programs, syscalls
+from testbed.kernel import named_namespaces, programs, syscalls
 
 
 class Closeable(Protocol):
@@ -122,7 +122,7 @@ class Namespace:
 
         Raises FileExistsError when the name is taken.
         """
-        self.run(pins.pin, path, _OWN)
+        self.run(named_namespaces.pin, path, _OWN)
 
     def close(self) -> None:
         """Let go of the namespace; the kernel takes it down when nobody else holds it.

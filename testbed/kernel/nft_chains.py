@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from testbed.kernel import checkpoints, netlink, nfnetlink
-from testbed.rules.book import Base, BookChain, RuleBook
+from testbed.rules.loaded import Base, LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import BUILT_IN_CHAINS, Rule
 
 # include/uapi/linux/netfilter/nf_tables.h
@@ -19,7 +19,7 @@ _OF_IP = ("inet", "ip", "ip6", "netdev")
 _NETDEV_HOOKS = ("INGRESS", "EGRESS")  # enum nf_dev_hooks; in the family inet, ingress is the one behind POSTROUTING
 
 
-def read(opened: socket.socket, words: Mapping[tuple[str, int], str]) -> RuleBook:
+def read(opened: socket.socket, words: Mapping[tuple[str, int], str]) -> LoadedRuleset:
     """Every chain of IP and of devices but our own checkpoints; `words` are the rules' by table and handle.
 
     A rule that nft lists without a handle (in a chain without a name) is called by its handle.
@@ -37,8 +37,8 @@ def read(opened: socket.socket, words: Mapping[tuple[str, int], str]) -> RuleBoo
         own = handles[table, name]
         rules = tuple(Rule(name, words.get((table, handle), f"(handle {handle})")) for handle in own)
         base = _base(chain, nfnetlink.FAMILIES[family])
-        chains.append(BookChain(table, table, name, rules, tuple(own), base))
-    return RuleBook(chains)
+        chains.append(LoadedChain(table, table, name, rules, tuple(own), base))
+    return LoadedRuleset(chains)
 
 
 def _handles(opened: socket.socket) -> defaultdict[tuple[str, str], list[int]]:

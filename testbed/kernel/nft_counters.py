@@ -46,7 +46,7 @@ class _Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
+class _DumpedChain:
     """A chain as dumped; `is_base`: it hangs on a hook, and has a policy."""
 
     family: int
@@ -177,18 +177,18 @@ def _undisturbed(read: Callable[[], Counts]) -> Counts:
             continue
 
 
-def _is_iptables(one: _Chain | _Rule) -> bool:
+def _is_iptables(one: _DumpedChain | _Rule) -> bool:
     return one.family in _IPTABLES and one.table in TABLES
 
 
-def _chain(family: int, message: memoryview) -> tuple[_Chain, _Place]:
+def _chain(family: int, message: memoryview) -> tuple[_DumpedChain, _Place]:
     counter, said = _NOWHERE, dict[int, memoryview]()
     for kind, start, value in netlink.placed(message):
         said[kind] = value
         if kind == _CHAIN_COUNTERS:
             counter = _Place(start, start + len(value))
     table, name = netlink.text(said[_CHAIN_TABLE]), netlink.text(said[_CHAIN_NAME])
-    return _Chain(family, table, name, _CHAIN_HOOK in said), counter
+    return _DumpedChain(family, table, name, _CHAIN_HOOK in said), counter
 
 
 def _rule(family: int, message: memoryview) -> tuple[_Rule, _Place]:

@@ -17,7 +17,7 @@ from testbed.kernel.counts import ChainCounts, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import nft
-from testbed.rules.book import RuleBook
+from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.nft import NftRuleset
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
@@ -75,7 +75,7 @@ class Nftables:
             tables.setdefault(table, []).extend([Chain(chain), *_named(known, table, chain, counted)])
         return Ruleset(tuple(Table(name, tuple(entries)) for name, entries in tables.items()), "nft list ruleset")
 
-    def book(self, namespace: Namespace) -> RuleBook:
+    def book(self, namespace: Namespace) -> LoadedRuleset:
         """The namespace's rules as its trace speaks of them."""
         words = nft.by_handle(self._listing(namespace, "-a"))
         return namespace.run(lambda: nft_chains.read(nfnetlink.open_socket(), words))

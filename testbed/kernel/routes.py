@@ -48,7 +48,7 @@ def address_types(namespace: Namespace) -> AddressTypes:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class RouteLookup:
     """A packet that came in: its addresses, the interface by index and by name, its mark."""
 
     source: str
@@ -58,7 +58,7 @@ class Arrival:
     mark: int
 
 
-def refusal(namespace: Namespace, arrival: Arrival) -> str:
+def refusal(namespace: Namespace, arrival: RouteLookup) -> str:
     """Why the node's routing refuses a packet, in words; empty where it does not.
 
     The kernel is asked with the packet's own addresses (inet_rtm_getroute, net/ipv4/route.c: as if it came in there).
@@ -86,7 +86,7 @@ def _route(namespace: Namespace, destination: str, **wish: Any) -> tuple[int, in
     return 0, found[0].get_attr("RTA_OIF") if found else 0
 
 
-def _filtered(namespace: Namespace, arrival: Arrival) -> bool:
+def _filtered(namespace: Namespace, arrival: RouteLookup) -> bool:
     """Whether the reverse path filter is on, and refuses the source (fib_validate_source, net/ipv4/fib_frontend.c)."""
     scopes = (Path("/proc/sys/net/ipv4/conf", scope, "rp_filter") for scope in ("all", arrival.device))
     strictness = max(int(namespace.run(scope.read_text)) for scope in scopes)

@@ -68,7 +68,7 @@ class TraceEvent(NamedTuple):
     hook: str = ""
 
 
-class Reader:
+class TraceReader:
     """Reads messages of the trace group.
 
     Of all messages that are equal but for the packet's number only one is taken apart: a chain's rules say the same of

@@ -12,7 +12,7 @@ from pathlib import Path
 from testbed.errors import KernelRefused
 from testbed.kernel import checkpoints, netlink, nfnetlink
 from testbed.kernel.namespace import Namespace
-from testbed.kernel.trace_events import Reader, TraceEvent, of_legacy
+from testbed.kernel.trace_events import TraceEvent, TraceReader, of_legacy
 
 _SO_RCVBUFFORCE = 33
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
@@ -65,7 +65,7 @@ class Tracer:
         self.devices = devices or {}
         self.legacy = legacy
         self._loggers: dict[str, str] = {}
-        self._reader = Reader()
+        self._reader = TraceReader()
         self._sockets = namespace.run(self._open, legacy, tracking, buffer, devices)
         self.meanings = self._sockets.meanings
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from testbed.errors import RulesError, TestbedError
 from testbed.kernel import ipsets, legacy_counters, nfnetlink, nft_counters
-from testbed.kernel.complaints import complaint
 from testbed.kernel.counts import ChainCounts, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.programs import LEGACY, NFT
+from testbed.kernel.refusals import complaint
 from testbed.rules import save
-from testbed.rules.book import Base, BookChain, RuleBook
+from testbed.rules.loaded import Base, LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 
@@ -107,10 +107,10 @@ class Iptables:
         """What the rules of a reading are called; both list the rules of a chain in the same order."""
         return self._saved(namespace, sorted({table.startswith(IPV6) for table, _ in counts.chains}))
 
-    def book(self, namespace: Namespace) -> RuleBook:
+    def book(self, namespace: Namespace) -> LoadedRuleset:
         """The namespace's rules as its trace speaks of them."""
         counts = namespace.run(self.open_counters)()
-        return RuleBook(_chains(self.words(namespace, counts), counts, by_handle=self.name == NFT))
+        return LoadedRuleset(_chains(self.words(namespace, counts), counts, by_handle=self.name == NFT))
 
     def _saved(self, namespace: Namespace, families: Iterable[bool], counted: bool = False) -> Ruleset:
         options = ["--counters"] if counted else []
@@ -135,7 +135,7 @@ class Iptables:
             os.close(lock)
 
 
-def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[BookChain]:
+def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[LoadedChain]:
     """Each chain that is there."""
     for table in words.tables:
         family, name = ("ip6" if table.of_ipv6 else "ip"), table.name.removeprefix(IPV6)
@@ -145,7 +145,7 @@ def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[BookCha
             if counted is not None:
                 rules = table.rules_of(chain.name)
                 handles = counted.handles if by_handle else None
-                yield BookChain(f"{family} {name}", table.name, chain.name, rules, handles, base)
+                yield LoadedChain(f"{family} {name}", table.name, chain.name, rules, handles, base)
 
 
 def _with_a_table(ruleset: Ruleset) -> None:

@@ -18,29 +18,29 @@ import execnet
 import pytest
 
 from testbed import sessions
+from testbed.behaviour import difference, table
+from testbed.behaviour.mutants import Mutant, equivalent, mutants
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.coverage import records
 from testbed.coverage.records import Coverage
 from testbed.docker import article, hostfile
 from testbed.errors import TestbedError
 from testbed.kernel.requirements import require
 from testbed.mutation.journal import Journal, key
-from testbed.mutation.outcome import EQUIVALENT, ERROR, Outcome, Score
+from testbed.mutation.outcome import EQUIVALENT, ERROR, MutantResult, Score
 from testbed.mutation.plan import Plan, Reach, Task
 from testbed.mutation.session import Session
-from testbed.regress import difference, table
-from testbed.regress.answers import ask
-from testbed.regress.mutants import Mutant, equivalent, mutants
-from testbed.regress.side import Side
 from testbed.rules import save
 from testbed.rules.ruleset import IPV6, Ruleset
 
 Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
 _WHOLE_READING = re.compile(r"\.result\s*==")
-_IN_VAIN = 2  # sessions that found nothing, after which the rest is given up
+_MAX_IDLE_SESSIONS = 2  # sessions that found nothing, after which the rest is given up
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CampaignConfig:
     """What a campaign is about. `rules` are the rules to mutate; `engine`: in what that engine writes for cases' hosts.
 
     `rules_file` is where the cases are to get the rules from, `since` what they were once: only rules that are not
@@ -65,12 +65,12 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CampaignResult:
     """A mutant, the rules that it is made from, and what became of it."""
 
     mutant: Mutant
     rules: Ruleset
-    outcome: Outcome
+    outcome: MutantResult
 
     @property
     def was(self) -> str:
@@ -97,8 +97,8 @@ class Found:
 class Campaign:
     """All that was found; `cases` ran on the rules as they are, in `baseline` seconds; all took `seconds`."""
 
-    wanted: Wanted
-    found: tuple[Found, ...]
+    wanted: CampaignConfig
+    found: tuple[CampaignResult, ...]
     cases: tuple[str, ...]
     baseline: float
     seconds: float
@@ -108,12 +108,12 @@ class Campaign:
     def score(self) -> Score:
         return Score.of(one.outcome for one in self.found)
 
-    def of(self, *statuses: str) -> list[Found]:
+    def of(self, *statuses: str) -> list[CampaignResult]:
         """The mutants that came out so."""
         return [one for one in self.found if one.outcome.status in statuses]
 
 
-def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
+def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaign:
     """Run a campaign; what the journal knows already is not run again.
 
     Raises TestbedError where nothing can be said: the cases fail without any mutant, none is chosen, the trace is not
@@ -135,12 +135,12 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
     reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, MutantResult] = {}
     tasks: dict[str, Task] = {}
     for mutant in chosen:
         proof = equivalent(wanted.rules, mutant)
         if proof:
-            outcomes[mutant.id] = Outcome(mutant.id, EQUIVALENT, said=str(proof))
+            outcomes[mutant.id] = MutantResult(mutant.id, EQUIVALENT, said=str(proof))
         else:
             cases = reach.cases(mutant) if not wanted.table else (_TABLE,)
             tasks[mutant.id] = Task(mutant.id, cases)
@@ -149,7 +149,7 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
     outcomes |= known
     progress(len(outcomes), len(chosen))
 
-    def done(outcome: Outcome) -> None:
+    def done(outcome: MutantResult) -> None:
         if outcome.mutant not in outcomes:
             outcomes[outcome.mutant] = outcome
             if outcome.status != ERROR:
@@ -157,7 +157,7 @@ def run(wanted: Wanted, journal: Journal, progress: Progress) -> Campaign:
             progress(len(outcomes), len(chosen))
 
     _judge(wanted, plan, tasks, outcomes, done)
-    all_found = tuple(Found(mutant, wanted.rules, outcomes[mutant.id]) for mutant in chosen)
+    all_found = tuple(CampaignResult(mutant, wanted.rules, outcomes[mutant.id]) for mutant in chosen)
     took = time.perf_counter()
     return Campaign(wanted, all_found, baseline.cases, ran - began, took - began, len(known))
 
@@ -166,11 +166,15 @@ _TABLE = "behaviours"
 
 
 def _judge(
-    wanted: Wanted, plan: Plan, tasks: dict[str, Task], outcomes: dict[str, Outcome], done: Callable[[Outcome], None]
+    wanted: CampaignConfig,
+    plan: Plan,
+    tasks: dict[str, Task],
+    outcomes: dict[str, MutantResult],
+    done: Callable[[MutantResult], None],
 ) -> None:
     """Run what is left to run; a session that ended before all was done is begun again, without who is gone."""
     left, said, in_vain = dict(tasks), "", 0
-    while in_vain < _IN_VAIN:
+    while in_vain < _MAX_IDLE_SESSIONS:
         before, left = len(left), {name: task for name, task in left.items() if name not in outcomes}
         if not left:
             return
@@ -180,7 +184,7 @@ def _judge(
         likely_to_share = sorted(left.values(), key=lambda task: task.cases[:1])  # what a case says without a mutant
         said = _session(wanted, replace(plan, tasks=tuple(likely_to_share)), done, []) or "nothing"
     for name in left:
-        done(Outcome(name, ERROR, said=f"the session ended before: {said.strip()[-300:]}"))
+        done(MutantResult(name, ERROR, said=f"the session ended before: {said.strip()[-300:]}"))
 
 
 def _answers(worker: str) -> bool:
@@ -218,7 +222,7 @@ class _Baseline:
             self.passed.append(report.nodeid)
 
 
-def _cases_pass(wanted: Wanted, plan: Plan) -> _Baseline:
+def _cases_pass(wanted: CampaignConfig, plan: Plan) -> _Baseline:
     """Run the cases on the rules as they are, traced; TestbedError unless all pass and the trace is whole."""
     baseline = _Baseline()
     if not Path(wanted.cases).exists():
@@ -257,10 +261,10 @@ def _comparing(path: Path) -> set[str]:
     return {node.name for node in found if _WHOLE_READING.search(ast.get_source_segment(text, node) or "")}
 
 
-def _table_holds(wanted: Wanted) -> _Baseline:
+def _table_holds(wanted: CampaignConfig) -> _Baseline:
     """A behaviour table as the only case; TestbedError where the rules as they are behave otherwise."""
     host = hostfile.parse(wanted.host) if wanted.host else article.HOST
-    answers = ask(host, [Side(wanted.rules, wanted.backend)], lambda _: lambda: None)
+    answers = ask(host, [RulesetVariant(wanted.rules, wanted.backend)], lambda _: lambda: None)
     committed = table.parse(wanted.table, "the behaviour table")
     differing = difference.changes(committed, table.rows(answers.sides[0]))
     if differing:
@@ -271,7 +275,9 @@ def _table_holds(wanted: Wanted) -> _Baseline:
     return _Baseline(passed=[_TABLE])
 
 
-def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: list[str], *plugins: object) -> str:
+def _session(
+    wanted: CampaignConfig, plan: Plan, done: Callable[[MutantResult], None], more: list[str], *plugins: object
+) -> str:
     """A pytest session with that plan, here or in other processes; what pytest printed is returned."""
     nothing = str(Path(__file__).parent)  # where there are no cases
     arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.mutation.session"]
@@ -287,7 +293,7 @@ def _session(wanted: Wanted, plan: Plan, done: Callable[[Outcome], None], more: 
     return printed.getvalue()
 
 
-def _spread(wanted: Wanted) -> list[str]:
+def _spread(wanted: CampaignConfig) -> list[str]:
     """How xdist is told to spread it. A bed sleeps half of its time, so that two processes share a processor well."""
     if wanted.workers:
         there = [word for worker in wanted.workers for word in ("--tx", worker)]
@@ -302,7 +308,7 @@ def _some(chosen: list[Mutant]) -> list[Mutant]:
     return chosen
 
 
-def _mutants(wanted: Wanted) -> Iterator[Mutant]:
+def _mutants(wanted: CampaignConfig) -> Iterator[Mutant]:
     """Every mutant of the rules, or of those among them that have changed."""
     before = set(wanted.since.listing) if wanted.since is not None else set()
     for mutant in mutants(wanted.rules, wanted.strong):

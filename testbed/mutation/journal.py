@@ -11,7 +11,7 @@ from pathlib import Path
 
 import testbed
 from testbed.errors import TestbedError
-from testbed.mutation.outcome import Outcome
+from testbed.mutation.outcome import MutantResult
 from testbed.mutation.plan import Plan, Task
 
 
@@ -23,7 +23,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, Outcome] = {}
+        self._known: dict[str, MutantResult] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             written = path.read_text() if path.exists() else ""
@@ -36,15 +36,15 @@ class Journal:
         for line in written.splitlines():
             try:
                 value = json.loads(line)
-                self._known[value["key"]] = Outcome.from_dict(value["outcome"])
+                self._known[value["key"]] = MutantResult.from_dict(value["outcome"])
             except (ValueError, KeyError, TypeError):
                 continue
 
-    def known(self, key: str) -> Outcome | None:
+    def known(self, key: str) -> MutantResult | None:
         """What was found before for a key; None: nothing."""
         return self._known.get(key)
 
-    def add(self, key: str, outcome: Outcome) -> None:
+    def add(self, key: str, outcome: MutantResult) -> None:
         """Write it down; it is in the file when this returns."""
         with self._path.open("a") as file:
             file.write(json.dumps({"key": key, "outcome": outcome.as_dict()}) + "\n")

@@ -19,7 +19,7 @@ class Witness:
     """A probe that tells a mutant from the rules, and what becomes of it with each; `kind` is one of difference.KINDS.
 
     `case` is the source of a test that is shown, and never run here: its case fails with the mutant and passes without
-    it, both tried as values (regress/case.py). Empty where none was found.
+    it, both tried as values (behaviour/case.py). Empty where none was found.
     """
 
     probe: str
@@ -30,7 +30,7 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MutantResult:
     """What became of a mutant; `status` is one of STATUSES.
 
     `how` says what gave a killed one away: BEHAVIOUR, a packet of the case `killer` fared differently; COUNTERS, only
@@ -54,7 +54,7 @@ class Outcome:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Outcome:
+    def from_dict(cls, value: dict[str, Any]) -> MutantResult:
         """What `as_dict` was made of; KeyError or TypeError for anything else."""
         witness = value["witness"]
         return cls(**{**value, "witness": Witness(**witness) if witness is not None else None})
@@ -73,7 +73,7 @@ class Score:
     errors: int
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome]) -> Score:
+    def of(cls, outcomes: Iterable[MutantResult]) -> Score:
         found = list(outcomes)
         number = {status: sum(one.status == status for one in found) for status in STATUSES}
         counters = sum(one.status == KILLED and one.how == COUNTERS for one in found)

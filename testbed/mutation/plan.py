@@ -9,8 +9,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from testbed.behaviour.mutants import Mutant
 from testbed.coverage.records import Coverage, RuleSetRecord
-from testbed.regress.mutants import Mutant
 from testbed.rules import clauses, save
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 

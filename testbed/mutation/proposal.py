@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from testbed.bed import Testbed
-from testbed.docker import DockerHost, article
-from testbed.docker.engines import ENGINES, Engine
-from testbed.errors import TopologyError
-from testbed.kernel.namespace import quarantine
-from testbed.regress.behaviour import Behaviour
-from testbed.regress.case import (
+from testbed.behaviour.behaviour import Behaviour
+from testbed.behaviour.case import (
     ANSWERED,
     BEHAVES,
     COUNTED,
@@ -23,7 +19,11 @@ from testbed.regress.case import (
     PacketCase,
     counted,
 )
-from testbed.regress.probes import ICMP, TCP, Probe
+from testbed.behaviour.probes import ICMP, TCP, Probe
+from testbed.docker import DockerHost, article
+from testbed.docker.engines import ENGINES, Engine
+from testbed.errors import TopologyError
+from testbed.kernel.namespace import quarantine
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port
 from testbed.traffic.packet import place

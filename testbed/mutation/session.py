@@ -15,33 +15,33 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
+from testbed.behaviour.mutants import Mutant, mutants
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import Engine
-from testbed.mutation.judging import Judge, Ran
-from testbed.mutation.outcome import ERROR, Outcome
+from testbed.mutation.judge import CaseRun, MutantJudge
+from testbed.mutation.outcome import ERROR, MutantResult
 from testbed.mutation.plan import Plan, Task
-from testbed.mutation.standing import StandingBeds
-from testbed.observe import exchange
-from testbed.regress.mutants import Mutant, mutants
-from testbed.stash import HOSTS, MAKING, no_hosts
+from testbed.mutation.reusable_bed import StandingBeds
+from testbed.observe import mutation_injection
+from testbed.pytest_stash import BED_FACTORY, HOSTS, no_hosts
 
 PREFIX = "mutants::"
 _OUTCOME = "testbed-mutant"
 _PLAN = "testbed_plan"
 _LONGEST = 300  # characters of a failure that are kept
-_LAST = 3  # so often a mutant may take its process along before it is given up
+_MAX_CRASHES = 3  # so often a mutant may take its process along before it is given up
 
 
 class Session:
     """The process that was started: it tells the others what to do, and `done` of each outcome. `plan` is Plan.text."""
 
-    def __init__(self, plan: str, done: Callable[[Outcome], None]) -> None:
+    def __init__(self, plan: str, done: Callable[[MutantResult], None]) -> None:
         self._plan = plan
         self._done = done
         self._crashes: Counter[str] = Counter()
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.pluginmanager.register(Workshop(self._plan), "testbed-workshop")
+        config.pluginmanager.register(MutationWorker(self._plan), "testbed-workshop")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -52,23 +52,23 @@ class Session:
         """A mutant whose process ended is run again, by another process."""
         self._crashes[crashitem] += 1
         report.outcome = "skipped"
-        if self._crashes[crashitem] < _LAST:
+        if self._crashes[crashitem] < _MAX_CRASHES:
             sched.mark_test_pending(crashitem)
         else:
-            said = f"{_LAST} processes ended while they ran it"
-            self._done(Outcome(crashitem.removeprefix(PREFIX), ERROR, said=said))
+            said = f"{_MAX_CRASHES} processes ended while they ran it"
+            self._done(MutantResult(crashitem.removeprefix(PREFIX), ERROR, said=said))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, value in report.user_properties:
             if name == _OUTCOME:
-                self._done(Outcome.from_dict(json.loads(str(value))))
+                self._done(MutantResult.from_dict(json.loads(str(value))))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """In a process that another one has started."""
     given: dict[str, str] = getattr(config, "workerinput", {})
     if _PLAN in given:
-        config.pluginmanager.register(Workshop(given[_PLAN]), "testbed-workshop")
+        config.pluginmanager.register(MutationWorker(given[_PLAN]), "testbed-workshop")
 
 
 class MutantItem(pytest.Item):
@@ -85,7 +85,7 @@ class MutantItem(pytest.Item):
         return self.path, None, self.mutant.sentence
 
 
-class Workshop:
+class MutationWorker:
     """What each process does: it collects the cases, and runs them against the mutants that it is given.
 
     Without mutants it runs the cases as they are: those that the campaign is about.
@@ -96,13 +96,13 @@ class Workshop:
         self._cases: dict[str, pytest.Item] = {}
         self._standing = StandingBeds()
         host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
-        self._judge = Judge(self._run, self._plan, host)
+        self._judge = MutantJudge(self._run, self._plan, host)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         plan = self._plan
         if not plan.fresh:
-            session.config.stash[MAKING] = self._standing.bed
+            session.config.stash[BED_FACTORY] = self._standing.bed
         if plan.engine:
             items[:] = [item for item in items if _engine_of(item) in ("", plan.engine)]
         if not plan.tasks:
@@ -138,15 +138,15 @@ class Workshop:
         self._standing.close()
         self._judge.close()
 
-    def _run(self, case: str) -> Ran:
+    def _run(self, case: str) -> CaseRun:
         """Run a case as pytest runs it, with its fixtures; nothing is reported."""
         item = self._cases[case]
         item.stash[HOSTS] = no_hosts()
         item._report_sections.clear()
-        with exchange.noting() as seen:
+        with mutation_injection.noting() as seen:
             reports = runtestprotocol(item, log=False, nextitem=None)
         made: list[DockerHost] = item.stash[HOSTS]
-        return Ran(next(_failures(reports), ""), seen, tuple(made))
+        return CaseRun(next(_failures(reports), ""), seen, tuple(made))
 
 
 def _engine_of(item: pytest.Item) -> str:

@@ -9,11 +9,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from testbed.behaviour.case import PacketCase
+from testbed.behaviour.mutants import Mutant
 from testbed.docker import article
 from testbed.mutation.literal import arguments, expression, imports
 from testbed.mutation.proposal import Proposal, Setting
-from testbed.regress.case import PacketCase
-from testbed.regress.mutants import Mutant
 
 _INDENT = " " * 4
 _ARTICLE = ("HOST", "HOST_WITHOUT_PROXY", "HOST_WITH_TWO_NETWORKS")
@@ -58,7 +58,7 @@ def _host(made: Setting) -> str:
 
 def _needed(made: Setting) -> Iterator[tuple[str, str]]:
     """Module and name of what the test imports."""
-    yield from (("testbed.regress.case", "PacketCase"), ("testbed.regress.case", "check"))
+    yield from (("testbed.behaviour.case", "PacketCase"), ("testbed.behaviour.case", "check"))
     if made.engine:
         yield "testbed.docker.engines", "engine"
     if made.engine or made.host != article.HOST:

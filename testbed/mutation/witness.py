@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from testbed.behaviour import table
+from testbed.behaviour.behaviour import ANSWER, ERROR, Behaviour
+from testbed.behaviour.difference import KINDS, MOVED, Change, changes
+from testbed.behaviour.mutants import Mutant
+from testbed.behaviour.probe_cache import ProbeCache
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.mutation.outcome import Witness
 from testbed.mutation.proposal import Proposal, Setting, cases, setting
 from testbed.mutation.source import source
-from testbed.mutation.trying import notices
-from testbed.observe.exchange import Names
-from testbed.regress import table
-from testbed.regress.answers import ask
-from testbed.regress.behaviour import ANSWER, ERROR, Behaviour
-from testbed.regress.difference import KINDS, MOVED, Change, changes
-from testbed.regress.mutants import Mutant
-from testbed.regress.remembered import Memory
-from testbed.regress.side import Side
+from testbed.mutation.trial import notices
+from testbed.observe.mutation_injection import RuleAliases
 from testbed.rules.ruleset import Ruleset
 from testbed.visible import visible
 
@@ -36,14 +36,14 @@ class Told:
 
 
 def told_apart(
-    host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None = None
+    host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: ProbeCache | None = None
 ) -> list[Told]:
     """Every probe that fares differently with the mutant, or is decided by another rule; the gravest kind first."""
-    sides = Side(rules, backend), Side(changed, backend)
+    sides = RulesetVariant(rules, backend), RulesetVariant(changed, backend)
     answers = memory.ask(host, *sides) if memory is not None else ask(host, sides, lambda _: lambda: None)
     before, now = answers.sides
     behind = {str(one.probe): (one, other) for one, other in zip(before, now, strict=True)}
-    names = {visible(str(line)): visible(str(name)) for line, name in Names.of(rules, changed).called.items()}
+    names = {visible(str(line)): visible(str(name)) for line, name in RuleAliases.of(rules, changed).called.items()}
     rows = [replace(row, by=tuple(_named(by, names) for by in row.by)) for row in table.rows(now)]
     found = [Told(change, *behind[change.probe]) for change in changes(table.rows(before), rows)]
     return sorted(found, key=lambda told: KINDS.index(told.change.kind))
@@ -56,14 +56,14 @@ def _named(by: str, names: Mapping[str, str]) -> str:
     return f"{about}{names.get(rule, rule)}"
 
 
-def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory) -> bool:
+def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: ProbeCache) -> bool:
     """Whether any probe has another outcome with the mutant."""
-    before, now = memory.ask(host, Side(rules, backend), Side(changed, backend), briefly=True).sides
+    before, now = memory.ask(host, RulesetVariant(rules, backend), RulesetVariant(changed, backend), briefly=True).sides
     return any(one.outcome != other.outcome for one, other in zip(before, now, strict=True))
 
 
 def witness(
-    mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str, memory: Memory | None = None
+    mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str, memory: ProbeCache | None = None
 ) -> Witness | None:
     """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
     moved: Witness | None = None
@@ -82,7 +82,7 @@ def witness(
     return moved
 
 
-def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: Memory | None) -> list[Told]:
+def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: ProbeCache | None) -> list[Told]:
     """What tells them apart each time that they are asked."""
     found = told_apart(host, rules, changed, backend, memory)
     again = {told.change for told in told_apart(host, rules, changed, backend)} if found else set()

@@ -9,14 +9,14 @@ from testbed.errors import Disagreement
 from testbed.kernel.conntrack import Connection
 from testbed.kernel.routes import AddressTypes
 from testbed.kernel.trace_events import TraceEvent
-from testbed.observe.header import Header
-from testbed.observe.journey import Asked, HookPass, NodePass
-from testbed.observe.passage import Hook, Passage
-from testbed.observe.walk import Walk
-from testbed.rules.book import BookChain, RuleBook
+from testbed.observe.chain_walk import ChainWalk
+from testbed.observe.demultiplexer import Hook, Passage
+from testbed.observe.header import TracedHeader
+from testbed.observe.journey import HookTraversal, NodeTraversal, RuleEvaluation
 from testbed.rules.clauses import Clause
-from testbed.rules.facts import Facts
+from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.matching import culprit, first_failing, only_reason
+from testbed.rules.packet_context import PacketContext
 from testbed.rules.ruleset import Rule
 
 _CONNECTION_TRACKING = -200  # the priority at which it is asked: NF_IP_PRI_CONNTRACK
@@ -29,18 +29,18 @@ class Assembler:
     """What has to be known of a node to tell what happened there; `devices` are its interfaces by index."""
 
     node: str
-    book: RuleBook
+    book: LoadedRuleset
     clauses: Clauses
     devices: Mapping[int, str]
     types: AddressTypes
 
-    def assemble(self, passage: Passage, connection: Connection | None) -> NodePass:
+    def assemble(self, passage: Passage, connection: Connection | None) -> NodeTraversal:
         """The node's part of a packet's journey; Disagreement where a rule cannot have done what the kernel says."""
-        return NodePass(self.node, tuple(self._hook(passage, hook, connection) for hook in passage.hooks))
+        return NodeTraversal(self.node, tuple(self._hook(passage, hook, connection) for hook in passage.hooks))
 
-    def _hook(self, passage: Passage, hook: Hook, connection: Connection | None) -> HookPass:
+    def _hook(self, passage: Passage, hook: Hook, connection: Connection | None) -> HookTraversal:
         came_out = hook.after is not None
-        asked = Walk(
+        asked = ChainWalk(
             self.book,
             hook.events,
             came_out,
@@ -48,7 +48,7 @@ class Assembler:
         ).chains()
         version = 6 if ":" in hook.header.source else 4
         names = [(chain.table, chain.chain) for chain in asked]
-        return HookPass(
+        return HookTraversal(
             hook.name,
             self.devices.get(hook.entered, ""),
             self.devices.get(hook.left, ""),
@@ -65,14 +65,14 @@ class Assembler:
         )
 
     def _judge(
-        self, passage: Passage, hook: Hook, connection: Connection | None, event: TraceEvent, base: BookChain
+        self, passage: Passage, hook: Hook, connection: Connection | None, event: TraceEvent, base: LoadedChain
     ) -> PacketJudge:
-        header = Header.read(event.network, event.transport) if event.network else hook.header
+        header = TracedHeader.read(event.network, event.transport) if event.network else hook.header
         untracked = hook.name in _TRACKS and base.base is not None and base.base.priority < _CONNECTION_TRACKING
         original = connection.original if connection is not None else None
         known = header.whole and not header.fragment
         with_ports = header.protocol in ("tcp", "udp", "sctp") and known
-        facts = Facts(
+        facts = PacketContext(
             source=header.source,
             destination=header.destination,
             protocol=header.transport,
@@ -102,17 +102,17 @@ class Assembler:
 class PacketJudge:
     """Holds rules against one packet."""
 
-    header: Header
-    facts: Facts
+    header: TracedHeader
+    facts: PacketContext
     clauses: Clauses
 
-    def missed(self, number: int, rule: Rule) -> Asked:
+    def missed(self, number: int, rule: Rule) -> RuleEvaluation:
         own = self.clauses(rule.spec)
         if first_failing(own, self.facts).matches:
             raise self._disagreement(rule, "every clause of it holds, but the kernel did not match it")
         alone, unknown = only_reason(own, self.facts)
         failed = culprit(own, self.facts)
-        return Asked(number, rule, matched=False, failed=failed, alone=alone, unknown=unknown)
+        return RuleEvaluation(number, rule, matched=False, failed=failed, alone=alone, unknown=unknown)
 
     def matched(self, rule: Rule) -> None:
         found = first_failing(self.clauses(rule.spec), self.facts)

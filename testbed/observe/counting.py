@@ -8,14 +8,14 @@ from itertools import islice
 
 from testbed.errors import TestbedError
 from testbed.rules.counters import Counters
-from testbed.rules.reading import CounterReading, Difference, Line
+from testbed.rules.reading import CounterDifference, CounterLine, CounterReading
 from testbed.traffic.packet import Packet
 
 
 class Counted(CounterReading):
     """What was counted since `counting()` began, with the packets that arrived at any end meanwhile."""
 
-    def __init__(self, counted: dict[Line, Counters], seen: tuple[Packet, ...]) -> None:
+    def __init__(self, counted: dict[CounterLine, Counters], seen: tuple[Packet, ...]) -> None:
         super().__init__(counted)
         self.seen = seen
 
@@ -52,7 +52,7 @@ class Counting:
         return self._final if self._final is not None else self.so_far()
 
 
-def hints(differences: Iterable[Difference], seen: Iterable[Packet]) -> list[str]:
+def hints(differences: Iterable[CounterDifference], seen: Iterable[Packet]) -> list[str]:
     """What commonly makes counters differ so, where the packets that were seen bear it out."""
     packets = [packet for packet in seen if packet.protocol == "tcp"]
     found = []

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from testbed.errors import Disagreement
-from testbed.observe.journey import ChainPass, Journey
+from testbed.observe.journey import ChainTraversal, Journey
 from testbed.rules.counters import ZERO, Counters
-from testbed.rules.reading import CounterReading, Line
+from testbed.rules.reading import CounterLine, CounterReading
 
 _LENGTHENS = "TCPMSS"  # adds the option where a SYN has none (tcpmss_mangle_packet, net/netfilter/xt_TCPMSS.c)
 _FINAL = ("accept", "drop", "queue", "stolen")
@@ -26,10 +26,10 @@ def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_t
 
 
 def agree(
-    traced: Mapping[Line, Counters],
+    traced: Mapping[CounterLine, Counters],
     counted: CounterReading,
     counts_before_the_end: bool = False,
-    longer: Collection[Line] = (),
+    longer: Collection[CounterLine] = (),
 ) -> None:
     """Raise Disagreement where a line did not count what was traced: nothing, where it is not named.
 
@@ -54,9 +54,9 @@ def traced(journeys: Iterable[Journey], reading: CounterReading) -> CounterReadi
     return CounterReading({line: expected.get(line, ZERO) for line, _ in reading})
 
 
-def _by_line(journeys: Iterable[Journey]) -> dict[Line, Counters]:
+def _by_line(journeys: Iterable[Journey]) -> dict[CounterLine, Counters]:
     """What the rules and policies must have counted, by the trace."""
-    found: dict[Line, Counters] = {}
+    found: dict[CounterLine, Counters] = {}
     for journey in journeys:
         for _, hook in journey.hooks:
             for chain in hook.chains:
@@ -65,17 +65,17 @@ def _by_line(journeys: Iterable[Journey]) -> dict[Line, Counters]:
     return found
 
 
-def lines(base: ChainPass) -> Iterator[Line]:
+def lines(base: ChainTraversal) -> Iterator[CounterLine]:
     """The rules and the policy that counted a packet in a base chain and those it led to."""
     for chain, asked in base.every:
         if asked.matched:
             before = sum(other.rule.text == asked.rule.text for other in chain.asked if other.number < asked.number)
-            yield Line(chain.table, asked.rule.text, before)
+            yield CounterLine(chain.table, asked.rule.text, before)
     if base.end.startswith("policy "):
-        yield Line(base.table, f":{base.chain} {base.end.removeprefix('policy ')}")
+        yield CounterLine(base.table, f":{base.chain} {base.end.removeprefix('policy ')}")
 
 
-def lengthened(bases: Iterable[ChainPass]) -> Iterator[Line]:
+def lengthened(bases: Iterable[ChainTraversal]) -> Iterator[CounterLine]:
     """The lines of a hook that counted a packet behind a rule that may have made it longer (TCPMSS)."""
     behind = False
     for base in bases:
@@ -100,20 +100,20 @@ def _conserved(journeys: Iterable[Journey]) -> None:
         raise Disagreement(f"{entered[wrong[0]]} packets entered {table} {name}, and {left[wrong[0]]} left it.")
 
 
-def chain_passes(bases: Iterable[ChainPass]) -> Iterator[ChainPass]:
+def chain_passes(bases: Iterable[ChainTraversal]) -> Iterator[ChainTraversal]:
     """Every pass through a chain at a hook: those that it begins with, and those that jumps led to."""
     for base in bases:
         yield base
         yield from (asked.into for _, asked in base.every if asked.into is not None)
 
 
-def _ways_out(chain: ChainPass) -> int:
+def _ways_out(chain: ChainTraversal) -> int:
     """How many of what the rules decided lead out of the chain for good; its end, where none did."""
     final = [asked for asked in chain.asked if asked.matched and _leads_out(asked.verdict, asked.into)]
     return len(final) or int(chain.end.startswith(("policy ", "end of chain")))
 
 
-def _leads_out(verdict: str, into: ChainPass | None) -> bool:
+def _leads_out(verdict: str, into: ChainTraversal | None) -> bool:
     if into is not None and not verdict.startswith("goto"):
         return into.end in _FINAL
     return verdict.partition(" ")[0] in (*_FINAL, "return", "goto")

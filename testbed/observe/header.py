@@ -25,7 +25,7 @@ NOT_PARSED = "not parsed"  # the protocol of a packet whose IP header is too sho
 _ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
-class Header(NamedTuple):
+class TracedHeader(NamedTuple):
     """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
 
     `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
@@ -53,7 +53,7 @@ class Header(NamedTuple):
     whole: bool = True
 
     @classmethod
-    def read(cls, network: bytes, transport: bytes) -> Header:
+    def read(cls, network: bytes, transport: bytes) -> TracedHeader:
         """Parse the beginnings of the IP header and of what follows it; never raises, whatever the bytes are."""
         version = network[0] >> 4 if network else 0
         if version == 6 and len(network) >= _IPV6.size:
@@ -77,12 +77,12 @@ class Header(NamedTuple):
         )
 
     @classmethod
-    def of(cls, packet: bytes) -> Header:
+    def of(cls, packet: bytes) -> TracedHeader:
         """Parse the bytes of an IP packet; never raises."""
         return cls.read(packet, packet[behind_ip(packet) :])
 
     @classmethod
-    def quoted_in(cls, error: bytes) -> Header:
+    def quoted_in(cls, error: bytes) -> TracedHeader:
         """Parse the header that an ICMP error quotes; never raises."""
         return cls.of(error[behind_ip(error) + _ERROR :])
 
@@ -118,7 +118,7 @@ class Header(NamedTuple):
         """What neither NAT, a router nor a target changes: by it a packet is known wherever it is seen."""
         return cookie_of(self)
 
-    def translations(self, later: Header) -> tuple[str, ...]:
+    def translations(self, later: TracedHeader) -> tuple[str, ...]:
         """What is different in a later one: `source A > B`, `destination A > B`."""
         pairs = (("source", self.from_, later.from_), ("destination", self.to, later.to))
         return tuple(f"{what} {before} > {after}" for what, before, after in pairs if before != after)
@@ -127,7 +127,7 @@ class Header(NamedTuple):
         return {"from": self.from_, "to": self.to, "protocol": self.protocol, "ttl": self.ttl, "bytes": self.length}
 
 
-def cookie_of(packet: Header | Packet) -> tuple[object, ...]:
+def cookie_of(packet: TracedHeader | Packet) -> tuple[object, ...]:
     """Return what identifies a packet: TCPMSS may lengthen one with SYN, ECN takes away the flags ECE and CWR."""
     length = 0 if "S" in packet.flags else packet.length
     known = packet.protocol, packet.identification, packet.flags.rstrip("EC"), packet.seq, packet.ack, packet.icmp

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.kernel.conntrack import Connection
-from testbed.observe.header import Header
+from testbed.observe.header import TracedHeader
 from testbed.rules.clauses import Clause
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
-DELIVERED, TAKEN_IN, DROPPED, LOST = "delivered", "taken in", "dropped", "lost"
+DELIVERED, LOCAL_INPUT, DROPPED, LOST = "delivered", "taken in", "dropped", "lost"
 LET_THROUGH = "let through"  # by the rules, to an address of the host's bridges that no container of the bed has
 DROP = "DROP"
-_PREPOSITIONS = {DELIVERED: "to", TAKEN_IN: "by", DROPPED: "at", LOST: "at", LET_THROUGH: "by"}
+_PREPOSITIONS = {DELIVERED: "to", LOCAL_INPUT: "by", DROPPED: "at", LOST: "at", LET_THROUGH: "by"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RuleEvaluation:
     """A rule that a packet was held against; `number` is its place in the chain, from 1.
 
     `verdict` is what a matching rule decided, in the trace's words (accept, drop, continue, return, jump CHAIN, goto
@@ -33,7 +33,7 @@ class Asked:
     matched: bool
     verdict: str = ""
     failed: Clause | None = None
-    into: ChainPass | None = None
+    into: ChainTraversal | None = None
     alone: Clause | None = None
     unknown: tuple[Clause, ...] = ()
 
@@ -51,7 +51,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainPass:
+class ChainTraversal:
     """A chain as one packet passed it: the rules it was held against, in order, and how that ended.
 
     `end` is `accept`, `drop`, `queue`, `stolen` (the rule took the packet away), `return`, `end of chain` (back to the
@@ -61,12 +61,12 @@ class ChainPass:
 
     table: str
     chain: str
-    asked: tuple[Asked, ...]
+    asked: tuple[RuleEvaluation, ...]
     end: str
     not_reached: tuple[Rule, ...] = ()
 
     @property
-    def every(self) -> Iterator[tuple[ChainPass, Asked]]:
+    def every(self) -> Iterator[tuple[ChainTraversal, RuleEvaluation]]:
         """Every rule asked here and in the chains it led to, in the order of asking, with its chain."""
         for asked in self.asked:
             yield self, asked
@@ -88,7 +88,7 @@ class ChainPass:
 
 
 @dataclass(frozen=True, slots=True)
-class HookPass:
+class HookTraversal:
     """A hook of the packet filter, passed: PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING; of a device INGRESS,
     EGRESS.
 
@@ -101,12 +101,12 @@ class HookPass:
     hook: str
     entered: str
     left: str
-    header: Header
-    after: Header | None
+    header: TracedHeader
+    after: TracedHeader | None
     state: str
     reply: bool
-    chains: tuple[ChainPass, ...]
-    passed_over: tuple[str, ...] = ()
+    chains: tuple[ChainTraversal, ...]
+    skipped_nat_chains: tuple[str, ...] = ()
 
     @property
     def translations(self) -> tuple[str, ...]:
@@ -123,17 +123,17 @@ class HookPass:
             "state": self.state,
             "reply": self.reply,
             "chains": [chain.as_dict() for chain in self.chains],
-            "passed_over": list(self.passed_over),
+            "passed_over": list(self.skipped_nat_chains),
             "translations": list(self.translations),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class NodePass:
+class NodeTraversal:
     """A node that took the packet on, and the hooks it passed there; none: it crossed a bridge that asks no rules."""
 
     node: str
-    hooks: tuple[HookPass, ...]
+    hooks: tuple[HookTraversal, ...]
 
     @property
     def routed(self) -> str:
@@ -150,7 +150,7 @@ class NodePass:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class JourneyEnd:
     """How it ended: `kind` is delivered, taken in (by a node's own kernel), dropped, lost, or let through to an address
     that nobody has; `where` and why in words.
 
@@ -185,9 +185,9 @@ class Journey:
 
     origin: str
     sent: Packet
-    passes: tuple[NodePass, ...]
+    passes: tuple[NodeTraversal, ...]
     arrived: Packet | None
-    end: End
+    end: JourneyEnd
     connection: Connection | None
     answers: tuple[Packet, ...] = ()
     copies: tuple[Journey, ...] = ()
@@ -212,11 +212,11 @@ class Journey:
         return self.origin, self.sent, self.passes, self.arrived, self.end, self.connection, self.answers, self.copies
 
     @property
-    def hooks(self) -> Iterator[tuple[NodePass, HookPass]]:
+    def hooks(self) -> Iterator[tuple[NodeTraversal, HookTraversal]]:
         return ((passed, hook) for passed in self.passes for hook in passed.hooks)
 
     @property
-    def asked(self) -> Iterator[tuple[ChainPass, Asked]]:
+    def asked(self) -> Iterator[tuple[ChainTraversal, RuleEvaluation]]:
         """Every rule it was held against, in order, with its chain."""
         return (every for _, hook in self.hooks for chain in hook.chains for every in chain.every)
 

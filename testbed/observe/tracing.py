@@ -14,20 +14,20 @@ from testbed.kernel.conntrack import Connection, ConnectionTable, Tuple
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import address_types
 from testbed.kernel.tracer import Tracer
-from testbed.observe import ends
+from testbed.observe import journey_end
 from testbed.observe.assembly import Assembler, Clauses
 from testbed.observe.crosscheck import verify
-from testbed.observe.header import Header, cookie_of
-from testbed.observe.journey import Journey, NodePass
-from testbed.observe.passage import Cookie, Passage, Sorter
-from testbed.rules.book import RuleBook
+from testbed.observe.demultiplexer import Cookie, Passage, TraceDemultiplexer
+from testbed.observe.header import TracedHeader, cookie_of
+from testbed.observe.journey import Journey, NodeTraversal
+from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.reading import CounterReading
 from testbed.topology import Port, Topology
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
 
 _ATTEMPTS = 1000
-_NO_RULES = RuleBook(())
+_NO_RULES = LoadedRuleset(())
 
 
 class Watcher(Protocol):
@@ -51,7 +51,7 @@ class Traced:
 
     topology: Topology
     namespaces: Mapping[str, Namespace]
-    book: RuleBook
+    book: LoadedRuleset
     clauses: Clauses
     legacy: bool
     native: bool
@@ -65,7 +65,7 @@ class Traced:
 
 
 @dataclass(slots=True)
-class _Found:
+class _TracedPacket:
     """A packet, as far as it has been seen: its passages through nodes; `journey` once it was put together.
 
     `copies` are those of it that rules made.
@@ -73,7 +73,7 @@ class _Found:
 
     passages: list[Passage] = field(default_factory=list)
     journey: Journey | None = None
-    copies: list[_Found] = field(default_factory=list)
+    copies: list[_TracedPacket] = field(default_factory=list)
     is_copy: bool = False
 
 
@@ -86,18 +86,18 @@ class Tracing:
 
     def __init__(self, traced: Traced) -> None:
         self._bed = traced
-        self._sorters: list[Sorter] = []
+        self._sorters: list[TraceDemultiplexer] = []
         self._tracers: list[Tracer] = []
         self._assemblers: dict[str, Assembler] = {}
-        self._found: list[_Found] = []
-        self._latest: dict[Cookie, _Found] = {}
+        self._found: list[_TracedPacket] = []
+        self._latest: dict[Cookie, _TracedPacket] = {}
         self._captured = _Captured(traced.endpoints)
         self._identity = traced.identity()
         self._bridges = {node.name: {own.name for own in node.bridges} for node in traced.topology.nodes}
         self._before: CounterReading | None = None
 
     @property
-    def book(self) -> RuleBook:
+    def book(self) -> LoadedRuleset:
         """The host's rules as the kernel holds them."""
         return self._bed.book
 
@@ -135,7 +135,7 @@ class Tracing:
         if found is None:
             if self._captured.origin(packet) is None:
                 raise TestbedError(f"{packet} was not sent while it was traced.", "Send it in the block.")
-            found = self._latest.setdefault(cookie_of(packet), _Found())
+            found = self._latest.setdefault(cookie_of(packet), _TracedPacket())
         return self._bed.told(self._put_together(found, packet))
 
     def journeys(self) -> tuple[Journey, ...]:
@@ -173,7 +173,7 @@ class Tracing:
         book = self._bed.book if host else _NO_RULES
         tracer = Tracer(namespace, legacy=self._bed.legacy and host, tracking=book.tracks, devices=book.devices)
         self._tracers.append(tracer)
-        self._sorters.append(Sorter(node, tracer, book.copies))
+        self._sorters.append(TraceDemultiplexer(node, tracer, book.copies))
         devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
         self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
 
@@ -206,23 +206,23 @@ class Tracing:
         known = self._latest.get(passage.cookie)
         if known is not None and known.journey is None:
             if passage.copy_of is not None:
-                self._found.append(_Found([passage], is_copy=True))
+                self._found.append(_TracedPacket([passage], is_copy=True))
                 known.copies.append(self._found[-1])
                 return
             if (owner := self._owner(known, passage)) is not None:
                 owner.passages.append(passage)
                 return
-        self._found.append(_Found([passage]))
+        self._found.append(_TracedPacket([passage]))
         self._latest[passage.cookie] = self._found[-1]
 
-    def _owner(self, known: _Found, passage: Passage) -> _Found | None:
+    def _owner(self, known: _TracedPacket, passage: Passage) -> _TracedPacket | None:
         """Return whose way a passage goes on with: a copy's, that was sent first, or the packet's own."""
         for copy in known.copies:
             if _same_way(copy.passages, passage) and self._sent_to(copy, passage):
                 return copy
         return known if _same_way(known.passages, passage) else None
 
-    def _sent_to(self, copy: _Found, passage: Passage) -> bool:
+    def _sent_to(self, copy: _TracedPacket, passage: Passage) -> bool:
         """Whether a copy went to the node of a passage: it left to its segment, for one of its addresses."""
         reached = [str(address.ip) for address in self._bed.topology.node(passage.node).addresses]
         wanted = self._bed.book.copied_to
@@ -248,7 +248,7 @@ class Tracing:
             return by_ttl
         return sorted(by_ttl, key=lambda passage: passage.node not in first)
 
-    def _put_together(self, found: _Found, packet: Packet | None) -> Journey:
+    def _put_together(self, found: _TracedPacket, packet: Packet | None) -> Journey:
         if found.journey is None:
             passages = self._in_order(found.passages)
             captured = None if found.is_copy else packet or self._captured.sent(passages[0].cookie)
@@ -259,14 +259,14 @@ class Tracing:
                 nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
             last = passages[-1].hooks[-1].after if passages else None
             arrived = self._arrived(found, passages[0].cookie if passages else cookie_of(sent), last)
-            came_back = tuple(ends.answers(sent, self._captured.at(origin))) if arrived is None else ()
+            came_back = tuple(journey_end.answers(sent, self._captured.at(origin))) if arrived is None else ()
             crossed = self._bridge_between(origin, arrived[0]) if arrived is not None and not nodes else ()
             found.journey = Journey(
                 origin,
                 sent,
                 tuple(node for _, node in nodes) or crossed,
                 arrived[1] if arrived is not None else None,
-                ends.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces, self._bridges),
+                journey_end.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces, self._bridges),
                 connection,
                 came_back,
                 tuple(self._put_together(copy, None) for copy in found.copies),
@@ -274,7 +274,7 @@ class Tracing:
             )
         return found.journey
 
-    def _arrived(self, found: _Found, cookie: Cookie, left_as: Header | None) -> tuple[str, Packet] | None:
+    def _arrived(self, found: _TracedPacket, cookie: Cookie, left_as: TracedHeader | None) -> tuple[str, Packet] | None:
         """Return where a packet came out; of a packet with copies the end that has its destination is its own."""
         if not found.is_copy and not found.copies:
             return self._captured.arrived(cookie, left_as)
@@ -285,13 +285,13 @@ class Tracing:
                 return name, packet
         return None
 
-    def _bridge_between(self, *ends_of_it: str) -> tuple[NodePass, ...]:
+    def _bridge_between(self, *ends_of_it: str) -> tuple[NodeTraversal, ...]:
         """The node whose bridge a packet crossed as a frame, asked by no hook of the IP layer."""
         topology = self._bed.topology
         for node in topology.nodes:
             for bridge in node.bridges:
                 if set(ends_of_it) <= {near.name for near, _ in topology.segment(Port(node.name, bridge.name))}:
-                    return (NodePass(node.name, ()),)
+                    return (NodeTraversal(node.name, ()),)
         return ()
 
     def _origin(self, passages: Sequence[Passage]) -> str:
@@ -347,7 +347,7 @@ class _Captured:
         """Return every arrival of a packet and of its copies, in order."""
         return self._arrived.get(cookie, ())
 
-    def arrived(self, cookie: Cookie, left_as: Header | None) -> tuple[str, Packet] | None:
+    def arrived(self, cookie: Cookie, left_as: TracedHeader | None) -> tuple[str, Packet] | None:
         """Where a packet came out; of several that look the same (a kernel's resets) the one that left so."""
         found = self._arrived.get(cookie, [])
         if len(found) > 1 and left_as is not None:
@@ -380,7 +380,7 @@ def _same_way(passages: Sequence[Passage], later: Passage) -> bool:
     return not there or (len(there) == 1 and begins == [later.node])
 
 
-def _as_packet(header: Header) -> Packet:
+def _as_packet(header: TracedHeader) -> Packet:
     """A packet that no end captured, as the first node saw it."""
     return Packet(
         header.source,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from testbed.regress.explained import Explained
-from testbed.regress.judged import NotAsked
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.not_asked import NotAsked
 from testbed.report.located import Source, spots
 from testbed.report.sarif import NOTE, level, sentence
 from testbed.visible import visible

@@ -11,7 +11,7 @@ from rich.table import Table
 from testbed.bench.figures import GOAL_FOR_300, Bench, Figure, Grown, Times
 from testbed.kernel.requirements import iptables_version
 from testbed.kernel.xtables import BACKENDS
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 
 _LEGEND = (
@@ -37,7 +37,7 @@ def heading(found: Bench) -> str:
     return f"{found.rounds} rounds, Linux {about['kernel']}, {about['cores']} processors, {versions}"
 
 
-def figures(found: Bench) -> Fitted:
+def figures(found: Bench) -> FittedTable:
     """Each figure: ratio, median, lowest and highest of ours and of the other's, goal."""
     table = Table(title="Medians in milliseconds (lowest-highest)", title_justify="left")
     table.add_column("what")
@@ -55,10 +55,10 @@ def figures(found: Bench) -> Fitted:
             other.what if other is not None else "",
             _goal(figure),
         )
-    return Fitted(table)
+    return FittedTable(table)
 
 
-def growth(found: Bench) -> Fitted:
+def growth(found: Bench) -> FittedTable:
     """What hosts of more and more containers cost."""
     table = Table(title="Hosts of more and more containers, each with a published port (ms)", title_justify="left")
     for heading in ("containers", "rules", "build with rules", "ask one port", "read all counters", "tear down"):
@@ -67,7 +67,7 @@ def growth(found: Bench) -> Fitted:
     for grown in found.growth:
         times = (_ms(seconds) for seconds in (grown.build, grown.probe, grown.read, grown.remove))
         table.add_row(str(grown.containers), str(grown.rules), *times, _growth_goal(grown))
-    return Fitted(table)
+    return FittedTable(table)
 
 
 def remarks(found: Bench) -> Sequence[Text]:

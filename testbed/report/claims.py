@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from testbed.claims import Claim
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 
 
-def table(claims: Sequence[Claim]) -> Fitted:
+def table(claims: Sequence[Claim]) -> FittedTable:
     """Id, section, claim, verdict, what was seen, and the cases that show it."""
     made = Table("id", "where", "claim", "verdict", "what the kernel shows", "cases", show_lines=True)
     made.columns[0].no_wrap = made.columns[3].no_wrap = True
@@ -23,4 +23,4 @@ def table(claims: Sequence[Claim]) -> Fitted:
         )
     holding = sum(claim.holds for claim in claims)
     made.caption = f"{len(claims)} claims: {holding} hold, {len(claims) - holding} corrected by the kernel"
-    return Fitted(made)
+    return FittedTable(made)

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from testbed.conformance.run import ASPECTS, ORDER, RULES, Conformance
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 
 _LEGEND = "- the model has it and the engine does not, + the engine has it and the model does not"
 
 
-def table(found: Sequence[Conformance]) -> Fitted:
+def table(found: Sequence[Conformance]) -> FittedTable:
     """One row for each host: where it is equal, and how many lines differ where it is not."""
     made = Table("host", *ASPECTS, "seconds")
     for result in found:
         seconds = Text(f"{result.total:.2f}" if result.total else "", style="dim")
         made.add_row(Text(result.host), *(_cell(result, aspect) for aspect in ASPECTS), seconds)
-    return Fitted(made)
+    return FittedTable(made)
 
 
 def remarks(found: Sequence[Conformance]) -> Iterator[Text]:

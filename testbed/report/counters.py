@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from testbed.observe.counting import Counted, hints
 from testbed.rules.counters import ZERO, Counters
-from testbed.rules.reading import CounterReading, Difference
+from testbed.rules.reading import CounterDifference, CounterReading
 
 MARK = "≠"
 
@@ -36,7 +36,7 @@ def summary(reading: CounterReading, expectation: str) -> list[str]:
     ]
 
 
-def _side_by_side(differences: Sequence[Difference]) -> list[str]:
+def _side_by_side(differences: Sequence[CounterDifference]) -> list[str]:
     rows = [
         (" " if d.equal else MARK, _cell(d.expected), _cell(d.actual), d.line.table, d.line.text) for d in differences
     ]

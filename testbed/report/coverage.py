@@ -8,13 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from testbed.coverage.covered import CoveredRule, Report, Share
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 
 CANNOT = "–"  # noqa: RUF001 - a dash: this cannot be
 
 
-def lines(report: Report) -> Iterator[Fitted | Text]:
+def lines(report: Report) -> Iterator[FittedTable | Text]:
     """Each rule with its marks, what is missing, what cannot be and why, the totals."""
     yield _table(report)
     missing = [Text(f"  {_name(rule)}: {what}") for rule, what in report.missing]
@@ -93,7 +93,7 @@ def _share(share: Share) -> dict[str, float]:
     return {"seen": share.seen, "of": share.of, "percent": round(share.percent, 2)}
 
 
-def _table(report: Report) -> Fitted:
+def _table(report: Report) -> FittedTable:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, justify in (("line", "right"), ("rule", "left"), ("reached", "right"), ("matched", "right")):
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ def _table(report: Report) -> Fitted:
             Text(alone, style="" if all(clause.alone for clause in asked) else "yellow"),
             str(len(record.reached_by)),
         )
-    return Fitted(table)
+    return FittedTable(table)
 
 
 def _marked(number: int | None) -> Text:

@@ -8,10 +8,10 @@ from html import escape
 from itertools import accumulate
 from typing import Any
 
-from testbed.regress.difference import CLOSED, OPENED, Change, decided
-from testbed.regress.explained import Explained
-from testbed.regress.parting import Step
-from testbed.regress.witness import Way
+from testbed.behaviour.difference import CLOSED, OPENED, Change, decided
+from testbed.behaviour.divergence import JourneyStep
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.witness import ProbeJourneys
 from testbed.report import journey as report
 from testbed.report.markdown import cell, code, fenced, plain
 from testbed.report.terminal import Text
@@ -52,7 +52,7 @@ def parting(one: Explained) -> Iterator[str]:
         yield OTHERWISE
 
 
-def step(of: Step) -> str:
+def step(of: JourneyStep) -> str:
     """A rule with its table, and of one that did not match the clause that did not hold."""
     if of.matched:
         return str(of)
@@ -70,7 +70,7 @@ def _whole(one: Explained) -> Iterator[Text]:
         yield from (Text.assemble(f"  {sign} ", line) for sign, line in signed)
 
 
-def _way(way: Way | None) -> Iterator[Text]:
+def _way(way: ProbeJourneys | None) -> Iterator[Text]:
     """The question's way and the answer's."""
     if way is None:
         yield Text(TABLE, style="italic")

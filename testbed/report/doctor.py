@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from testbed.kernel.requirements import Requirement
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 
 
-def table(found: Sequence[Requirement]) -> Fitted:
+def table(found: Sequence[Requirement]) -> FittedTable:
     """Each requirement: met or not, what it is for, the command that provides it."""
     made = Table("what", "why")
     made.add_column("what provides it", no_wrap=True)
@@ -20,4 +20,4 @@ def table(found: Sequence[Requirement]) -> Fitted:
         sign = Text("✓", style="green") if requirement.met else Text("✗", style="bold red")
         command = " && ".join(shlex.join(part) for part in requirement.fix) if not requirement.met else ""
         made.add_row(Text.assemble(sign, " ", requirement.name), Text(requirement.why), Text(command))
-    return Fitted(made)
+    return FittedTable(made)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from testbed.replay import Step
-from testbed.report.layout import Fitted
+from testbed.replay import ReplayStep
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 from testbed.rules.counters import ZERO, Counters
 from testbed.traffic.packet import Crossing
 
 
-def packets(steps: Sequence[Step]) -> Fitted:
+def packets(steps: Sequence[ReplayStep]) -> FittedTable:
     """Each packet: what it is, how it left one end, how it came out at the other; what was translated is in bold."""
     table = Table(title="The packets", title_justify="left")
     for heading in ("packet", "bytes", "left its end as", "came out as"):
@@ -21,10 +21,10 @@ def packets(steps: Sequence[Step]) -> Fitted:
     for step in steps:
         sent = step.crossing.sent
         table.add_row(sent.kind, str(sent.length), f"{sent.from_} > {sent.to}", _came_out(step.crossing))
-    return Fitted(table)
+    return FittedTable(table)
 
 
-def conclusion(last: Step) -> Text | None:
+def conclusion(last: ReplayStep) -> Text | None:
     """What the last packet says of the connection; None where it was delivered."""
     if last.crossing.delivered:
         return None
@@ -51,7 +51,7 @@ def _came_out(crossing: Crossing) -> Text:
     return Text.assemble(source, " > ", destination)
 
 
-def counters(steps: Sequence[Step]) -> Fitted:
+def counters(steps: Sequence[ReplayStep]) -> FittedTable:
     """Every rule with what it had counted after each packet (packets and bytes); what a packet added is in bold."""
     table = Table(
         title="What the rules had counted after each packet (packets/bytes)", title_justify="left", pad_edge=False
@@ -67,7 +67,7 @@ def counters(steps: Sequence[Step]) -> Fitted:
         before = line.table
         counted = [dict(step.counted)[line] for step in steps]
         table.add_row(line.table, Text(line.text), *_cells(counted))
-    return Fitted(table)
+    return FittedTable(table)
 
 
 def _cells(counted: Sequence[Counters]) -> list[Text]:

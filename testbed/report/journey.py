@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass, expected_way
+from testbed.observe.journey import (
+    DELIVERED,
+    LOCAL_INPUT,
+    ChainTraversal,
+    HookTraversal,
+    Journey,
+    NodeTraversal,
+    RuleEvaluation,
+    expected_way,
+)
 from testbed.report.terminal import Text
-from testbed.rules.book import copies
+from testbed.rules.loaded import copies
 
 MATCHED, FAILED, NOT_REACHED, PARTS = "✓", "✗", "·", "≠"
 _STEP = "  "
@@ -39,13 +48,13 @@ def _copies(journey: Journey) -> Iterator[Text]:
 
 def end(journey: Journey) -> Text:
     """One line: where it came out, or what it was dropped by."""
-    good = journey.end.kind in (DELIVERED, TAKEN_IN)
+    good = journey.end.kind in (DELIVERED, LOCAL_INPUT)
     arrived = f" as {journey.arrived.from_} > {journey.arrived.to}" if journey.arrived is not None else ""
     came_back = "" if not journey.answers or journey.end.why else f"; answered by {journey.answers[0]}"
     return Text.assemble(("→ ", "bold"), (f"{journey.end}{arrived}{came_back}", "bold green" if good else "bold red"))
 
 
-def _node(passed: NodePass) -> Iterator[Text]:
+def _node(passed: NodeTraversal) -> Iterator[Text]:
     routed = False
     yield Text(passed.node, style="bold cyan")
     if not passed.hooks:
@@ -57,21 +66,21 @@ def _node(passed: NodePass) -> Iterator[Text]:
         yield from _hook(hook)
 
 
-def _hook(hook: HookPass) -> Iterator[Text]:
+def _hook(hook: HookTraversal) -> Iterator[Text]:
     places = " ".join(f"{way} {device}" for way, device in (("in by", hook.entered), ("out by", hook.left)) if device)
     state = f"  {hook.state}{', a reply' if hook.reply else ''}" if hook.state else ""
     header = f"{hook.header.from_} > {hook.header.to}"
     yield Text.assemble(_STEP, (hook.hook, "bold"), f"  {header}", (f"  {places}", "dim"), (state, "magenta"))
     for chain in hook.chains:
         yield from _chain(chain, 2)
-    for name in hook.passed_over:
+    for name in hook.skipped_nat_chains:
         known = "the connection is known" if hook.state in ("ESTABLISHED", "RELATED") else "it belongs to no connection"
         yield Text.assemble(_STEP * 2, (f"{name} is passed over: {known}", "dim italic"))
     for change in hook.translations:
         yield Text.assemble(_STEP * 2, (f"⇒ {change}", "bold yellow"))
 
 
-def _chain(chain: ChainPass, depth: int) -> Iterator[Text]:
+def _chain(chain: ChainTraversal, depth: int) -> Iterator[Text]:
     name = f"{chain.table} {chain.chain}" if depth == 2 else chain.chain
     yield Text.assemble(_STEP * depth, (name, "cyan"))
     for asked in chain.asked:
@@ -86,7 +95,7 @@ def _chain(chain: ChainPass, depth: int) -> Iterator[Text]:
         yield Text.assemble(indent, (chain.end, "bold red" if chain.dropped_by_policy else "dim"))
 
 
-def _rule(asked: Asked, depth: int) -> Text:
+def _rule(asked: RuleEvaluation, depth: int) -> Text:
     """The rule behind its number; of one that did not match the clause that failed is underlined."""
     mark = (MATCHED, "bold green") if asked.matched else (FAILED, "red")
     said = Text(asked.rule.spec, style="" if asked.matched else "dim")

@@ -19,7 +19,7 @@ _SHORT = 16  # columns of a value that shares its line with others
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedTable:
     """A table as wide as the terminal, or else its rows as blocks of lines; empty headings name nothing."""
 
     table: Table

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.regress.explained import Explained
-from testbed.regress.parting import Step, steps
-from testbed.regress.witness import Way
+from testbed.behaviour.divergence import JourneyStep, steps
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.witness import ProbeJourneys
 from testbed.rules.nft import AnyRuleset
 from testbed.rules.places import Places, places
 from testbed.visible import visible
@@ -30,7 +30,7 @@ class Source:
     def of_file(cls, path: Path, rules: AnyRuleset) -> Source:
         return cls(str(path), _in_its_repository(path.resolve()), places(rules))
 
-    def line(self, step: Step) -> int:
+    def line(self, step: JourneyStep) -> int:
         """The line of a rule or of a policy; 0 where it has none."""
         chain = self.places.get((step.table, step.chain))
         return chain.line(step.asked.number if step.asked is not None else None) if chain is not None else 0
@@ -41,7 +41,7 @@ class Spot:
     """The step that made the difference, or stands for it, and where that is; `line` is 0 where it is in no file."""
 
     source: Source
-    step: Step
+    step: JourneyStep
 
     @property
     def line(self) -> int:
@@ -62,7 +62,7 @@ def spots(one: Explained, old: Source, new: Source) -> list[Spot]:
     return [Spot(source, step) for source, way, text in sides if way is not None for step in _called(way, text)]
 
 
-def _called(way: Way, text: str) -> Iterator[Step]:
+def _called(way: ProbeJourneys, text: str) -> Iterator[JourneyStep]:
     """The step that a behaviour's `by` names."""
     wanted = text.removeprefix("answer: ")
     found = (step for journey in way.gone for step in steps(journey))

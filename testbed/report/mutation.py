@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from testbed.mutation.campaign import Campaign, Found
-from testbed.mutation.outcome import ERROR, NO_COVERAGE, SURVIVED, Outcome
+from testbed.mutation.campaign import Campaign, CampaignResult
+from testbed.mutation.outcome import ERROR, NO_COVERAGE, SURVIVED, MutantResult
 from testbed.report.markdown import code, fenced, in_html, plain
 from testbed.report.terminal import Text
 
@@ -48,18 +48,18 @@ def heading(campaign: Campaign) -> str:
     return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
 
 
-def why(outcome: Outcome) -> str:
+def why(outcome: MutantResult) -> str:
     """In which way nobody noticed it."""
     return f"{_WHY[outcome.status]}{f' of the {outcome.cases} that reach it' if outcome.cases else ''}"
 
 
-def without_witness(one: Found, campaign: Campaign) -> str:
+def without_witness(one: CampaignResult, campaign: Campaign) -> str:
     """Why there is no probe that tells it from the rules."""
     asked = one.outcome.cases or not campaign.wanted.engine
     return "No probe tells them apart." if asked else "No probe was asked: its host is known to cases alone."
 
 
-def _unnoticed(one: Found, campaign: Campaign) -> Iterator[Text]:
+def _unnoticed(one: CampaignResult, campaign: Campaign) -> Iterator[Text]:
     outcome = one.outcome
     yield Text.assemble((one.mutant.sentence, "bold"), f"   {why(outcome)}  ", (outcome.mutant, "dim"))
     yield Text(f"  {one.where}", style="dim")
@@ -91,7 +91,7 @@ def markdown(campaign: Campaign) -> str:
     return "\n".join([*parts, ""])
 
 
-def _folded(unnoticed: Sequence[Found]) -> Iterator[str]:
+def _folded(unnoticed: Sequence[CampaignResult]) -> Iterator[str]:
     for one in unnoticed:
         witness = one.outcome.witness
         yield f"<details><summary>{in_html(one.mutant.sentence)} ({_WHY[one.outcome.status]})</summary>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
-from testbed.mutation.campaign import Campaign, Found
+from testbed.mutation.campaign import Campaign, CampaignResult
 from testbed.mutation.outcome import EQUIVALENT, ERROR, KILLED, NO_COVERAGE, SURVIVED
 from testbed.report.xml import document
 from testbed.rules import save
@@ -45,7 +45,7 @@ def junit(campaign: Campaign) -> str:
     return document(suites, xml_declaration=True)
 
 
-def _told(one: Found) -> str:
+def _told(one: CampaignResult) -> str:
     told = [f"- {one.was}", *(f"+ {line}" for line in one.mutant.replaced)]
     if (witness := one.outcome.witness) is not None:
         told += [f"{witness.kind}: {witness.probe}", f"- {witness.before}", f"+ {witness.now}", witness.case]
@@ -71,7 +71,7 @@ def elements(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def _mutant(one: Found) -> dict[str, Any]:
+def _mutant(one: CampaignResult) -> dict[str, Any]:
     outcome = one.outcome
     said = outcome.how if outcome.status == KILLED else outcome.said
     line = one.line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from testbed.regress.comparison import Comparison
+from testbed.behaviour.comparison import Comparison
 from testbed.report.located import Source
 
 NOT_ASKED = "Not asked:"

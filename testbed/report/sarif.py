@@ -12,11 +12,11 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
-from testbed.regress.difference import KINDS, MEANINGS, MOVED, OPENED, decided
-from testbed.regress.explained import Explained
-from testbed.regress.judged import NotAsked
-from testbed.regress.parting import Step, steps
-from testbed.regress.witness import Way
+from testbed.behaviour.difference import KINDS, MEANINGS, MOVED, OPENED, decided
+from testbed.behaviour.divergence import JourneyStep, steps
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.not_asked import NotAsked
+from testbed.behaviour.witness import ProbeJourneys
 from testbed.report.difference import TABLE, parting, step
 from testbed.report.located import Source, Spot, spots
 from testbed.visible import visible
@@ -123,7 +123,7 @@ def _fingerprint(one: Explained) -> str:
     return hashlib.sha256("\n".join([one.cause.kind, *one.cause.parted, *outcomes]).encode()).hexdigest()[:16]
 
 
-def _flow(name: str, way: Way | None, source: Source, one: Explained) -> dict[str, Any]:
+def _flow(name: str, way: ProbeJourneys | None, source: Source, one: Explained) -> dict[str, Any]:
     """A witness's way as steps: what it matched, its answer's too, and the step where the ways part."""
     apart = one.parting.sides if one.parting is not None else ()
     gone = way.gone if way is not None else ()
@@ -131,7 +131,7 @@ def _flow(name: str, way: Way | None, source: Source, one: Explained) -> dict[st
     return {"id": name, "message": _message(f"{name}: {source.name}"), "locations": list(_along(shown, source, apart))}
 
 
-def _along(shown: Sequence[Step], source: Source, apart: Sequence[Step]) -> Iterator[dict[str, Any]]:
+def _along(shown: Sequence[JourneyStep], source: Source, apart: Sequence[JourneyStep]) -> Iterator[dict[str, Any]]:
     for number, one in enumerate(shown, start=1):
         location = {**_location(Spot(source, one)), "message": _message(_said(one))}
         importance = "essential" if one in apart else "important"
@@ -144,7 +144,7 @@ def _message(text: str) -> dict[str, str]:
     return {"text": re.sub(r"[\[\]\\]", r"\\\g<0>", text) if "](" in text else text}
 
 
-def _said(of: Step) -> str:
+def _said(of: JourneyStep) -> str:
     return f"{of.place}: {step(of)}" if of.place else step(of)
 
 

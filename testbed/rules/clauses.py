@@ -87,13 +87,13 @@ class Target:
 
 def words(spec: str) -> list[str]:
     """The words of a rule as iptables-restore takes them apart, without their quotes."""
-    return [_Word(found.start(), found.end(), found[0]).text for found in _WORD.finditer(spec)]
+    return [_QuotedWord(found.start(), found.end(), found[0]).text for found in _WORD.finditer(spec)]
 
 
 @lru_cache(maxsize=4096)
 def clauses(spec: str) -> tuple[Clause, ...]:
     """The conditions of a rule in the order of its words; comments are none."""
-    reader = _Reader(spec)
+    reader = _OptionReader(spec)
     return tuple(clause for group in _groups(spec) for clause in reader.read(group)) + tuple(reader.ended())
 
 
@@ -120,7 +120,7 @@ def without_value(spec: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
+class _QuotedWord:
     start: int
     end: int
     written: str
@@ -135,7 +135,7 @@ class _Word:
 class _Group:
     """An option with what belongs to it: a ! before it or behind it, the words up to the next option."""
 
-    words: tuple[_Word, ...]
+    words: tuple[_QuotedWord, ...]
     negated: bool
     start: int
 
@@ -153,7 +153,7 @@ class _Group:
 
 
 def _groups(spec: str) -> Iterator[_Group]:
-    words = [_Word(found.start(), found.end(), found[0]) for found in _WORD.finditer(spec)]
+    words = [_QuotedWord(found.start(), found.end(), found[0]) for found in _WORD.finditer(spec)]
     place = 0
     while place < len(words):
         start = words[place].start
@@ -170,16 +170,16 @@ def _groups(spec: str) -> Iterator[_Group]:
         yield _Group((option, *values), before or behind, start)
 
 
-def _is(words: list[_Word], place: int, text: str) -> bool:
+def _is(words: list[_QuotedWord], place: int, text: str) -> bool:
     return place < len(words) and words[place].written == text
 
 
-def _begins_option(word: _Word) -> bool:
+def _begins_option(word: _QuotedWord) -> bool:
     return word.written.startswith("-") or word.written == "!"
 
 
 @dataclass(slots=True)
-class _Reader:
+class _OptionReader:
     """Which match each option belongs to, as the words go by."""
 
     spec: str

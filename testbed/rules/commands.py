@@ -74,7 +74,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
 
 
 @dataclass(slots=True)
-class _Chain:
+class _GrowingChain:
     declared: Chain
     rules: list[Rule] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ class _Made:
     name: str
     family: str | None
     line: int
-    chains: dict[str, _Chain]
+    chains: dict[str, _GrowingChain]
 
     @property
     def table(self) -> Table:
@@ -155,7 +155,7 @@ class _Maker:
         return table, rest
 
     def _of(self, number: int, name: str, family: str | None) -> _Made:
-        chains = {chain: _Chain(Chain(chain, "ACCEPT", line=number)) for chain in _BUILT_IN[name]}
+        chains = {chain: _GrowingChain(Chain(chain, "ACCEPT", line=number)) for chain in _BUILT_IN[name]}
         return self._made.setdefault((name, family), _Made(name, family, number, chains))
 
     def _end_of_list(self) -> None:
@@ -187,7 +187,7 @@ class _Maker:
         elif not given:
             raise self._error(number, line, "it names no chain", _WHOLE)
         elif verb == "N":
-            made.chains[given[0]] = _Chain(Chain(given[0], line=number))
+            made.chains[given[0]] = _GrowingChain(Chain(given[0], line=number))
         elif given[0] not in made.chains:
             why = f"no line before makes the chain {given[0]} of the table {made.name}"
             raise self._error(number, line, why, _WHOLE)
@@ -209,7 +209,7 @@ class _Maker:
             elif verb == "X" and made.chains[name].declared.policy is None:
                 del made.chains[name]
 
-    def _edit(self, number: int, line: str, chain: _Chain, verb: str, given: list[str]) -> None:
+    def _edit(self, number: int, line: str, chain: _GrowingChain, verb: str, given: list[str]) -> None:
         """Append, insert, replace or delete a rule."""
         place = int(given[1]) - 1 if verb in "IRD" and len(given) > 1 and given[1].isdigit() else None
         rule = self._rule(number, line, given[0], given[2 if place is not None else 1 :])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from testbed.rules import icmp, nft_matching, values
 from testbed.rules.clauses import Clause
-from testbed.rules.facts import Facts, Judge, Values
+from testbed.rules.packet_context import Judge, PacketContext, Values
 from testbed.rules.values import Answer
 
 _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
@@ -38,7 +38,7 @@ class Verdict:
     failing: tuple[Clause, ...] = ()
 
 
-def holds(clause: Clause, facts: Facts) -> Answer:
+def holds(clause: Clause, facts: PacketContext) -> Answer:
     """Whether a packet meets a clause by itself; None: it cannot be told."""
     judge = _JUDGES.get((clause.module, clause.option))
     if judge is None:
@@ -49,7 +49,7 @@ def holds(clause: Clause, facts: Facts) -> Answer:
     return values.opposite(answer) if clause.negated else answer
 
 
-def first_failing(clauses: Sequence[Clause], facts: Facts) -> Verdict:
+def first_failing(clauses: Sequence[Clause], facts: PacketContext) -> Verdict:
     """Whether a packet meets all clauses of a rule, and the first that it certainly does not meet."""
     answers = _answers(clauses, facts)
     failing = tuple(clause for clause, answer in answers if answer is False)
@@ -57,7 +57,7 @@ def first_failing(clauses: Sequence[Clause], facts: Facts) -> Verdict:
     return Verdict(False if failing else None if unknown else True, failing[0] if failing else None, unknown, failing)
 
 
-def culprit(clauses: Sequence[Clause], facts: Facts) -> Clause | None:
+def culprit(clauses: Sequence[Clause], facts: PacketContext) -> Clause | None:
     """Why a rule that the kernel did not match was not matched.
 
     The first clause that certainly fails; where none does, the only one that is unknown, or the options of one match
@@ -67,7 +67,7 @@ def culprit(clauses: Sequence[Clause], facts: Facts) -> Clause | None:
     return verdict.clause or _together(verdict.unknown)
 
 
-def only_reason(clauses: Sequence[Clause], facts: Facts) -> tuple[Clause | None, tuple[Clause, ...]]:
+def only_reason(clauses: Sequence[Clause], facts: PacketContext) -> tuple[Clause | None, tuple[Clause, ...]]:
     """The clause that alone kept a packet from a rule that the kernel did not match, and what leaves that open.
 
     Of a rule that asks for a protocol, what it asks of this protocol's header (ports) is held against another
@@ -85,7 +85,7 @@ def only_reason(clauses: Sequence[Clause], facts: Facts) -> tuple[Clause | None,
     return None, verdict.unknown if len(verdict.failing) < 2 else ()
 
 
-def _answers(clauses: Sequence[Clause], facts: Facts) -> list[tuple[Clause, Answer]]:
+def _answers(clauses: Sequence[Clause], facts: PacketContext) -> list[tuple[Clause, Answer]]:
     """Every clause with its answer; what other clauses of the rule change the meaning of is unknown."""
     limited = any(clause.option.startswith("--limit-iface") for clause in clauses)
     return [
@@ -108,7 +108,7 @@ def _together(unknown: Sequence[Clause]) -> Clause | None:
     return replace(first, text=text, end=last.end, values=tuple(text.split()[1:]))
 
 
-def _is_there(clause: Clause, facts: Facts) -> Answer:
+def _is_there(clause: Clause, facts: PacketContext) -> Answer:
     """Whether the packet has what a clause reads: a header, a connection; without it it is not met, negated or not."""
     if clause.module in ("ip", "ip6"):
         return (":" in facts.source) == (clause.module == "ip6")
@@ -129,7 +129,7 @@ def _interface(of: str) -> Judge:
     return lambda wanted, facts: values.interface_named(getattr(facts, of), wanted[0]) if wanted else None
 
 
-def _protocol(wanted: Values, facts: Facts) -> Answer:
+def _protocol(wanted: Values, facts: PacketContext) -> Answer:
     if not wanted:
         return None
     return wanted[0] in ("all", "0") or values.same_protocol(facts.protocol, wanted[0])
@@ -138,7 +138,7 @@ def _protocol(wanted: Values, facts: Facts) -> Answer:
 def _port(*of: str) -> Judge:
     """One of these ports in one of the ranges, which commas divide."""
 
-    def judge(wanted: Values, facts: Facts) -> Answer:
+    def judge(wanted: Values, facts: PacketContext) -> Answer:
         if not wanted:
             return None
         return values.any_of(values.between(getattr(facts, name), port) for port in wanted[0].split(",") for name in of)
@@ -150,12 +150,12 @@ def _range(of: str) -> Judge:
     return lambda wanted, facts: values.between(getattr(facts, of), wanted[0]) if wanted else None
 
 
-def _below(wanted: Values, facts: Facts) -> Answer:
+def _below(wanted: Values, facts: PacketContext) -> Answer:
     limit = values.number(wanted[0]) if wanted else None
     return None if limit is None or facts.ttl is None else facts.ttl < limit
 
 
-def _above(wanted: Values, facts: Facts) -> Answer:
+def _above(wanted: Values, facts: PacketContext) -> Answer:
     limit = values.number(wanted[0]) if wanted else None
     return None if limit is None or facts.ttl is None else facts.ttl > limit
 
@@ -164,7 +164,7 @@ def _address_range(of: str) -> Judge:
     return lambda wanted, facts: values.address_between(getattr(facts, of), wanted[0]) if wanted else None
 
 
-def _flags(wanted: Values, facts: Facts) -> Answer:
+def _flags(wanted: Values, facts: PacketContext) -> Answer:
     """`MASK SET`: of the flags of the mask exactly those of the set."""
     if len(wanted) != 2 or facts.tcp_flags is None:
         return None
@@ -177,7 +177,7 @@ def _flag_letters(names: str) -> frozenset[str] | None:
 
 
 def _icmp(names: Mapping[str, str]) -> Judge:
-    def judge(wanted: Values, facts: Facts) -> Answer:
+    def judge(wanted: Values, facts: PacketContext) -> Answer:
         if not wanted or facts.icmp is None:
             return None
         return wanted[0] in _ANY or icmp.is_kind(facts.icmp, names.get(wanted[0], wanted[0]))
@@ -185,7 +185,7 @@ def _icmp(names: Mapping[str, str]) -> Judge:
     return judge
 
 
-def _state(wanted: Values, facts: Facts) -> Answer:
+def _state(wanted: Values, facts: PacketContext) -> Answer:
     """One of these states; DNAT and SNAT are states of a translated connection (xt_conntrack.c)."""
     names = set(wanted[0].split(",")) if wanted else set()
     if not names or not names <= _STATES | {"DNAT", "SNAT"}:
@@ -194,7 +194,7 @@ def _state(wanted: Values, facts: Facts) -> Answer:
     return values.any_of((state, _translated(names & {"DNAT", "SNAT"}, facts)))
 
 
-def _translated(names: set[str], facts: Facts) -> Answer:
+def _translated(names: set[str], facts: PacketContext) -> Answer:
     if not names or facts.state in _UNTRACKED:
         return False
     return None if facts.status is None else bool(names & facts.status)
@@ -205,16 +205,16 @@ def _connections(judge: Judge) -> Judge:
     return lambda wanted, facts: None if not wanted or facts.state in (None, *_UNTRACKED) else judge(wanted, facts)
 
 
-def _status(wanted: Values, facts: Facts) -> Answer:
+def _status(wanted: Values, facts: PacketContext) -> Answer:
     names = set(wanted[0].split(","))
     return None if facts.status is None or not names <= _STATUS else bool(names & facts.status)
 
 
-def _direction(wanted: Values, facts: Facts) -> Answer:
+def _direction(wanted: Values, facts: PacketContext) -> Answer:
     return None if facts.direction is None else facts.direction == wanted[0]
 
 
-def _connection_protocol(wanted: Values, facts: Facts) -> Answer:
+def _connection_protocol(wanted: Values, facts: PacketContext) -> Answer:
     """An ICMP error is related to a connection of another protocol."""
     return None if facts.state == "RELATED" else values.same_protocol(facts.protocol, wanted[0])
 
@@ -224,7 +224,7 @@ def _original_address(place: int) -> Judge:
 
 
 def _original_port(place: int) -> Judge:
-    def judge(wanted: Values, facts: Facts) -> Answer:
+    def judge(wanted: Values, facts: PacketContext) -> Answer:
         port = facts.original[place] if facts.original else None
         return values.between(port, wanted[0]) if isinstance(port, int) else None
 
@@ -234,7 +234,7 @@ def _original_port(place: int) -> Judge:
 def _type(of: str) -> Judge:
     """The type of an address; of IPv6 everything but multicast is unicast too (match_type6, xt_addrtype.c)."""
 
-    def judge(wanted: Values, facts: Facts) -> Answer:
+    def judge(wanted: Values, facts: PacketContext) -> Answer:
         address = getattr(facts, of)
         kind, names = facts.type_of(address), set(wanted[0].split(",")) if wanted else set()
         if kind is None or not names or (":" in address and len(names) > 1):
@@ -245,18 +245,18 @@ def _type(of: str) -> Judge:
     return judge
 
 
-def _mark(wanted: Values, facts: Facts) -> Answer:
+def _mark(wanted: Values, facts: PacketContext) -> Answer:
     value, _, mask = wanted[0].partition("/") if wanted else ("", "", "")
     bits = values.number(mask or "0xffffffff")
     return None if facts.mark is None or bits is None else values.equal(facts.mark & bits, value)
 
 
-def _set(wanted: Values, facts: Facts) -> Answer:
+def _set(wanted: Values, facts: PacketContext) -> Answer:
     predicate = (facts.sets or {}).get(wanted[0]) if len(wanted) == 2 else None
     return predicate(facts, tuple(wanted[1].split(","))) if predicate else None
 
 
-def _always(_wanted: Values, _facts: Facts) -> Answer:
+def _always(_wanted: Values, _facts: PacketContext) -> Answer:
     return True
 
 

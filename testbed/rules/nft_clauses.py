@@ -31,7 +31,7 @@ _COMPARISONS = ("<", ">", "<=", ">=", "vmap")
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
+class _NftWord:
     start: int
     end: int
     text: str
@@ -58,11 +58,11 @@ class _Selector:
 @lru_cache(maxsize=4096)
 def clauses(words: str) -> tuple[Clause, ...]:
     """The conditions of a rule in the order of its words; counters and comments are none."""
-    found = [_Word(word.start(), word.end(), word[0]) for word in _WORD.finditer(words)]
+    found = [_NftWord(word.start(), word.end(), word[0]) for word in _WORD.finditer(words)]
     return tuple(_conditions(words, list(_without_counters_and_comments(found))))
 
 
-def _without_counters_and_comments(words: list[_Word]) -> Iterator[_Word]:
+def _without_counters_and_comments(words: list[_NftWord]) -> Iterator[_NftWord]:
     skipped = 0
     for place, word in enumerate(words):
         if skipped:
@@ -76,7 +76,7 @@ def _without_counters_and_comments(words: list[_Word]) -> Iterator[_Word]:
             yield word
 
 
-def _conditions(text: str, words: list[_Word]) -> Iterator[Clause]:
+def _conditions(text: str, words: list[_NftWord]) -> Iterator[Clause]:
     place = 0
     while place < len(words) and words[place].text not in _STATEMENTS:
         texts = [word.text for word in words[place:]]
@@ -146,7 +146,7 @@ def _elements(value: str) -> tuple[str, ...]:
     return tuple(element.removeprefix('"').removesuffix('"') for element in elements)
 
 
-def _not_understood(text: str, words: list[_Word]) -> Clause:
+def _not_understood(text: str, words: list[_NftWord]) -> Clause:
     end = words[0].end
     for before, word in pairwise(words):
         if word.text in _STATEMENTS and before.text not in _OPERATORS:  # snat and dnat are values too

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from testbed.rules import icmp, values
-from testbed.rules.facts import Facts, Judge, Values
+from testbed.rules.packet_context import Judge, PacketContext, Values
 from testbed.rules.values import Answer
 
 _STATES = {"new", "established", "related", "invalid", "untracked"}
@@ -19,10 +19,10 @@ _STATUS = {"expected", "seen-reply", "assured", "confirmed", "snat", "dnat"}
 _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
 
 
-def _each(option: str, judge: Callable[[Facts, str], Answer]) -> Judge:
+def _each(option: str, judge: Callable[[PacketContext, str], Answer]) -> Judge:
     """One of the values, by itself or as an element of a named set, of which a predicate may be known."""
 
-    def one(facts: Facts, value: str) -> Answer:
+    def one(facts: PacketContext, value: str) -> Answer:
         if not value.startswith("@"):
             return judge(facts, value)
         predicate = (facts.sets or {}).get(value[1:])
@@ -31,26 +31,26 @@ def _each(option: str, judge: Callable[[Facts, str], Answer]) -> Judge:
     return lambda wanted, facts: values.any_of(one(facts, value) for value in wanted)
 
 
-def _interface(of: str) -> Callable[[Facts, str], Answer]:
+def _interface(of: str) -> Callable[[PacketContext, str], Answer]:
     return lambda facts, name: values.interface_named(getattr(facts, of), name, wildcard="*")
 
 
-def _address(of: str) -> Callable[[Facts, str], Answer]:
-    def judge(facts: Facts, wanted: str) -> Answer:
+def _address(of: str) -> Callable[[PacketContext, str], Answer]:
+    def judge(facts: PacketContext, wanted: str) -> Answer:
         inside = values.address_between if "-" in wanted else values.within
         return inside(getattr(facts, of), wanted)
 
     return judge
 
 
-def _number(of: str) -> Callable[[Facts, str], Answer]:
+def _number(of: str) -> Callable[[PacketContext, str], Answer]:
     return lambda facts, wanted: values.between(getattr(facts, of), wanted, "-")
 
 
-def _any_port(of: str) -> Callable[[Facts, str], Answer]:
+def _any_port(of: str) -> Callable[[PacketContext, str], Answer]:
     """Of any protocol with ports; in others something else stands in their place."""
 
-    def judge(facts: Facts, wanted: str) -> Answer:
+    def judge(facts: PacketContext, wanted: str) -> Answer:
         if facts.fragment:
             return False
         return _number(of)(facts, wanted) if facts.protocol in _WITH_PORTS else None
@@ -58,21 +58,21 @@ def _any_port(of: str) -> Callable[[Facts, str], Answer]:
     return judge
 
 
-def _protocol(facts: Facts, name: str) -> Answer:
+def _protocol(facts: PacketContext, name: str) -> Answer:
     return values.same_protocol(facts.protocol, name)
 
 
-def _family(facts: Facts, name: str) -> Answer:
+def _family(facts: PacketContext, name: str) -> Answer:
     return name == ("ipv6" if ":" in facts.source else "ipv4")
 
 
-def _flags(wanted: Values, facts: Facts) -> Answer:
+def _flags(wanted: Values, facts: PacketContext) -> Answer:
     """One of the flags is set."""
     letters = values.flag_letters(wanted)
     return None if facts.tcp_flags is None or letters is None else bool(letters & set(facts.tcp_flags))
 
 
-def _masked_flags(wanted: Values, facts: Facts) -> Answer:
+def _masked_flags(wanted: Values, facts: PacketContext) -> Answer:
     """`MASK VALUE`: of the flags of the mask exactly those of the value."""
     mask, flags = (_letters(names) for names in wanted)
     return None if facts.tcp_flags is None or None in (mask, flags) else (mask or set()) & set(facts.tcp_flags) == flags
@@ -82,55 +82,55 @@ def _letters(names: str) -> frozenset[str] | None:
     return frozenset() if names in ("0x0", "0") else values.flag_letters(re.split(r"[|,]", names.strip("()")))
 
 
-def _message(names: Mapping[str, str]) -> Callable[[Facts, str], Answer]:
+def _message(names: Mapping[str, str]) -> Callable[[PacketContext, str], Answer]:
     return lambda facts, kind: icmp.is_kind(facts.icmp, names.get(kind, kind)) if facts.icmp else None
 
 
-def _code(facts: Facts, wanted: str) -> Answer:
+def _code(facts: PacketContext, wanted: str) -> Answer:
     return values.between(facts.icmp[1], wanted, "-") if facts.icmp else None
 
 
-def _mark(facts: Facts, wanted: str) -> Answer:
+def _mark(facts: PacketContext, wanted: str) -> Answer:
     value, _, mask = wanted.partition("/")
     bits = values.number(mask or "0xffffffff")
     return None if facts.mark is None or bits is None else values.between(facts.mark & bits, value, "-")
 
 
-def _state(facts: Facts, wanted: str) -> Answer:
+def _state(facts: PacketContext, wanted: str) -> Answer:
     return None if facts.state is None or wanted not in _STATES else facts.state == wanted.upper()
 
 
-def _status(facts: Facts, wanted: str) -> Answer:
+def _status(facts: PacketContext, wanted: str) -> Answer:
     if facts.status is None or wanted not in _STATUS:
         return None
     return wanted.upper().replace("-", "_") in facts.status
 
 
-def _direction(facts: Facts, wanted: str) -> Answer:
+def _direction(facts: PacketContext, wanted: str) -> Answer:
     return None if facts.direction is None else facts.direction == wanted.upper()
 
 
-def _original_address(place: int) -> Callable[[Facts, str], Answer]:
+def _original_address(place: int) -> Callable[[PacketContext, str], Answer]:
     return lambda facts, wanted: values.within(str(facts.original[place]), wanted) if facts.original else None
 
 
-def _original_port(place: int) -> Callable[[Facts, str], Answer]:
-    def judge(facts: Facts, wanted: str) -> Answer:
+def _original_port(place: int) -> Callable[[PacketContext, str], Answer]:
+    def judge(facts: PacketContext, wanted: str) -> Answer:
         port = facts.original[place] if facts.original else None
         return values.between(port, wanted, "-") if isinstance(port, int) else None
 
     return judge
 
 
-def _type(of: str) -> Callable[[Facts, str], Answer]:
-    def judge(facts: Facts, wanted: str) -> Answer:
+def _type(of: str) -> Callable[[PacketContext, str], Answer]:
+    def judge(facts: PacketContext, wanted: str) -> Answer:
         kind = facts.type_of(getattr(facts, of))
         return None if kind is None else kind == wanted.upper()
 
     return judge
 
 
-_BY_VALUE: dict[tuple[str, str], Callable[[Facts, str], Answer]] = {
+_BY_VALUE: dict[tuple[str, str], Callable[[PacketContext, str], Answer]] = {
     **{("meta", option): _interface("entered") for option in ("iifname", "iif", "iifname vmap")},
     **{("meta", option): _interface("left") for option in ("oifname", "oif", "oifname vmap")},
     **{(family, "saddr"): _address("source") for family in ("ip", "ip6")},

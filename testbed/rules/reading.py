@@ -20,7 +20,7 @@ _OWN_CHAIN = re.compile(r":\S+ - \[0:0\]")  # a user-defined chain has no policy
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CounterLine:
     """A rule or a chain's policy; `text` is `-A CHAIN ...` or `:CHAIN POLICY`, `occurrence` counts equal texts."""
 
     table: str
@@ -40,19 +40,19 @@ class Line:
         return f"{self.table} {self.text}"
 
 
-def lines(texts: Iterable[tuple[str, str]]) -> Iterator[Line]:
+def lines(texts: Iterable[tuple[str, str]]) -> Iterator[CounterLine]:
     """A line for each (table, text), in the order of the rule set."""
     times: Counter[tuple[str, str]] = Counter()
     for table, text in texts:
-        yield Line(table, text, times[table, text])
+        yield CounterLine(table, text, times[table, text])
         times[table, text] += 1
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CounterDifference:
     """A line as it was expected and as it came out; None: the line is not there on that side."""
 
-    line: Line
+    line: CounterLine
     expected: Counters | None
     actual: Counters | None
 
@@ -71,7 +71,7 @@ class CounterReading:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, counted: dict[Line, Counters]) -> None:
+    def __init__(self, counted: dict[CounterLine, Counters]) -> None:
         self._counted = counted
 
     @classmethod
@@ -81,7 +81,7 @@ class CounterReading:
         names = lines((table, text) for table, text, _ in found)
         return cls({line: counters for line, (*_, counters) in zip(names, found, strict=True)})
 
-    def __iter__(self) -> Iterator[tuple[Line, Counters]]:
+    def __iter__(self) -> Iterator[tuple[CounterLine, Counters]]:
         return iter(self._counted.items())
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class CounterReading:
 
     def rule(self, table: str, text: str) -> Counters:
         """What one rule (`-A CHAIN ...`) or policy (`:CHAIN POLICY`) counted; TestbedError when it is not there."""
-        if (line := Line(table, text)) not in self._counted:
+        if (line := CounterLine(table, text)) not in self._counted:
             raise TestbedError(f"the rule set has no line {text} in table {table}.")
         return self._counted[line]
 
@@ -129,7 +129,7 @@ class CounterReading:
         return CounterReading({line: counters for line, counters in self if counters != ZERO})
 
     @staticmethod
-    def text(lines: Iterable[tuple[Line, Counters]]) -> str:
+    def text(lines: Iterable[tuple[CounterLine, Counters]]) -> str:
         """As `iptables-save -c` prints it: a header for each table, counters before each rule."""
         printed: list[str] = []
         table = ""
@@ -140,20 +140,22 @@ class CounterReading:
             printed.append(f"{line.text} {counters}" if line.is_policy else f"{counters} {line.text}")
         return "\n".join(printed)
 
-    def compare(self, expectation: str) -> list[Difference]:
+    def compare(self, expectation: str) -> list[CounterDifference]:
         """Every line of this reading or of the expectation, with both values, in the order of the rule set."""
         if not len(self):
             raise ExpectationError("there is nothing to compare: the reading has no rules.")
         expected = dict(parse_expectation(expectation))
         differences = [
-            Difference(line, expected.get(line, ZERO if line.drops_or_is_a_rule else counters), counters)
+            CounterDifference(line, expected.get(line, ZERO if line.drops_or_is_a_rule else counters), counters)
             for line, counters in self
         ]
-        strangers = [Difference(line, value, None) for line, value in expected.items() if line not in self._counted]
+        strangers = [
+            CounterDifference(line, value, None) for line, value in expected.items() if line not in self._counted
+        ]
         return differences + strangers
 
 
-def parse_expectation(text: str) -> Iterator[tuple[Line, Counters]]:
+def parse_expectation(text: str) -> Iterator[tuple[CounterLine, Counters]]:
     """The lines of an expectation; ExpectationError names the first that is not of the form of `iptables-save -c`."""
     table, family = "", ""
     times: Counter[tuple[str, str]] = Counter()
@@ -176,5 +178,5 @@ def parse_expectation(text: str) -> Iterator[tuple[Line, Counters]]:
             )
         if not table:
             raise ExpectationError(f"{line!r} stands before any table.", "Write the table's name above it: *filter.")
-        yield Line(table, rest, times[table, rest]), counters
+        yield CounterLine(table, rest, times[table, rest]), counters
         times[table, rest] += 1

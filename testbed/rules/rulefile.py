@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from testbed.errors import RulesError
-from testbed.rules import commands, families, files, forbidden, needs, pasted, save
+from testbed.rules import commands, environment, families, files, forbidden, pasted, save
 from testbed.rules.nft import AnyRuleset, NftRuleset
 from testbed.rules.ruleset import Comment, Ruleset
 
@@ -34,7 +34,7 @@ def read(paths: Path | str) -> AnyRuleset:
     """
     parts = [_read(path) for path in paths_of(paths)]
     ruleset = parts[0] if len(parts) == 1 else _together(parts, str(paths))
-    needs.require_sets(ruleset)
+    environment.require_sets(ruleset)
     return ruleset
 
 

@@ -35,7 +35,7 @@ def parse(text: str, source: str = "the rule set") -> Ruleset:
     Raises RulesError with the number and the text of the first line that is not of that form. Whether a match or a
     target exists is not asked here: that is for `iptables-restore` and the kernel.
     """
-    reader = _Reader(source)
+    reader = _DumpReader(source)
     for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         reader.read(number, line)
     return reader.finished()
@@ -86,7 +86,7 @@ def _lines(ruleset: Ruleset) -> Iterator[tuple[str, bool | None, tuple[str, int]
         yield "COMMIT", entry.of_ipv6, (entry.source, last + 1 if entry.source and last else 0)
 
 
-class _Reader:
+class _DumpReader:
     """What has been read so far, line by line: tables and comments, the table that is open, the family of comments."""
 
     def __init__(self, source: str) -> None:

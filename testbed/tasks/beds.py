@@ -17,7 +17,7 @@ from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.requirements import require
 from testbed.report import map as map_of_bed
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 from testbed.rules.rulefile import lines_of, number_of_rules
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
@@ -89,7 +89,7 @@ def status(_: Context, json: bool = False) -> None:
         names = " ".join(record.path(node).name for node in record.namespaces)
         number = str(number_of_rules(record.ruleset))
         table.add_row(record.name, state, number, record.source, record.backend, names, programs)
-    console().print(Fitted(table), crop=False)
+    console().print(FittedTable(table), crop=False)
 
 
 @task(help={"name": _NAME_HELP, "all": "take all beds away"})
@@ -122,7 +122,7 @@ def _facts(record: Record) -> dict[str, Any]:
     }
 
 
-def _what_next(record: Record) -> Fitted:
+def _what_next(record: Record) -> FittedTable:
     program = ALL[record.backend].program
     listing = "list ruleset" if record.backend == NFTABLES.name else "-vnL"
     enter = f"ip netns exec {record.name}"
@@ -144,4 +144,4 @@ def _what_next(record: Record) -> Fitted:
     table.add_column(style="dim")
     for command, purpose in commands:
         table.add_row(f"  {command}", purpose)
-    return Fitted(table)
+    return FittedTable(table)

@@ -10,12 +10,12 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from testbed.behaviour import table
+from testbed.behaviour.changed import fingerprint
+from testbed.behaviour.not_asked import not_asked
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker.fitted import fitted
-from testbed.regress import table
-from testbed.regress.answers import ask
-from testbed.regress.changed import fingerprint
-from testbed.regress.judged import not_asked
-from testbed.regress.side import Side
 from testbed.rules import files
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import NOT_JUDGED, as_json, console, in_words
@@ -54,7 +54,7 @@ def behaviours(
     chosen = choose(host, engine, rules)
     chosen.warn()
     on = fitted(chosen.host, [chosen.rules], described=host is not None)
-    answers = asked(lambda step: ask(on.host, [Side(chosen.rules, backend)], step))
+    answers = asked(lambda step: ask(on.host, [RulesetVariant(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
     open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
     written = table.text(

@@ -42,7 +42,7 @@ _LISTING = "coverage.rules"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ReportedRules:
     """The rules that are reported on; `file` is where they stand, `by_source` counts all rule sets of their engine."""
 
     host: DockerHost
@@ -125,19 +125,19 @@ def coverage(
     _judge(told, least)
 
 
-def _asked(rules: str | None, host: str | None, engine: str | None) -> _Asked:
+def _asked(rules: str | None, host: str | None, engine: str | None) -> _ReportedRules:
     docker_host = hostfile.read(host) if host else article.HOST
     if rules:
-        return _Asked(docker_host, rulefile.read(rules), Path(rules), by_source=False)
+        return _ReportedRules(docker_host, rulefile.read(rules), Path(rules), by_source=False)
     if host or engine:
-        return _Asked(
+        return _ReportedRules(
             docker_host, chosen_for(docker_host, engine or NEWEST_MEASURED).rules(docker_host), None, by_source=True
         )
     with as_file(article.RULES_FILE) as file:
-        return _Asked(docker_host, article.ruleset(), file, by_source=False)
+        return _ReportedRules(docker_host, article.ruleset(), file, by_source=False)
 
 
-def _empty(asked: _Asked, backend: str) -> RuleSetRecord:
+def _empty(asked: _ReportedRules, backend: str) -> RuleSetRecord:
     """The rules in the kernel's words, before any packet."""
     first = "nft" if backend == _ALL else backend
     for one in BACKENDS if backend == _ALL else (first,):

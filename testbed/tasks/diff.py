@@ -12,16 +12,16 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from testbed.behaviour import difference, table
+from testbed.behaviour.comparison import Comparison, Given, compare
+from testbed.behaviour.explanation import Explained, explained
+from testbed.behaviour.variant import RulesetVariant
 from testbed.errors import TestbedError
-from testbed.regress import difference, table
-from testbed.regress.comparison import Comparison, Given, compare
-from testbed.regress.explained import Explained, explained
-from testbed.regress.side import Side
 from testbed.report import difference as report
 from testbed.report import not_asked, page
 from testbed.report.annotations import annotated
 from testbed.report.located import Source
-from testbed.report.page.difference import Difference
+from testbed.report.page.difference import ComparedRulesets
 from testbed.report.sarif import log
 from testbed.report.terminal import Text
 from testbed.rules import files, rulefile
@@ -151,7 +151,7 @@ class _Told:
             files.write(markdown, report.markdown(self.causes, self.heading, self.remarks, self.open))
         if html:
             names = self.sources[0].name, self.sources[1].name
-            shown = Difference(names, self.made.compared, self.causes, tuple(self.remarks), tuple(self.open))
+            shown = ComparedRulesets(names, self.made.compared, self.causes, tuple(self.remarks), tuple(self.open))
             files.write(html, page.html(page.Page(_TITLE, (), difference=shown)))
         if sarif:
             files.write(sarif, jsons.dumps(log(self.causes, *self.sources, self.made.lines), indent=2))
@@ -189,14 +189,14 @@ def _given(word: str, host: str | None, backend: str) -> _Compared:
     if any(file.exists() for file in rulefile.paths_of(word)):
         chosen = choose(host, None, word)
         chosen.warn()
-        side = Side(chosen.rules, backend)
+        side = RulesetVariant(chosen.rules, backend)
         return _Compared(Source.of_file(path, chosen.rules), Given(side), chosen.contradictions)
     try:
         rules = choose(host, "20.10" if host and word == _ARTICLE else None if word == _ARTICLE else word, None).rules
     except TestbedError as error:
         raise TestbedError(f"{word} is no file and no engine.", _SIDES) from error
     name = f"{word} ({rules.source})" if word != _ARTICLE else rules.source
-    return _Compared(Source(name), Given(Side(rules, backend)))
+    return _Compared(Source(name), Given(RulesetVariant(rules, backend)))
 
 
 def _explained(sides: Sequence[Given], made: Comparison) -> list[Explained]:

@@ -10,7 +10,7 @@ from testbed.bed import Testbed
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL
 from testbed.question import TCP
-from testbed.replay import Step, replay
+from testbed.replay import ReplayStep, replay
 from testbed.report import handshake as tables
 from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
@@ -89,7 +89,7 @@ def _require_scripted(bed: Testbed, name: str) -> None:
         )
 
 
-def _exit_code(last: Step) -> int:
+def _exit_code(last: ReplayStep) -> int:
     if last.crossing.delivered or last.accepted:
         return 0
     return NOT_JUDGED if last.absent else FINDING

@@ -17,7 +17,7 @@ from rich.progress import Task as ProgressTask
 from testbed.docker import hostfile
 from testbed.docker.engines import engine_or_native
 from testbed.errors import TestbedError
-from testbed.mutation.campaign import Campaign, Wanted, run
+from testbed.mutation.campaign import Campaign, CampaignConfig, run
 from testbed.mutation.campaign import Progress as Step
 from testbed.mutation.journal import Journal
 from testbed.report import mutation as report
@@ -87,7 +87,7 @@ def mutate(
     least = percentage("--fail-under", fail_under)
     for option, file_name in (("--junit", junit), ("--json", json), ("--markdown", markdown), ("--html", html)):
         writable(option, file_name)
-    wanted = Wanted(
+    wanted = CampaignConfig(
         rules=_iptables(rules, host, engine),
         rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",

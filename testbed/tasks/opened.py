@@ -16,13 +16,13 @@ from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.question import ICMP_
-from testbed.rules import needs
+from testbed.rules import environment
 from testbed.tasks.chosen import choose
 from testbed.traffic import destination
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedBed:
     """A bed to ask, its name, what publishes ports there, and the source of its rules.
 
     `remarks` are about what the rules name and the bed does not have, `contradictions` about ports that the host
@@ -68,7 +68,7 @@ class Opened:
 @contextmanager
 def opened_bed(
     name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str
-) -> Iterator[Opened]:
+) -> Iterator[OpenedBed]:
     """Open the bed of that name, or without one the default bed where it is up and nothing else is asked for.
 
     Else a bed of its own is made, and is gone afterwards. Raises NotUp where no bed of that name is up, TestbedError
@@ -78,17 +78,17 @@ def opened_bed(
     if standing is not None and (host, engine, rules) == (None, None, None) and backend in ("", standing.backend):
         publishers = Publishers(standing.ruleset, standing.docker_host, standing.host is not None)
         with named.attached(standing.name) as bed:
-            yield Opened(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))
+            yield OpenedBed(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))
         return
     chosen = choose(host, engine, rules)
     chosen.warn()
     loaded_by = backend_for(chosen.rules, backend or "nft").name
     require(loaded_by)
     topology = article.topology(chosen.host)
-    remarks = (*chosen.host.remarks, *needs.remarks(topology, [chosen.rules]))
+    remarks = (*chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
     publishers = Publishers(chosen.rules, chosen.host, bool(host) or not rules)
     with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(chosen.host):
-        yield Opened(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
+        yield OpenedBed(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
 
 
 def _standing(name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str) -> Record | None:

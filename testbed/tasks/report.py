@@ -20,10 +20,10 @@ from testbed.question import Question, Talk, talk
 from testbed.report import results as junit
 from testbed.report.page import Page, html
 from testbed.rules import files
-from testbed.story import Story, follow
 from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, Chosen, choose
 from testbed.tasks.console import console, in_words
 from testbed.tasks.values import required
+from testbed.traced_connection import Story, follow
 from testbed.traffic.tcp import WINDOWS
 
 _LEDGER = "cases/article/claims.toml"

@@ -8,15 +8,15 @@ from invoke.tasks import task
 
 from testbed.bed import Testbed
 from testbed.errors import TestbedError
-from testbed.observe.journey import DELIVERED, LET_THROUGH, TAKEN_IN
+from testbed.observe.journey import DELIVERED, LET_THROUGH, LOCAL_INPUT
 from testbed.question import PROTOCOLS, TCP, Question, talk
 from testbed.report import journey as report
-from testbed.story import Followed, Story, follow, follow_kernel
 from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
 from testbed.tasks.opened import opened_bed
 from testbed.tasks.values import address_of, port_of
 from testbed.topology import Topology
+from testbed.traced_connection import Followed, Story, follow, follow_kernel
 from testbed.traffic.tcp import STACKS
 
 _ONE, _HANDSHAKE, _CLOSE = 1, 3, 7
@@ -91,7 +91,7 @@ def trace(
     else:
         _print(story, opened.remarks)
     kinds = {packet.journey.end.kind for packet in packets}
-    if kinds - {DELIVERED, TAKEN_IN, LET_THROUGH}:
+    if kinds - {DELIVERED, LOCAL_INPUT, LET_THROUGH}:
         raise Exit(code=FINDING)
     if LET_THROUGH in kinds or opened.contradictions:
         raise Exit(code=NOT_JUDGED)
@@ -111,7 +111,7 @@ def _followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, 
             f"the kernel of {question.origin} chooses its port and its way itself.", "Leave out --sport and --via."
         )
     followed = follow_kernel(
-        bed, lambda: bed.speak(question.origin, question.protocol, (question.address, question.to_port))
+        bed, lambda: bed.send_from_kernel(question.origin, question.protocol, (question.address, question.to_port))
     )
     return followed[:1] if question.packets == _ONE else followed  # whoever answers on the host speaks too
 

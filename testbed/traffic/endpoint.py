@@ -22,7 +22,7 @@ _ETHERNET = 14  # bytes of a frame's header
 
 
 @dataclass(frozen=True)
-class End:
+class EndpointInterface:
     """One interface of a node, and the packet socket that speaks for it."""
 
     port: Port
@@ -53,7 +53,9 @@ class Endpoint:
     the packet is through, wherever that was. So "it did not arrive" is known and never waited for.
     """
 
-    def __init__(self, topology: Topology, node: str, ends: Sequence[End], cpu: int, identities: Iterator[int]) -> None:
+    def __init__(
+        self, topology: Topology, node: str, ends: Sequence[EndpointInterface], cpu: int, identities: Iterator[int]
+    ) -> None:
         self.node = node
         self._topology = topology
         self._ends = ends
@@ -66,7 +68,7 @@ class Endpoint:
         self.sent: list[Packet] = []
         self.left: list[Packet] = []
         self.settled = True
-        self._ways: dict[tuple[str, str | None], tuple[End, bytes]] = {}
+        self._ways: dict[tuple[str, str | None], tuple[EndpointInterface, bytes]] = {}
         self._kernels: dict[Port, IPv4Address] = {}
 
     @property
@@ -114,7 +116,7 @@ class Endpoint:
         with on_cpu(self._cpu):
             end.socket.send(header + data)
 
-    def _way(self, destination: str, via: str | None) -> tuple[End, bytes]:
+    def _way(self, destination: str, via: str | None) -> tuple[EndpointInterface, bytes]:
         """By which interface a packet leaves, and the header of its frame; asked of the topology once."""
         if (destination, via) not in self._ways:
             to = ip_address(destination)
@@ -150,7 +152,7 @@ class Endpoint:
         """An address beside its first interface that a kernel answers for, the host's own where it is there."""
         return self._kernel_beside(self._ends[0])
 
-    def _kernel_beside(self, end: End) -> IPv4Address:
+    def _kernel_beside(self, end: EndpointInterface) -> IPv4Address:
         if end.port not in self._kernels:
             self._kernels[end.port] = self._topology.nearest_kernel(end.port)
         return self._kernels[end.port]

@@ -14,7 +14,7 @@ ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}  # what a frame says of the packet in it
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class IpHeader:
     """What is read off an IP header; `length` is the whole packet's in bytes, `contents` what is behind the header.
 
     `identification` tells packets of a bed apart: the field of that name, and in IPv6, which has none, the flow label
@@ -57,7 +57,7 @@ class Header:
         return addresses + struct.pack("!II", len(self.contents), self.protocol)
 
 
-def read(data: bytes) -> Header:
+def read(data: bytes) -> IpHeader:
     """From the bytes of an IP packet; padding behind it is left out."""
     return _version_6(data) if data[0] >> 4 == 6 else _version_4(data)
 
@@ -78,10 +78,10 @@ def marked(packet: Any, identification: int) -> Any:
     return packet
 
 
-def _version_4(data: bytes) -> Header:
+def _version_4(data: bytes) -> IpHeader:
     data = data[: IP(data).len]
     ip = IP(data)
-    return Header(
+    return IpHeader(
         version=4,
         source=ip.src,
         destination=ip.dst,
@@ -97,11 +97,11 @@ def _version_4(data: bytes) -> Header:
     )
 
 
-def _version_6(data: bytes) -> Header:
+def _version_6(data: bytes) -> IpHeader:
     data = data[: 40 + IPv6(data).plen]
     ip = IPv6(data)
     piece = ip.payload if isinstance(ip.payload, IPv6ExtHdrFragment) else None
-    return Header(
+    return IpHeader(
         version=6,
         source=ip.src,
         destination=ip.dst,

@@ -120,7 +120,7 @@ class Packet:
         return f"{self.kind} {self.from_} > {self.to}, {self.length} bytes"
 
 
-def _payload(header: internet.Header) -> bytes:
+def _payload(header: internet.IpHeader) -> bytes:
     """What is behind the header that NAT changes; of a protocol that has none, and of a later fragment, everything."""
     if header.protocol == _SCTP and not header.later:
         return header.contents[_SCTP_HEADER:]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from testbed import Ruleset
+from testbed.behaviour import difference, table
+from testbed.behaviour.difference import Change
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost, article
-from testbed.regress import difference, table
-from testbed.regress.answers import ask
-from testbed.regress.difference import Change
-from testbed.regress.side import Side
 from testbed.rules import save
 
 Edit = tuple[str, str, list[str], str]  # old and new text, the kinds of change it makes, the witness of the gravest
@@ -20,7 +20,7 @@ def silent(_: int) -> Callable[[], None]:
 
 
 def changes(old: Ruleset, new: Ruleset, backends: tuple[str, str], host: DockerHost = article.HOST) -> list[Change]:
-    answers = ask(host, [Side(old, backends[0]), Side(new, backends[1])], silent)
+    answers = ask(host, [RulesetVariant(old, backends[0]), RulesetVariant(new, backends[1])], silent)
     before, now = (table.rows(side) for side in answers.sides)
     assert len(before) == len(now) > 50
     return difference.changes(before, now)

@@ -20,10 +20,10 @@ from testbed.analysis.path import Outcome
 from testbed.analysis.rules import RuleReference
 from testbed.analysis.vector import PacketSet
 from testbed.analysis.world import World
+from testbed.behaviour.static_neighbours import stand_for_nobody
 from testbed.docker import article
-from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOST, TAKEN_IN, Journey
+from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, LOST, Journey
 from testbed.pytest_plugin import MakeBed
-from testbed.regress.nobody import stand_for_nobody
 from testbed.rules.ruleset import Ruleset
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
 
@@ -269,7 +269,7 @@ def of_kernel(journey: Journey, sent: Sent) -> Said:
     last = host.hooks[-1]
     if end.kind == LOST and end.where == "host" and last.hook not in ("POSTROUTING",):
         return Said("no way", "", "", "", "", 0)
-    assert end.kind in (DELIVERED, TAKEN_IN, LET_THROUGH, LOST), end
+    assert end.kind in (DELIVERED, LOCAL_INPUT, LET_THROUGH, LOST), end
     assert last.after is not None
     local = last.hook == "INPUT"
     port = last.after.destination_port if sent.protocol in ("tcp", "udp") else 0

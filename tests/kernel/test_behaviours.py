@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from edits import changes, edited, kinds_and_witness, named, silent
 
+from testbed.behaviour import probing
+from testbed.behaviour.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
+from testbed.behaviour.not_asked import not_asked
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
-from testbed.regress import answers
-from testbed.regress.answers import ask
-from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
-from testbed.regress.judged import not_asked
-from testbed.regress.side import Side
 
 
 def test_a_rule_set_behaves_like_itself_on_both_ways_of_iptables() -> None:
@@ -117,10 +117,10 @@ def test_rules_that_keep_count_are_asked_one_packet_at_a_time_and_named() -> Non
         "-A DOCKER-USER -j RETURN",
         "-A DOCKER-USER -p udp -m limit --limit 1/min --limit-burst 1 -j DROP",
     )
-    answers = ask(article.HOST, [Side(limited, "nft")], silent)
-    assert answers.named.counting
-    assert [one.why for one in not_asked(limited, answers.scopes[0])] == ["--limit 1/min, --limit-burst 1"]
-    dropped = [behaviour for behaviour in answers.sides[0] if any("-m limit" in rule for rule in behaviour.by)]
+    probing = ask(article.HOST, [RulesetVariant(limited, "nft")], silent)
+    assert probing.named.counting
+    assert [one.why for one in not_asked(limited, probing.scopes[0])] == ["--limit 1/min, --limit-burst 1"]
+    dropped = [behaviour for behaviour in probing.sides[0] if any("-m limit" in rule for rule in behaviour.by)]
     assert len(dropped) == 1
 
 
@@ -139,9 +139,9 @@ def test_over_ipv6_every_port_was_open_before_ip6tables_was_the_default() -> Non
 
 
 def test_many_questions_are_shared_out_among_processes_and_answered_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = ask(article.HOST, [Side(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
-    monkeypatch.setattr(answers, "_MANY", 1)
-    monkeypatch.setattr(answers, "_SHARE", 40)
-    shared = ask(article.HOST, [Side(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
+    alone = ask(article.HOST, [RulesetVariant(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
+    monkeypatch.setattr(probing, "_MANY", 1)
+    monkeypatch.setattr(probing, "_SHARE", 40)
+    shared = ask(article.HOST, [RulesetVariant(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
     assert [len(side) for side in shared.sides] == [len(alone.probes.asked)] * 2
     assert shared == alone

@@ -14,7 +14,7 @@ import pytest
 from testbed import Testbed
 from testbed.docker import article
 from testbed.kernel import netlink, nfnetlink
-from testbed.observe.journey import DROPPED, TAKEN_IN, Journey
+from testbed.observe.journey import DROPPED, LOCAL_INPUT, Journey
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import rulefile
 from testbed.traffic.layers import IP, TCP
@@ -74,6 +74,6 @@ def test_a_proxy_without_a_listener_is_the_drop(make_bed: MakeBed) -> None:
 @pytest.mark.parametrize("name", ["synproxy.rules", "synproxy.nft"])
 def test_synproxy_answers_itself(make_bed: MakeBed, name: str) -> None:
     journey = journey_of(make_bed(article.HOST, rulefile.read(RULES / name)), 443)
-    assert (journey.end.kind, journey.end.where) == (TAKEN_IN, "host")
+    assert (journey.end.kind, journey.end.where) == (LOCAL_INPUT, "host")
     assert "synproxy" in journey.end.by.lower()
     assert journey.end.why == "answered by SYN/ACK from 192.168.66.100:443"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from edits import changes, edited, kinds_and_witness, named
 
+from testbed.behaviour.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
 from testbed.docker import hostfile
 from testbed.docker.engines import engine
-from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
 
 HOST = hostfile.parse(
     """

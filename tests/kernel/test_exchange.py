@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from testbed import Testbed
+from testbed.behaviour.mutants import Mutant, mutants
 from testbed.docker import article
 from testbed.errors import RulesError
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.xtables import BACKENDS
-from testbed.observe import exchange
-from testbed.regress.mutants import Mutant, mutants
+from testbed.observe import mutation_injection
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
@@ -30,7 +30,7 @@ def mutant(operator: str, rule: str) -> Mutant:
     return next(m for m in mutants(article.ruleset()) if m.operator == operator and m.rule and m.rule.text == rule)
 
 
-def applied(one: Mutant) -> exchange.Change:
+def applied(one: Mutant) -> mutation_injection.Change:
     def change(rules: AnyRuleset) -> AnyRuleset | None:
         return one.apply(rules) if isinstance(rules, Ruleset) else None
 
@@ -39,7 +39,7 @@ def applied(one: Mutant) -> exchange.Change:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_mutant_is_loaded_and_seen_under_the_names_of_the_rules(backend: str) -> None:
-    with exchange.changed(applied(mutant("negate", ACCEPT))), Testbed.article(backend=backend) as bed:
+    with mutation_injection.changed(applied(mutant("negate", ACCEPT))), Testbed.article(backend=backend) as bed:
         with bed.tracing() as tracing, bed.counting() as counting:
             syn = bed.tcp("client", "web", PUBLISHED).syn()
         journey = tracing.journey(syn)
@@ -52,13 +52,13 @@ def test_a_mutant_is_loaded_and_seen_under_the_names_of_the_rules(backend: str) 
 
 
 def test_only_the_rules_that_are_meant_are_exchanged_and_only_for_a_while() -> None:
-    with exchange.changed(lambda _: None), Testbed.article() as bed:
+    with mutation_injection.changed(lambda _: None), Testbed.article() as bed:
         assert bed.tcp("client", "web", PUBLISHED).syn().delivered
-    with exchange.changed(applied(mutant("delete", ACCEPT))):
+    with mutation_injection.changed(applied(mutant("delete", ACCEPT))):
         pass
     with Testbed.article() as bed:
         assert bed.tcp("client", "web", PUBLISHED).syn().delivered
-        with exchange.changed(applied(mutant("delete", ACCEPT))):
+        with mutation_injection.changed(applied(mutant("delete", ACCEPT))):
             bed.load(article.ruleset())
         assert not bed.tcp("client", "web", PUBLISHED).syn().delivered
 
@@ -72,16 +72,16 @@ def test_a_case_can_be_told_what_it_was_told_before() -> None:
                 syn = bed.tcp("client", "web", PUBLISHED).syn()
             return str(counting.result.moved), syn.delivered, str(tracing.journey(syn).way)
 
-    with exchange.noting() as seen:
+    with mutation_injection.noting() as seen:
         before = case()
     assert seen.readings
     assert len(seen.journeys) == 1
     returned = mutant("delete", "-A DOCKER-USER -j RETURN")
-    with exchange.changed(applied(returned)):
+    with mutation_injection.changed(applied(returned)):
         assert case() != before
-        with exchange.telling(seen):
+        with mutation_injection.telling(seen):
             assert case() == before
-    with exchange.changed(applied(mutant("delete", ACCEPT))), exchange.telling(seen):
+    with mutation_injection.changed(applied(mutant("delete", ACCEPT))), mutation_injection.telling(seen):
         counted, delivered, way = case()
     assert (counted, delivered) == (before[0], False)
     assert way != before[2]
@@ -91,9 +91,9 @@ def test_a_mutant_that_is_refused_is_known_to_be() -> None:
     def refused(rules: AnyRuleset) -> AnyRuleset | None:
         return rules.insert("filter", "FORWARD", "-p tcp --dport 99999 -j DROP") if isinstance(rules, Ruleset) else None
 
-    with exchange.changed(refused):
+    with mutation_injection.changed(refused):
         with pytest.raises(RulesError):
             Testbed.article().close()
-        assert "99999" in exchange.refusal()
-    with exchange.changed(lambda _: None):
-        assert exchange.refusal() == ""
+        assert "99999" in mutation_injection.refusal()
+    with mutation_injection.changed(lambda _: None):
+        assert mutation_injection.refusal() == ""

@@ -11,14 +11,14 @@ from collections.abc import Callable
 import pytest
 
 from testbed import Testbed
+from testbed.behaviour import packets, table
+from testbed.behaviour.ask import behaviours
+from testbed.behaviour.flows import CapturedPacket, ProbeFlow
+from testbed.behaviour.outcome import Outcomes
+from testbed.behaviour.probes import Probe, probes
+from testbed.behaviour.referenced_values import mentioned
 from testbed.docker import article
-from testbed.observe.header import Header
-from testbed.regress import packets, table
-from testbed.regress.asking import behaviours
-from testbed.regress.flows import Arrival, Flow
-from testbed.regress.mentioned import mentioned
-from testbed.regress.outcome import Outcomes
-from testbed.regress.probes import Probe, probes
+from testbed.observe.header import TracedHeader
 
 LINKS = (("lan", "client"), ("lan", "gateway"), ("lan", "host"), ("host", article.WEB.attachments[0].veth))
 
@@ -77,11 +77,11 @@ def test_a_question_that_comes_when_answers_have_been_given_is_asked_again(artic
     """Else a delay would look like an end that does not answer."""
     probe = Probe("client", "udp", "203.0.113.10", 9)
     data, _ = packets.question(article_bed, probe, 40000)
-    asked = Header.of(data)
-    late = Flow(probe, 40000, asked=asked, arrivals=[Arrival("internet", asked, data, None)])
+    asked = TracedHeader.of(data)
+    late = ProbeFlow(probe, 40000, asked=asked, arrivals=[CapturedPacket("internet", asked, data, None)])
     assert late.unanswered
     assert Outcomes(article_bed).astray(late)
-    late.answered = Header.of(packets.answer(article_bed, probe, 40000, "internet", asked))
+    late.answered = TracedHeader.of(packets.answer(article_bed, probe, 40000, "internet", asked))
     assert late.unanswered
-    late.erred = Header.of(packets.error(article_bed, "internet", asked, data))
+    late.erred = TracedHeader.of(packets.error(article_bed, "internet", asked, data))
     assert not late.unanswered

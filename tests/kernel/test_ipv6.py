@@ -104,14 +104,14 @@ def test_a_network_without_containers_keeps_nobody_waiting(make_bed: MakeBed) ->
     """A bridge without a port has no carrier, but addresses."""
     empty = replace(SECOND, gateway6=IPv6Interface("2001:db8:2::1/64"))
     bed = make_bed(replace(HOST, networks=(DOCKER0, empty)), rules=save.parse(RULES))
-    with bed.ask("host", ("2001:db8:2::1", 9)) as attempt:
+    with bed.connect_from_kernel("host", ("2001:db8:2::1", 9)) as attempt:
         assert attempt.outcome == "refused"
 
 
 def test_the_hosts_own_kernel_speaks_it(bed: Testbed) -> None:
     with bed.kernel("host").listen(8080, "::"), bed.kernel("gateway").tcp("::") as asking:
         asking.connect(("2001:db8:66::100", 8080))
-    with bed.ask("host", ("2001:db8:66::fe", 9)) as attempt:
+    with bed.connect_from_kernel("host", ("2001:db8:66::fe", 9)) as attempt:
         assert attempt.outcome == "refused"
 
 

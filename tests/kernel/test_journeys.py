@@ -13,7 +13,7 @@ from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine
 from testbed.errors import Disagreement, KernelRefused, NameTaken, TestbedError
 from testbed.kernel.tracer import Tracer
-from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOST, TAKEN_IN, Journey
+from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, LOST, Journey
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import rulefile
 from testbed.traffic.layers import ICMP, IP, TCP, UDP
@@ -155,7 +155,7 @@ def test_a_journey_ends_with_the_true_cause(
     bed = make_bed(host, rules=engine(rules).rules(host) if isinstance(rules, str) else rules)
     journey = journey_of(bed, send)
     assert str(journey.end) == end
-    assert journey.end.kind in (DROPPED, TAKEN_IN, LOST, LET_THROUGH)
+    assert journey.end.kind in (DROPPED, LOCAL_INPUT, LOST, LET_THROUGH)
 
 
 def test_a_way_without_a_way_back_is_the_reverse_path_filters(make_bed: MakeBed) -> None:
@@ -178,7 +178,7 @@ def test_a_reset_by_a_reject_is_the_answer(make_bed: MakeBed, rules_under_test: 
 
 
 def test_what_the_hosts_own_kernel_sends_begins_at_output(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing, article_bed.ask("host", (WEB, 80)):
+    with article_bed.tracing() as tracing, article_bed.connect_from_kernel("host", (WEB, 80)):
         (journey,) = tracing.journeys()
     assert (journey.origin, str(journey.end)) == ("host", "delivered to web")
     assert [hook.hook for _, hook in journey.hooks] == ["OUTPUT", "POSTROUTING"]
@@ -191,7 +191,7 @@ def test_what_the_hosts_own_kernel_sends_begins_at_output(article_bed: Testbed) 
 
 def test_what_the_host_sends_to_itself_goes_out_and_comes_in_again(article_bed: Testbed) -> None:
     with article_bed.tracing() as tracing:
-        article_bed.ask("host", ("127.0.0.1", 80)).asking.close()
+        article_bed.connect_from_kernel("host", ("127.0.0.1", 80)).asking.close()
         asked, refused = tracing.journeys()
     for journey in (asked, refused):
         assert [hook.hook for _, hook in journey.hooks] == ["OUTPUT", "POSTROUTING", "PREROUTING", "INPUT"]
@@ -302,8 +302,8 @@ def test_the_same_rules_in_nftables_own_syntax_give_the_same_journeys(make_bed: 
     for one, other in zip(*found, strict=True):
         assert places(one) == places(other) != []
         assert (one.translations, one.end.kind, one.end.where) == (other.translations, other.end.kind, other.end.where)
-        assert [h.passed_over for _, h in one.hooks] == [
-            tuple(name.removeprefix("ip ") for name in h.passed_over) for _, h in other.hooks
+        assert [h.skipped_nat_chains for _, h in one.hooks] == [
+            tuple(name.removeprefix("ip ") for name in h.skipped_nat_chains) for _, h in other.hooks
         ]
 
 
@@ -368,7 +368,7 @@ def test_of_ten_thousand_packets_none_is_lost(article_bed: Testbed) -> None:
         journeys = tracing.journeys()
     asked = [journey for journey in journeys if journey.sent.protocol == "udp"]
     assert len(asked) == 10_000
-    assert {journey.end.kind for journey in asked} == {TAKEN_IN}
+    assert {journey.end.kind for journey in asked} == {LOCAL_INPUT}
 
 
 def test_a_packet_that_was_counted_and_not_traced_is_a_disagreement(

@@ -30,15 +30,15 @@ def test_a_connection_is_open_refused_or_unanswered_and_that_is_known_at_once(be
     bed.load(bed.ruleset().insert("filter", "DOCKER-USER", "-p tcp -m tcp --dport 81 -j DROP"))
     with bed.kernel("web").listen(80):
         for to, outcome in (((HOST, 8080), "open"), ((HOST, 22), "refused")):
-            with bed.ask("client", to) as attempt:
+            with bed.connect_from_kernel("client", to) as attempt:
                 assert attempt.outcome == outcome
-        with bed.ask("web", ("203.0.113.10", 81)) as attempt:
+        with bed.connect_from_kernel("web", ("203.0.113.10", 81)) as attempt:
             assert attempt.outcome == "no answer"
 
 
 def test_what_a_node_has_no_way_to_is_said_in_the_kernels_words(bed: Testbed) -> None:
     bed.node("web").command(["ip", "route", "del", "default"])
-    with bed.ask("web", ("203.0.113.10", 80)) as attempt:
+    with bed.connect_from_kernel("web", ("203.0.113.10", 80)) as attempt:
         assert attempt.outcome == os.strerror(errno.ENETUNREACH)
 
 
@@ -56,7 +56,7 @@ def test_a_question_that_the_nodes_own_rules_drop_is_asked_in_vain(bed: Testbed,
     """The kernel refuses to send it then (EPERM), which is no error of who asks."""
     bed.load(bed.ruleset().insert("filter", "OUTPUT", "-j DROP"))
     with bed.counting() as counting:
-        bed.speak("host", protocol, ("172.17.0.2", 80))
+        bed.send_from_kernel("host", protocol, ("172.17.0.2", 80))
     assert str(counting.result.rule("filter", "-A OUTPUT -j DROP")) == f"[1:{length}]"
     assert not bed.ping("host", "172.17.0.2")
 
@@ -93,7 +93,7 @@ def test_the_userland_proxy_relays_datagrams_and_their_answers(bed: Testbed) -> 
 
 
 def test_without_the_proxy_nobody_is_there(bed: Testbed) -> None:
-    with bed.kernel("web").listen(80), bed.ask("host", ("127.0.0.1", 8080)) as attempt:
+    with bed.kernel("web").listen(80), bed.connect_from_kernel("host", ("127.0.0.1", 8080)) as attempt:
         assert attempt.outcome == "refused"
 
 

@@ -13,8 +13,8 @@ from testbed.kernel.namespace import quarantine
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import nft_clauses
 from testbed.rules.clauses import Clause, clauses
-from testbed.rules.facts import Facts
 from testbed.rules.matching import first_failing
+from testbed.rules.packet_context import PacketContext
 from testbed.rules.reading import CounterReading
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPerror, Raw, UDPerror
 from testbed.traffic.packet import Crossing, Packet
@@ -98,11 +98,11 @@ class Connection:
     original: tuple[str, int | None, str, int | None] | None = None
 
 
-def facts(packet: Packet, connection: Connection) -> Facts:
+def facts(packet: Packet, connection: Connection) -> PacketContext:
     """Of a packet as it is when it is forwarded."""
     inward = packet.destination == WEB
     has_ports = packet.protocol in ("tcp", "udp")
-    return Facts(
+    return PacketContext(
         packet.source,
         packet.destination,
         packet.protocol,
@@ -140,7 +140,7 @@ def bed(make_bed: MakeBed) -> Testbed:
 
 
 def disagreements(
-    counted: CounterReading, chain: str, rules: list[str], read: Read, packet: Facts
+    counted: CounterReading, chain: str, rules: list[str], read: Read, packet: PacketContext
 ) -> tuple[list[str], set[str]]:
     """Rules that counted otherwise than is reasoned, in our words or in the kernel's; options that cannot be told."""
     begin = f"-A {chain}"

@@ -39,7 +39,7 @@ def test_wrong_destination_is_refused_with_a_sentence(article_bed: Testbed, to: 
     with pytest.raises(TestbedError, match=said):
         article_bed.tcp("client", "web", to=to)  # type: ignore[arg-type]
     with pytest.raises(TestbedError, match=said):
-        article_bed.ask("internet", to)  # type: ignore[arg-type]
+        article_bed.connect_from_kernel("internet", to)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

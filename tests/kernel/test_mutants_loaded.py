@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from testbed.bed import Testbed
+from testbed.behaviour import difference, table
+from testbed.behaviour.difference import MOVED, Change
+from testbed.behaviour.mutants import Mutant, mutants, proof
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
 from testbed.kernel.namespace import quarantine
-from testbed.regress import difference, table
-from testbed.regress.answers import ask
-from testbed.regress.difference import MOVED, Change
-from testbed.regress.mutants import Mutant, mutants, proof
-from testbed.regress.side import Side
 from testbed.rules import save
 
 SHOP = hostfile.read(Path(__file__).parents[2] / "docs" / "docker.yaml")
@@ -130,7 +130,7 @@ def test_what_is_proved_equivalent_behaves_as_the_original(name: str, every: int
     proved = [(mutant, found) for mutant in mutants(rules) if (found := proof(rules, mutant)) is not None][::every]
     assert len(proved) > 4
     changed = [changed for mutant, _ in proved if (changed := mutant.apply(rules)) is not None]
-    answers = ask(article.HOST, [Side(side, "nft") for side in (rules, *changed)], silent)
+    answers = ask(article.HOST, [RulesetVariant(side, "nft") for side in (rules, *changed)], silent)
     original, *others = (table.rows(side) for side in answers.sides)
     assert len(original) > 50
     for (mutant, found), rows in zip(proved, others, strict=True):
@@ -151,5 +151,5 @@ def test_the_same_is_seen_of_a_mutant_that_is_not_equivalent() -> None:
     changed = mutant.apply(rules)
     assert changed is not None
     assert proof(rules, mutant) is None
-    answers = ask(article.HOST, [Side(rules, "nft"), Side(changed, "nft")], silent)
+    answers = ask(article.HOST, [RulesetVariant(rules, "nft"), RulesetVariant(changed, "nft")], silent)
     assert difference.changes(*(table.rows(side) for side in answers.sides)) != []

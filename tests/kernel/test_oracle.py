@@ -195,7 +195,7 @@ def ask(bed: Testbed, host: DockerHost, probe: Probe, listening: list[socket], o
         return "reply" if bed.ping(origin, probe.address) else "no reply"
     if probe.is_udp:
         return ask_udp(bed, origin, (probe.address, probe.port), "internet" if probe.key == "p04" else "udp")
-    attempt = opened.enter_context(bed.ask(origin, (probe.address, probe.port)))
+    attempt = opened.enter_context(bed.connect_from_kernel(origin, (probe.address, probe.port)))
     if attempt.outcome == "open":  # where the userland proxy took it, another one to the container follows
         ready, _, _ = select(listening, [], [], 10.0)
         opened.enter_context(ready[0].accept()[0])

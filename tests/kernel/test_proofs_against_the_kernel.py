@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from testbed import Testbed
+from testbed.behaviour.mutants import mutants, proof
 from testbed.coverage import covered
 from testbed.coverage.recording import Recorder
 from testbed.docker import article
 from testbed.kernel.namespace import quarantine
-from testbed.regress.mutants import mutants, proof
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 from testbed.traffic.layers import IP, TCP, UDP

@@ -12,7 +12,7 @@ from testbed.coverage.records import RuleRecord
 from testbed.docker import article
 from testbed.docker.engines import NATIVE
 from testbed.kernel.namespace import quarantine
-from testbed.rules.reading import CounterReading, Line
+from testbed.rules.reading import CounterLine, CounterReading
 
 PUBLISHED = ("192.168.66.100", 80)
 ACCEPTED = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"
@@ -37,7 +37,7 @@ def assert_counted(recorder: Recorder, counters: CounterReading) -> None:
     rules = rules_of(recorder)
     assert sum(rule.matched for rule in rules) > 0
     for rule in rules:
-        counted = dict(counters).get(Line(rule.table, rule.words))
+        counted = dict(counters).get(CounterLine(rule.table, rule.words))
         if counted is not None and (counted.packets or not rule.is_policy):
             assert (rule.words, rule.matched) == (rule.words, counted.packets)
 
@@ -47,7 +47,7 @@ def test_what_was_matched_is_what_was_counted(recorder: Recorder, backend: str) 
     with Testbed.article(backend=backend) as bed:
         recorder.test = "one"
         bed.tcp("client", "web", PUBLISHED).handshake()
-        bed.speak("host", "icmp", ("127.0.0.1", 0))
+        bed.send_from_kernel("host", "icmp", ("127.0.0.1", 0))
         counters = bed.counters()
     assert_counted(recorder, counters)
     (accepted,) = [rule for rule in rules_of(recorder) if rule.text == ACCEPTED]

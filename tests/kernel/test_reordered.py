@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from testbed import Ruleset
+from testbed.behaviour import difference, table
+from testbed.behaviour.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Cause
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost, article
 from testbed.docker.engines import engine
-from testbed.regress import difference, table
-from testbed.regress.answers import ask
-from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED, Cause
-from testbed.regress.side import Side
 from testbed.rules import rulefile, save
 
 FOREIGN = Path(__file__).parent.parent / "data" / "foreign"
@@ -32,7 +32,7 @@ Edit = Callable[[list[str]], list[str]]
 
 
 def causes(old: Ruleset, new: Ruleset, host: DockerHost = article.HOST) -> list[Cause]:
-    answers = ask(host, [Side(old, "nft"), Side(new, "nft")], lambda _: lambda: None)
+    answers = ask(host, [RulesetVariant(old, "nft"), RulesetVariant(new, "nft")], lambda _: lambda: None)
     before, now = (table.rows(side) for side in answers.sides)
     assert len(before) == len(now) > 50
     return difference.causes(difference.changes(before, now))

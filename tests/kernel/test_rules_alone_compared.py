@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from testbed.behaviour import difference, table
+from testbed.behaviour.changed import fingerprint
+from testbed.behaviour.comparison import Comparison, Given, compare
+from testbed.behaviour.difference import CLOSED, OPENED
+from testbed.behaviour.explanation import explained
+from testbed.behaviour.not_asked import not_asked
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import article, hostfile
 from testbed.docker.fitted import fitted
-from testbed.regress import difference, table
-from testbed.regress.answers import ask
-from testbed.regress.changed import fingerprint
-from testbed.regress.comparison import Comparison, Given, compare
-from testbed.regress.difference import CLOSED, OPENED
-from testbed.regress.explained import explained
-from testbed.regress.judged import not_asked
-from testbed.regress.side import Side
 from testbed.rules import AnyRuleset, rulefile, save
 
 DATA = Path(__file__).parents[1] / "data" / "compared"
@@ -34,7 +34,9 @@ def stored(name: str) -> AnyRuleset:
 
 
 def compared(old: AnyRuleset, new: AnyRuleset, backend: str = "nft") -> Comparison:
-    return compare(article.HOST, False, [Given(Side(old, backend)), Given(Side(new, backend))], silent)
+    return compare(
+        article.HOST, False, [Given(RulesetVariant(old, backend)), Given(RulesetVariant(new, backend))], silent
+    )
 
 
 def test_a_packet_is_dropped_by_the_policy_and_not_by_the_translation_before_it() -> None:
@@ -79,7 +81,7 @@ def test_an_interface_that_nftables_looks_up_is_the_external_one() -> None:
     rules = stored("iif-eno2.nft")
     on = fitted(article.HOST, [rules], described=False)
     assert on.host.uplink == "eno2"
-    (side,) = ask(on.host, [Side(rules, "nft")], silent).sides
+    (side,) = ask(on.host, [RulesetVariant(rules, "nft")], silent).sides
     outcomes = {str(one.probe): one.outcome for one in side}
     assert outcomes["client tcp 192.168.66.100:80"].startswith("reaches web at 172.17.0.2:80")
     assert outcomes["client tcp 192.168.66.100:6200"].startswith("reaches container-172-17-0-3 at 172.17.0.3:6200")
@@ -89,7 +91,7 @@ def test_a_container_is_made_for_each_address_that_rules_translate_to() -> None:
     other = ARTICLE.replace("docker0", "br-0123456789ab").replace("172.17.0.", "172.18.0.")
     rules = rulefile.parse(other)
     on = fitted(article.HOST, [rules], described=False)
-    (side,) = ask(on.host, [Side(rules, "nft")], silent).sides
+    (side,) = ask(on.host, [RulesetVariant(rules, "nft")], silent).sides
     outcome = {str(one.probe): one.outcome for one in side}["client tcp 192.168.66.100:80"]
     assert outcome == "reaches container-172-18-0-2 at 172.18.0.2:80, answered from 192.168.66.100:80"
     assert on.said == (
@@ -104,7 +106,7 @@ def test_what_is_let_through_for_a_container_that_a_described_host_has_not_is_op
     closed = rulefile.parse(
         ARTICLE.replace("172.17.0.2", "172.17.0.3").replace("--dport 80 -j ACCEPT", "--dport 9 -j DROP")
     )
-    made = compare(host, True, [Given(Side(closed, "nft")), Given(Side(new, "nft"))], silent)
+    made = compare(host, True, [Given(RulesetVariant(closed, "nft")), Given(RulesetVariant(new, "nft"))], silent)
     (change,) = [change for change in made.found if change.probe == "client tcp 192.168.66.100:80"]
     assert change.kind == OPENED
     assert change.new.outcome == "is let through; no container with 172.17.0.3 in this bed (give --host)"
@@ -146,7 +148,7 @@ def test_source_ports_are_told_by_their_region_and_not_by_chance() -> None:
     made = compared(stored("sport-chance.old"), stored("sport-chance.new"))
     assert {change.probe.split(":")[1].split(" ")[0] for change in made.found} == {"40000", "40001", "40018", "40019"}
     assert [(one.line.line, one.why) for one in made.lines] == [(5, "--sport 40000:40019")]
-    sides = [Side(stored(f"sport-chance.{name}"), "nft") for name in ("old", "new")]
+    sides = [RulesetVariant(stored(f"sport-chance.{name}"), "nft") for name in ("old", "new")]
     assert made.answers is not None
     taken = made.answers.named.source_ports
     told = explained(made.host, sides, made.answers.probes.asked, difference.causes(made.found), taken)
@@ -171,7 +173,7 @@ def test_source_ports_are_told_by_their_region_and_not_by_chance() -> None:
 )
 def test_a_target_that_changes_packets_is_no_disagreement_and_named(rule: str, backend: str) -> None:
     rules = rulefile.parse(ARTICLE + MANGLE.format(rule), "own.rules")
-    answers = ask(article.HOST, [Side(rules, backend)], silent)
+    answers = ask(article.HOST, [RulesetVariant(rules, backend)], silent)
     assert {str(one.probe): one.outcome for one in answers.sides[0]}["client tcp 192.168.66.100:80"].startswith(
         "reaches web"
     )
@@ -187,8 +189,8 @@ def test_a_table_is_held_against_rules_by_their_fingerprint() -> None:
     assert first.answers is not None
     written = table.text(table.rows(first.answers.sides[0]), "the article", (), fingerprint(article.ruleset()))
     kept = Given(None, tuple(table.parse(written, "table")), table.fingerprint_in(written))
-    same = compare(article.HOST, False, [kept, Given(Side(article.ruleset(), "nft"))], silent)
-    other = compare(article.HOST, False, [kept, Given(Side(changed, "nft"))], silent)
+    same = compare(article.HOST, False, [kept, Given(RulesetVariant(article.ruleset(), "nft"))], silent)
+    other = compare(article.HOST, False, [kept, Given(RulesetVariant(changed, "nft"))], silent)
     assert (same.found, same.open) == ((), False)
     assert (other.found, [one.why for one in other.lines]) == ((), ["--ttl-lt 5"])
     assert other.open

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.behaviour.comparison import Comparison, Given, compare
+from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import article
-from testbed.regress.comparison import Comparison, Given, compare
-from testbed.regress.side import Side
 from testbed.rules import AnyRuleset, NftRuleset, rulefile, save
 
 ARTICLE = save.render(article.ruleset())
@@ -78,7 +78,7 @@ def silent(_: int) -> Callable[[], None]:
 
 
 def compared(old: AnyRuleset, new: AnyRuleset) -> Comparison:
-    return compare(article.HOST, False, [Given(Side(old, "nft")), Given(Side(new, "nft"))], silent)
+    return compare(article.HOST, False, [Given(RulesetVariant(old, "nft")), Given(RulesetVariant(new, "nft"))], silent)
 
 
 def at_the_head(chain: str, spec: str) -> tuple[AnyRuleset, int]:

@@ -9,7 +9,7 @@ import pytest
 from testbed import Testbed
 from testbed.docker import article
 from testbed.kernel.namespace import quarantine
-from testbed.mutation.standing import StandingBeds
+from testbed.mutation.reusable_bed import StandingBeds
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPerror, TCPerror
@@ -41,7 +41,13 @@ def handshake(bed: Testbed) -> tuple[object, ...]:
     with bed.counting() as counting:
         crossings = bed.tcp("client", "web", PUBLISHED).handshake()
     told = [(str(c.sent), c.sent.identification, c.translated, c.routers) for c in crossings]
-    return told, str(counting.result), str(bed.counters()), [str(c) for c in bed.connections()], len(bed.seen("web"))
+    return (
+        told,
+        str(counting.result),
+        str(bed.counters()),
+        [str(c) for c in bed.connections()],
+        len(bed.received_by("web")),
+    )
 
 
 def test_it_is_used_again_and_a_case_sees_what_it_sees_on_a_new_one(beds: StandingBeds) -> None:
@@ -99,8 +105,8 @@ def test_after_a_kernels_own_questions_a_case_sees_what_it_sees_on_a_new_one(
 ) -> None:
     def speaking(bed: Testbed) -> list[tuple[str, str]]:
         with bed.counting() as counting:
-            bed.speak("host", "tcp", PUBLISHED)
-            bed.speak("host", "udp", ("172.17.0.2", 9))
+            bed.send_from_kernel("host", "tcp", PUBLISHED)
+            bed.send_from_kernel("host", "udp", ("172.17.0.2", 9))
             bed.ping("host", "172.17.0.1")
         return [(str(line), str(counters)) for line, counters in counting.result]
 
@@ -154,7 +160,7 @@ def to_nobody(bed: Testbed) -> object:
         lambda bed: bed.node("web"),
         lambda bed: bed.namespaces,
         lambda bed: bed.kernel("host"),
-        lambda bed: bed.ask("host", PUBLISHED).asking.close(),
+        lambda bed: bed.connect_from_kernel("host", PUBLISHED).asking.close(),
         lambda bed: bed.close(),
         lambda bed: bed.endpoint("web"),
         in_use,

@@ -7,7 +7,7 @@ import pytest
 from testbed import Testbed
 from testbed.docker import article
 from testbed.errors import NotDelivered
-from testbed.observe.crossings import crossings
+from testbed.observe.received import crossings
 from testbed.pytest_plugin import MakeBed
 from testbed.traffic.layers import ICMP, IP, UDP, Raw
 
@@ -50,7 +50,7 @@ def test_the_hosts_own_kernel_answers_an_echo_request(article_bed: Testbed) -> N
 
 def test_an_unpublished_port_is_answered_by_a_reset_of_the_host(article_bed: Testbed) -> None:
     assert not article_bed.tcp("client", "web", ("192.168.66.100", 81)).syn().delivered
-    (reset,) = article_bed.seen("client")
+    (reset,) = article_bed.received_by("client")
     assert (reset.kind, reset.from_) == ("RST/ACK", "192.168.66.100:81")
 
 
@@ -106,4 +106,4 @@ def test_a_script_holds_both_ends_beside_real_machines(kernels: Testbed) -> None
     assert syn.sent.source == "192.168.66.2"
     assert [crossing.sent.kind for crossing in (syn, syn_ack, ack)] == ["SYN", "SYN/ACK", "ACK"]
     assert str(counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[3:144]"
-    assert [packet.kind for packet in kernels.seen("client")] == ["SYN/ACK"]
+    assert [packet.kind for packet in kernels.received_by("client")] == ["SYN/ACK"]

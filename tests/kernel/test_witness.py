@@ -8,19 +8,19 @@ from collections.abc import Callable
 import pytest
 
 from testbed import Ruleset, Testbed
+from testbed.behaviour import difference, table
+from testbed.behaviour.difference import MOVED
+from testbed.behaviour.explanation import explained
+from testbed.behaviour.mutants import mutants
+from testbed.behaviour.probe_cache import ProbeCache
+from testbed.behaviour.probes import ICMP, INVALID, TCP, UDP, Probe
+from testbed.behaviour.probing import ask
+from testbed.behaviour.variant import RulesetVariant
+from testbed.behaviour.witness import ways, witnesses
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
 from testbed.mutation.witness import fares_differently, told_apart, witness
 from testbed.observe.journey import DELIVERED
-from testbed.regress import difference, table
-from testbed.regress.answers import ask
-from testbed.regress.difference import MOVED
-from testbed.regress.explained import explained
-from testbed.regress.mutants import mutants
-from testbed.regress.probes import ICMP, INVALID, TCP, UDP, Probe
-from testbed.regress.remembered import Memory
-from testbed.regress.side import Side
-from testbed.regress.witness import ways, witnesses
 from testbed.rules import save
 
 SIX = """
@@ -42,7 +42,7 @@ def shut(spec: str = "-i ens33 -j DROP") -> Ruleset:
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
 def test_a_mutant_is_told_apart_also_when_only_those_are_asked_that_meet_it(backend: str) -> None:
-    memory, rules, differing = Memory(), article.ruleset(), Counter[bool]()
+    memory, rules, differing = ProbeCache(), article.ruleset(), Counter[bool]()
     for mutant in mutants(rules, strong=True)[::9]:
         changed = mutant.apply(rules)
         assert changed is not None
@@ -82,7 +82,7 @@ def test_a_case_about_an_error_or_the_hosts_own_call_says_it_in_packets(name: st
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
 def test_every_probe_fares_alone_as_it_did_among_the_others(backend: str) -> None:
-    sides = [Side(article.ruleset(), backend), Side(shut(), backend)]
+    sides = [RulesetVariant(article.ruleset(), backend), RulesetVariant(shut(), backend)]
     answers = ask(article.HOST, sides, silent)
     for rows, found in zip(answers.sides, witnesses(article.HOST, sides, answers.probes.asked), strict=True):
         assert len(found) == len(rows) == 102
@@ -94,7 +94,7 @@ def test_every_probe_fares_alone_as_it_did_among_the_others(backend: str) -> Non
 
 
 def test_the_rules_where_the_ways_part_are_those_of_the_edit() -> None:
-    sides = [Side(article.ruleset(), "nft"), Side(shut(), "nft")]
+    sides = [RulesetVariant(article.ruleset(), "nft"), RulesetVariant(shut(), "nft")]
     answers = ask(article.HOST, sides, silent)
     found = difference.causes(difference.changes(*map(table.rows, answers.sides)))
     told = explained(article.HOST, sides, answers.probes.asked, found)
@@ -111,7 +111,7 @@ def test_the_rules_where_the_ways_part_are_those_of_the_edit() -> None:
 
 
 def test_of_a_table_there_are_no_ways() -> None:
-    sides = [Side(article.ruleset(), "nft"), Side(shut(), "nft")]
+    sides = [RulesetVariant(article.ruleset(), "nft"), RulesetVariant(shut(), "nft")]
     answers = ask(article.HOST, sides, silent)
     found = difference.causes(difference.changes(*map(table.rows, answers.sides)))
     told = explained(article.HOST, [None, sides[1]], answers.probes.asked, found)
@@ -129,7 +129,7 @@ def test_each_kind_of_probe_goes_its_way() -> None:
         Probe("host", ICMP, "172.17.0.2", 0),
         Probe("web", ICMP, "203.0.113.10", 0),
     ]
-    (found,) = witnesses(article.HOST, [Side(rules, "nft")], probes)
+    (found,) = witnesses(article.HOST, [RulesetVariant(rules, "nft")], probes)
     asked = [found[str(probe)].question for probe in probes]
     assert [journey is not None and str(journey.end) for journey in asked] == [
         "delivered to web",

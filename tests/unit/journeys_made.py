@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.observe.header import Header
-from testbed.observe.journey import DELIVERED, DROPPED, Asked, ChainPass, End, HookPass, Journey, NodePass
-from testbed.regress.difference import Cause, causes, changes
-from testbed.regress.explained import Explained
-from testbed.regress.table import Row
-from testbed.regress.witness import Way
+from testbed.behaviour.difference import Cause, causes, changes
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.table import Row
+from testbed.behaviour.witness import ProbeJourneys
+from testbed.observe.header import TracedHeader
+from testbed.observe.journey import (
+    DELIVERED,
+    DROPPED,
+    ChainTraversal,
+    HookTraversal,
+    Journey,
+    JourneyEnd,
+    NodeTraversal,
+    RuleEvaluation,
+)
 from testbed.rules.clauses import clauses
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
@@ -21,25 +30,27 @@ def rule(spec: str) -> Rule:
     return Rule(CHAIN, spec)
 
 
-def way(*asked: tuple[str, bool], policy: str = "", unasked: Sequence[str] = ()) -> Way:
+def way(*asked: tuple[str, bool], policy: str = "", unasked: Sequence[str] = ()) -> ProbeJourneys:
     """Through FORWARD of filter: rules and whether they matched; the last decides, or the policy does."""
     rules = [_asked(number, spec, matched) for number, (spec, matched) in enumerate(asked, start=1)]
     dropped = policy == "DROP" or (not policy and asked[-1][0].endswith("DROP"))
     by = f":{CHAIN} DROP" if policy else rules[-1].rule.text
     chain_end = f"policy {policy}" if policy else "drop" if dropped else "accept"
-    chain = ChainPass("filter", CHAIN, tuple(rules), chain_end, tuple(map(rule, unasked)))
-    header = Header("192.0.2.1", "192.0.2.2", "tcp", 1, 64, 40, 40000, 80)
-    hook = HookPass("FORWARD", "a", "b", header, None if dropped else header, "NEW", False, (chain,))
+    chain = ChainTraversal("filter", CHAIN, tuple(rules), chain_end, tuple(map(rule, unasked)))
+    header = TracedHeader("192.0.2.1", "192.0.2.2", "tcp", 1, 64, 40, 40000, 80)
+    hook = HookTraversal("FORWARD", "a", "b", header, None if dropped else header, "NEW", False, (chain,))
     sent = Packet("192.0.2.1", "192.0.2.2", "tcp", 1, 64, 40, 40000, 80, "S")
-    end = End(DROPPED, "host", f"filter {by}") if dropped else End(DELIVERED, "web")
-    return Way(Journey("client", sent, (NodePass("host", (hook,)),), None if dropped else sent, end, None))
+    end = JourneyEnd(DROPPED, "host", f"filter {by}") if dropped else JourneyEnd(DELIVERED, "web")
+    return ProbeJourneys(
+        Journey("client", sent, (NodeTraversal("host", (hook,)),), None if dropped else sent, end, None)
+    )
 
 
-def _asked(number: int, spec: str, matched: bool) -> Asked:
+def _asked(number: int, spec: str, matched: bool) -> RuleEvaluation:
     failed = None if matched else clauses(spec)[0]
     target = spec.split()[-1].lower()
     verdict = "" if not matched else target if target in ("accept", "drop", "return") else f"jump {target}"
-    return Asked(number, rule(spec), matched, verdict, failed)
+    return RuleEvaluation(number, rule(spec), matched, verdict, failed)
 
 
 def cause(old: str = "is dropped", new: str = "reaches web at 192.0.2.2:80", probes: int = 1) -> Cause:

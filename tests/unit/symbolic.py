@@ -12,7 +12,7 @@ from testbed.analysis.rules import RuleReference
 from testbed.analysis.space import Space
 from testbed.analysis.vector import PacketSet
 from testbed.docker import article
-from testbed.rules.facts import Facts
+from testbed.rules.packet_context import PacketContext
 from testbed.rules.values import protocol_number
 from testbed.topology import Topology
 
@@ -51,7 +51,7 @@ def free_context(topology: Topology | None = None) -> Context:
     )
 
 
-def point(context: Context, facts: Facts) -> PacketSet:
+def point(context: Context, facts: PacketContext) -> PacketSet:
     """The set of the packets of which these facts are true."""
     space, packet = context.space, context.packet
     number = protocol_number(facts.protocol)

@@ -18,8 +18,8 @@ from testbed.analysis.translation import translate
 from testbed.errors import AnalysisError
 from testbed.rules import save
 from testbed.rules.clauses import clauses, target_of
-from testbed.rules.facts import Facts
 from testbed.rules.matching import first_failing
+from testbed.rules.packet_context import PacketContext
 from testbed.rules.ruleset import Ruleset, Table
 
 ONE_RULE = "*filter\n:FORWARD {policy} [0:0]\n:X - [0:0]\n:Y - [0:0]\n{rules}\nCOMMIT\n"
@@ -35,7 +35,7 @@ def walked(text: str) -> tuple[Walk, Context]:
     return walk, before
 
 
-def deciding(text: str, facts: Facts) -> str:
+def deciding(text: str, facts: PacketContext) -> str:
     """The rule or policy that decides about a packet, with its verdict."""
     walk, before = walked(text)
     one = point(before, facts)
@@ -55,14 +55,14 @@ def rule_sets(draw: st.DrawFn) -> str:
     return ONE_RULE.format(policy=policy, rules="\n".join(lines) or "# none")
 
 
-def interpreted(table: Table, facts: Facts) -> str | None:
+def interpreted(table: Table, facts: PacketContext) -> str | None:
     """What a packet meets, rule by rule; None where matching.py does not know a rule's answer."""
     end = _through(table, "FORWARD", facts)
     policy = next(chain for chain in table.chains if chain.name == "FORWARD").policy
     return f"{policy} :FORWARD {policy}" if end == "" else end
 
 
-def _through(table: Table, chain: str, facts: Facts) -> str | None:
+def _through(table: Table, chain: str, facts: PacketContext) -> str | None:
     """The end of a packet in a chain, '' where it comes back, None where that is not known."""
     for rule in table.rules_of(chain):
         matches = first_failing(clauses(rule.spec), facts).matches
@@ -84,7 +84,7 @@ def _through(table: Table, chain: str, facts: Facts) -> str | None:
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(rule_sets(), st.lists(packets(), min_size=4, max_size=4))
-def test_random_chains_decide_about_random_packets_as_an_interpreter_does(text: str, many: list[Facts]) -> None:
+def test_random_chains_decide_about_random_packets_as_an_interpreter_does(text: str, many: list[PacketContext]) -> None:
     walk, before = walked(text)
     space, decisions = walk.context.space, walk.decisions
     assert space.any_of(one.packets for one in decisions) == space.all

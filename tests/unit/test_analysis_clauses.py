@@ -14,12 +14,12 @@ from testbed.analysis.context import Context
 from testbed.analysis.opaque import OpaqueKind
 from testbed.analysis.sets import reader
 from testbed.rules.clauses import clauses
-from testbed.rules.facts import Facts
 from testbed.rules.matching import first_failing
+from testbed.rules.packet_context import PacketContext
 
 LOCAL = {"192.168.66.100", "172.17.0.1", "127.0.0.1"}
 BROADCAST = {"192.168.66.255", "172.17.255.255", "255.255.255.255"}
-SYN = Facts(
+SYN = PacketContext(
     source="192.168.66.1",
     destination="172.17.0.2",
     protocol="tcp",
@@ -79,7 +79,7 @@ def negated(spec: str) -> str:
 
 
 @st.composite
-def packets(draw: st.DrawFn) -> Facts:
+def packets(draw: st.DrawFn) -> PacketContext:
     pick = draw(st.sampled_from(["tcp", "udp", "icmp", "sctp", "47"]))
     ports = pick in ("tcp", "udp", "sctp")
     port = st.sampled_from([80, 53, 22, 443, 40000, 8080, 1, 65535])
@@ -120,13 +120,13 @@ def kind_of(address: str) -> str:
 CONTEXT = free_context()
 
 
-def meets(context: Context, spec: str, facts: Facts) -> bool:
+def meets(context: Context, spec: str, facts: PacketContext) -> bool:
     return (packets_of(context, clauses(spec)) & point(context, facts)).satisfiable()
 
 
 @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(specs(), packets())
-def test_a_random_rule_holds_for_a_random_packet_as_matching_says(spec: str, facts: Facts) -> None:
+def test_a_random_rule_holds_for_a_random_packet_as_matching_says(spec: str, facts: PacketContext) -> None:
     expected = first_failing(clauses(spec), facts).matches
     if expected is not None:
         assert meets(CONTEXT, spec, facts) is expected, (spec, facts)

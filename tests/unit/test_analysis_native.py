@@ -18,8 +18,8 @@ from testbed.analysis.world import PacketKind, World
 from testbed.docker import article
 from testbed.docker.engines import native as native_engine
 from testbed.rules import NftRuleset, nft_clauses, rulefile
-from testbed.rules.facts import Facts
 from testbed.rules.matching import first_failing
+from testbed.rules.packet_context import PacketContext
 from testbed.rules.places import places
 
 DATA = Path(__file__).parent.parent / "data"
@@ -53,14 +53,14 @@ RULES = [*ONE_WAY, *(rule.format(sign) for rule in EITHER_WAY for sign in ("", "
 CONTEXT = free_context()
 
 
-def meets(words: str, facts: Facts) -> bool:
+def meets(words: str, facts: PacketContext) -> bool:
     found = packets_of(CONTEXT, nft_clauses.clauses(words), SETS)
     return (found & point(CONTEXT, facts)).satisfiable()
 
 
 @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(RULES), min_size=1, max_size=3), packets())
-def test_a_random_rule_holds_for_a_random_packet_as_matching_says(parts: list[str], facts: Facts) -> None:
+def test_a_random_rule_holds_for_a_random_packet_as_matching_says(parts: list[str], facts: PacketContext) -> None:
     words = " ".join(parts)
     expected = first_failing(nft_clauses.clauses(words), facts).matches
     if expected is not None:
@@ -87,7 +87,7 @@ def test_no_clause_of_these_is_opaque(words: str) -> None:
     ],
 )
 def test_sets_and_comparisons(words: str, matches: bool) -> None:
-    syn = Facts("192.168.66.1", "172.17.0.2", "tcp", 40000, 80, "S", entered="ens33", ttl=64, length=60)
+    syn = PacketContext("192.168.66.1", "172.17.0.2", "tcp", 40000, 80, "S", entered="ens33", ttl=64, length=60)
     assert meets(words, syn) is matches
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.behaviour.changed import changed, fingerprint, listed
 from testbed.docker import article
-from testbed.regress.changed import changed, fingerprint, listed
 from testbed.rules import AnyRuleset, NftRuleset, rulefile, save
 
 ARTICLE = save.render(article.ruleset())

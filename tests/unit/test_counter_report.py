@@ -5,13 +5,13 @@ from __future__ import annotations
 from testbed import CounterReading, Counters, Packet
 from testbed.observe.counting import Counted
 from testbed.report.counters import comparison, summary
-from testbed.rules.reading import Line
+from testbed.rules.reading import CounterLine
 
 LINES = {
-    Line("filter", "-A FORWARD -j DOCKER-USER"): Counters(3, 144),
-    Line("filter", "-A DOCKER-USER -j RETURN"): Counters(3, 144),
-    Line("filter", "-A FORWARD -j DROP"): Counters(0, 0),
-    Line("nat", "-A PREROUTING -j DOCKER"): Counters(1, 52),
+    CounterLine("filter", "-A FORWARD -j DOCKER-USER"): Counters(3, 144),
+    CounterLine("filter", "-A DOCKER-USER -j RETURN"): Counters(3, 144),
+    CounterLine("filter", "-A FORWARD -j DROP"): Counters(0, 0),
+    CounterLine("nat", "-A PREROUTING -j DOCKER"): Counters(1, 52),
 }
 EXPECTED = (
     "*filter\n[2:104] -A FORWARD -j DOCKER-USER\n[3:144] -A DOCKER-USER -j RETURN\n*nat\n[1:52] -A PREROUTING -j DOCKER"

@@ -10,8 +10,8 @@ from testbed.coverage import records
 from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import TestbedError
 from testbed.rules.clauses import clauses
-from testbed.rules.facts import Facts
 from testbed.rules.matching import only_reason
+from testbed.rules.packet_context import PacketContext
 
 DROP = "-A FORWARD -p tcp -m tcp --dport 80 -j DROP"
 
@@ -68,9 +68,11 @@ def test_another_format_is_named() -> None:
         records.parse('{"format":9}')
 
 
-PACKET = Facts("192.168.66.1", "172.17.0.2", "tcp", 40000, 80, "S", entered="ens33", left="docker0", state="NEW")
-UDP = Facts("192.168.66.1", "172.17.0.2", "udp", 40000, 80, entered="ens33", left="docker0", state="NEW")
-PING = Facts("192.168.66.1", "172.17.0.2", "icmp", icmp=(8, 0), entered="ens33", left="docker0", state="NEW")
+PACKET = PacketContext(
+    "192.168.66.1", "172.17.0.2", "tcp", 40000, 80, "S", entered="ens33", left="docker0", state="NEW"
+)
+UDP = PacketContext("192.168.66.1", "172.17.0.2", "udp", 40000, 80, entered="ens33", left="docker0", state="NEW")
+PING = PacketContext("192.168.66.1", "172.17.0.2", "icmp", icmp=(8, 0), entered="ens33", left="docker0", state="NEW")
 SPEC = "-d 172.17.0.2/32 ! -i docker0 -p tcp -m tcp --dport {} -j ACCEPT"
 
 
@@ -86,6 +88,8 @@ SPEC = "-d 172.17.0.2/32 ! -i docker0 -p tcp -m tcp --dport {} -j ACCEPT"
         pytest.param("-i ens33 -m limit --limit 1/s -j ACCEPT", PACKET, "--limit 1/s", (), id="only one is unknown"),
     ],
 )
-def test_the_only_reason_of_a_miss(spec: str, packet: Facts, alone: str | None, unknown: tuple[str, ...]) -> None:
+def test_the_only_reason_of_a_miss(
+    spec: str, packet: PacketContext, alone: str | None, unknown: tuple[str, ...]
+) -> None:
     found, open_ = only_reason(clauses(spec), packet)
     assert (found.text if found is not None else None, tuple(clause.text for clause in open_)) == (alone, unknown)

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from journeys_made import cause, opened
 
-from testbed.regress.explained import Explained
+from testbed.behaviour.explanation import Explained
 from testbed.report.annotations import MOST, annotated
 from testbed.report.difference import TABLE, lines, markdown
 from testbed.report.located import Source

@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
+from testbed.behaviour.mutants import Mutant, equivalent, mutants, proof
 from testbed.docker import article
 from testbed.docker.engines import engine
-from testbed.regress.mutants import Mutant, equivalent, mutants, proof
 from testbed.rules import Ruleset, Table, save
 from testbed.rules.clauses import clauses, target_of
-from testbed.rules.facts import Facts
 from testbed.rules.matching import first_failing
+from testbed.rules.packet_context import PacketContext
 
 NAMES = ("docker0", "br-1", "ens33", "lo", "docker1")
 ADDRESSES = ("172.17.0.1", "172.17.0.2", "172.17.0.3", "172.18.0.2", "192.168.66.1", "8.8.8.8", "127.0.0.1", "10.0.0.9")
@@ -26,11 +26,11 @@ SEEDS = range(16)
 Told = tuple[str, ...] | None
 
 
-def packet(chance: random.Random, hook: str) -> Facts:
+def packet(chance: random.Random, hook: str) -> PacketContext:
     protocol = chance.choice(("tcp", "udp", "icmp", "47"))
     kinds = {address: chance.choice(("LOCAL", "UNICAST", "BROADCAST")) for address in ADDRESSES}
     ported = protocol in ("tcp", "udp")
-    return Facts(
+    return PacketContext(
         chance.choice(ADDRESSES),
         chance.choice(ADDRESSES),
         protocol,
@@ -47,7 +47,7 @@ def packet(chance: random.Random, hook: str) -> Facts:
     )
 
 
-def fate(table: Table, chain: str, facts: Facts) -> Told:
+def fate(table: Table, chain: str, facts: PacketContext) -> Told:
     """What is done with a packet, by the letter; None where a rule's answer is not known."""
     done: list[str] = []
     ended = walked(table, chain, facts, done)
@@ -57,7 +57,7 @@ def fate(table: Table, chain: str, facts: Facts) -> Told:
     return (*done, ended or policy)
 
 
-def walked(table: Table, chain: str, facts: Facts, done: list[str]) -> str | None:
+def walked(table: Table, chain: str, facts: PacketContext, done: list[str]) -> str | None:
     """The target that ended a packet's way; '' where it comes back."""
     for rule in table.rules_of(chain):
         matches = first_failing(clauses(rule.spec), facts).matches
@@ -118,7 +118,7 @@ def random_spec(chance: random.Random, chain: str) -> str:
     return " ".join([piece.format(no=chance.choice(("", "", "! "))) for piece in chosen] + [f"{verb} {target}"])
 
 
-def translated(came_to: tuple[str, ...] | None, facts: Facts) -> tuple[str, ...] | None:
+def translated(came_to: tuple[str, ...] | None, facts: PacketContext) -> tuple[str, ...] | None:
     """A fate with the port that a packet keeps where it is translated to an address alone."""
     if came_to is None:
         return None

@@ -6,7 +6,7 @@ import pytest
 
 from testbed import CounterReading, Counters
 from testbed.errors import ExpectationError, TestbedError
-from testbed.rules.reading import Line
+from testbed.rules.reading import CounterLine
 
 READING = CounterReading.of(
     [
@@ -113,7 +113,7 @@ def test_looking_up_printing_and_what_moved() -> None:
     assert str(READING.moved) == "*filter\n:FORWARD DROP [2:80]\n[3:144] -A FORWARD -j MINE\n[1:52] -A MINE -p tcp"
     assert [line for line, _ in READING.rules if line.is_policy] == []
     assert len(READING.rules) == 4
-    assert Line("filter", "-A MINE -p tcp", 1) in dict(READING)
+    assert CounterLine("filter", "-A MINE -p tcp", 1) in dict(READING)
 
 
 def test_a_pasted_comment_and_commit_are_passed_over() -> None:
@@ -125,7 +125,7 @@ def test_readings_are_compared_by_every_line_and_with_nothing_but_readings_and_t
     same = CounterReading(dict(READING))
     assert same == READING
     assert READING.rules != READING
-    assert CounterReading(dict(READING) | {Line("nat", ":PREROUTING ACCEPT"): Counters(1, 52)}) != READING
+    assert CounterReading(dict(READING) | {CounterLine("nat", ":PREROUTING ACCEPT"): Counters(1, 52)}) != READING
     assert READING != 3
 
 

@@ -6,7 +6,7 @@ from types import FrameType
 
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine
-from testbed.rules import needs
+from testbed.rules import environment
 
 FEW, MANY = 100, 400
 AT_MOST = 1.3  # times the growth in containers: sorting and dictionaries that are enlarged
@@ -68,6 +68,6 @@ def test_rules_of_many_containers_grow_linearly() -> None:
 def test_needs_of_rules_of_many_containers_grow_linearly() -> None:
     def work(host: DockerHost) -> Callable[[], object]:
         topology, rules = article.topology(host), engine("28").rules(host)
-        return lambda: (needs.furnished(topology, [rules]), needs.remarks(topology, [rules]))
+        return lambda: (environment.with_missing_bridges(topology, [rules]), environment.warnings(topology, [rules]))
 
     assert growth(work) < AT_MOST

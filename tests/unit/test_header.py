@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from testbed.observe.header import Header
+from testbed.observe.header import TracedHeader
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6
 
 
-def read(packet: object, behind: int = 20) -> Header:
+def read(packet: object, behind: int = 20) -> TracedHeader:
     data = bytes(packet)  # type: ignore[call-overload]
-    return Header.read(data[:behind], data[behind : behind + 20])
+    return TracedHeader.read(data[:behind], data[behind : behind + 20])
 
 
 def test_a_syn() -> None:

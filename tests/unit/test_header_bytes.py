@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.observe.header import NOT_PARSED, Header
+from testbed.observe.header import NOT_PARSED, TracedHeader
 from testbed.rules.clauses import clauses
-from testbed.rules.facts import Facts
 from testbed.rules.matching import holds
+from testbed.rules.packet_context import PacketContext
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment
 from testbed.traffic.packet import Packet
 
@@ -22,7 +22,7 @@ def well_formed(protocol: int, offset: int, contents: bytes) -> bytes:
 
 @given(st.binary(max_size=60), st.binary(max_size=40))
 def test_any_bytes_are_a_header(network: bytes, transport: bytes) -> None:
-    header = Header.read(network, transport)
+    header = TracedHeader.read(network, transport)
     assert (header.protocol == NOT_PARSED) == (header.source == "")
     assert isinstance(hash(header.cookie), int)
     assert header.kind
@@ -30,8 +30,8 @@ def test_any_bytes_are_a_header(network: bytes, transport: bytes) -> None:
 
 @given(st.binary(max_size=120))
 def test_any_bytes_are_a_packet_and_a_quote(data: bytes) -> None:
-    assert Header.of(data).kind
-    assert Header.quoted_in(data).kind
+    assert TracedHeader.of(data).kind
+    assert TracedHeader.quoted_in(data).kind
 
 
 @given(PROTOCOLS, st.integers(0, 0x1FFF), st.binary(max_size=70))
@@ -39,7 +39,7 @@ def test_any_protocol_behind_a_good_ip_header_is_read_alike_from_trace_and_captu
     protocol: int, offset: int, contents: bytes
 ) -> None:
     data = well_formed(protocol, offset, contents)
-    header, packet = Header.of(data), Packet.dissect(data)
+    header, packet = TracedHeader.of(data), Packet.dissect(data)
     assert (header.source, header.destination, header.identification) == ("192.0.2.1", "192.0.2.2", 7)
     assert (packet.source, packet.destination, packet.identification) == ("192.0.2.1", "192.0.2.2", 7)
     assert header.protocol == packet.protocol
@@ -47,20 +47,20 @@ def test_any_protocol_behind_a_good_ip_header_is_read_alike_from_trace_and_captu
 
 
 def test_a_tcp_header_cut_short_has_no_ports_and_says_so() -> None:
-    header = Header.read(bytes(IP(src="192.0.2.1", dst="192.0.2.2", proto=6))[:20], b"\x9c\x40\x00")
+    header = TracedHeader.read(bytes(IP(src="192.0.2.1", dst="192.0.2.2", proto=6))[:20], b"\x9c\x40\x00")
     assert (header.kind, header.to, header.whole) == ("tcp (not parsed)", "192.0.2.2", False)
 
 
 def test_an_event_without_a_header_is_named() -> None:
-    assert Header.read(b"", b"").kind == NOT_PARSED
+    assert TracedHeader.read(b"", b"").kind == NOT_PARSED
 
 
 def test_an_icmp_error_with_a_cut_quote_has_no_quoted_identification() -> None:
     about = bytes(IP(src="192.0.2.2", dst="192.0.2.1", id=77) / UDP(sport=1, dport=2))
     whole = bytes(IP(src="192.0.2.9", dst="192.0.2.2") / ICMP(type=3, code=3) / about)
-    assert Header.of(whole).quoted == 77
-    assert Header.of(whole[:32]).quoted is None
-    assert Header.quoted_in(whole[:32]).kind == NOT_PARSED
+    assert TracedHeader.of(whole).quoted == 77
+    assert TracedHeader.of(whole[:32]).quoted is None
+    assert TracedHeader.quoted_in(whole[:32]).kind == NOT_PARSED
 
 
 def test_behind_an_extension_header_of_ipv6_the_transport_is_unknown() -> None:
@@ -68,8 +68,8 @@ def test_behind_an_extension_header_of_ipv6_the_transport_is_unknown() -> None:
     for number, extension in ((0, hop_by_hop), (44, bytes(IPv6ExtHdrFragment(nh=6)))):
         ip = IPv6(src="2001:db8::1", dst="2001:db8::2", fl=9, nh=number)
         data = bytes(ip / (extension + bytes(TCP(dport=80, flags="S"))))
-        header = Header.read(data[:40], data[-20:])
+        header = TracedHeader.read(data[:40], data[-20:])
         assert (header.identification, header.transport, header.whole) == (9, NOT_PARSED, False)
         (clause,) = clauses("-p tcp -j DROP")
-        facts = Facts(header.source, header.destination, header.transport)
+        facts = PacketContext(header.source, header.destination, header.transport)
         assert holds(clause, facts) is None

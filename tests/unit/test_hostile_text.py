@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.tree import Tree
 
 import testbed
+from testbed.behaviour.behaviour import Behaviour
+from testbed.behaviour.probes import Probe
+from testbed.behaviour.table import parse, rows, text
 from testbed.errors import TestbedError, TopologyError
-from testbed.regress.behaviour import Behaviour
-from testbed.regress.probes import Probe
-from testbed.regress.table import parse, rows, text
 from testbed.report import markdown, sarif, xml
 from testbed.report.annotations import _escaped
 from testbed.report.page.page import _environment

@@ -8,8 +8,17 @@ import pytest
 
 from testbed.errors import Disagreement
 from testbed.observe.crosscheck import verify
-from testbed.observe.header import Header
-from testbed.observe.journey import DELIVERED, DROPPED, Asked, ChainPass, End, HookPass, Journey, NodePass
+from testbed.observe.header import TracedHeader
+from testbed.observe.journey import (
+    DELIVERED,
+    DROPPED,
+    ChainTraversal,
+    HookTraversal,
+    Journey,
+    JourneyEnd,
+    NodeTraversal,
+    RuleEvaluation,
+)
 from testbed.report.journey import lines, parting
 from testbed.rules import Counters
 from testbed.rules.clauses import clauses
@@ -17,28 +26,28 @@ from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
-HEADER = Header("192.0.2.1", "192.0.2.2", "tcp", 7, 64, 40, 1, 80, "S", 5)
+HEADER = TracedHeader("192.0.2.1", "192.0.2.2", "tcp", 7, 64, 40, 1, 80, "S", 5)
 SENT = Packet("192.0.2.1", "192.0.2.2", "tcp", 7, 64, 40, 1, 80, "S", 5)
 RETURN = Rule("DOCKER-USER", "-j RETURN")
 JUMP = Rule("FORWARD", "-j DOCKER-USER")
 MISSED = Rule("FORWARD", "-o docker0 -p tcp -m tcp --dport 81 -j ACCEPT")
-USER = ChainPass("filter", "DOCKER-USER", (Asked(1, RETURN, True, "return"),), "return")
-FORWARD = ChainPass(
+USER = ChainTraversal("filter", "DOCKER-USER", (RuleEvaluation(1, RETURN, True, "return"),), "return")
+FORWARD = ChainTraversal(
     "filter",
     "FORWARD",
     (
-        Asked(1, JUMP, True, "jump DOCKER-USER", into=USER),
-        Asked(2, MISSED, False, failed=clauses(MISSED.spec)[2]),
+        RuleEvaluation(1, JUMP, True, "jump DOCKER-USER", into=USER),
+        RuleEvaluation(2, MISSED, False, failed=clauses(MISSED.spec)[2]),
     ),
     "policy DROP",
 )
-HOOK = HookPass("FORWARD", "ens33", "docker0", HEADER, None, "NEW", False, (FORWARD,))
+HOOK = HookTraversal("FORWARD", "ens33", "docker0", HEADER, None, "NEW", False, (FORWARD,))
 JOURNEY = Journey(
     "client",
     SENT,
-    (NodePass("host", (HOOK,)),),
+    (NodeTraversal("host", (HOOK,)),),
     None,
-    End(DROPPED, "host", by="filter :FORWARD DROP"),
+    JourneyEnd(DROPPED, "host", by="filter :FORWARD DROP"),
     None,
 )
 WAY = """
@@ -104,11 +113,11 @@ def test_a_policy_that_never_counts_says_nothing() -> None:
 def test_a_chain_that_is_entered_and_not_left_is_a_disagreement() -> None:
     broken = replace(USER, asked=(replace(USER.asked[0], verdict="continue"),), end="return")
     chain = replace(FORWARD, asked=(replace(FORWARD.asked[0], into=broken), FORWARD.asked[1]))
-    journey = replace(JOURNEY, passes=(NodePass("host", (replace(HOOK, chains=(chain,)),)),))
+    journey = replace(JOURNEY, passes=(NodeTraversal("host", (replace(HOOK, chains=(chain,)),)),))
     with pytest.raises(Disagreement, match="1 packets entered filter DOCKER-USER, and 0 left it"):
         verify([journey], CounterReading.of(COUNTED))
 
 
 def test_a_delivered_packet_says_as_what() -> None:
-    journey = replace(JOURNEY, arrived=replace(SENT, destination="172.17.0.2"), end=End(DELIVERED, "web"))
+    journey = replace(JOURNEY, arrived=replace(SENT, destination="172.17.0.2"), end=JourneyEnd(DELIVERED, "web"))
     assert list(lines(journey))[-1].plain == "→ delivered to web as 192.0.2.1:1 > 172.17.0.2:80"

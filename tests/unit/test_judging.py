@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.behaviour.mutants import mutants
 from testbed.docker import article
-from testbed.mutation.judging import Judge, Ran
-from testbed.mutation.outcome import BEHAVIOUR, COUNTERS, ERROR, KILLED, SURVIVED, Outcome
+from testbed.mutation.judge import CaseRun, MutantJudge
+from testbed.mutation.outcome import BEHAVIOUR, COUNTERS, ERROR, KILLED, SURVIVED, MutantResult
 from testbed.mutation.plan import Plan, Task
-from testbed.observe.exchange import Seen
-from testbed.regress.mutants import mutants
+from testbed.observe.mutation_injection import Observations
 from testbed.rules.counters import Counters
-from testbed.rules.reading import CounterReading, Line
+from testbed.rules.reading import CounterLine, CounterReading
 from testbed.traffic.packet import Crossing, Packet
 
 RULES = article.ruleset()
@@ -25,27 +25,29 @@ LOST = Crossing(SYN, None)
 FAILED = "E   assert False"
 
 
-def told(counted: int = 1, *crossings: Crossing) -> Seen:
-    return Seen([CounterReading({Line("filter", ":FORWARD DROP"): Counters(counted, 52)})], [], list(crossings))
+def told(counted: int = 1, *crossings: Crossing) -> Observations:
+    return Observations(
+        [CounterReading({CounterLine("filter", ":FORWARD DROP"): Counters(counted, 52)})], [], list(crossings)
+    )
 
 
-def judged(*runs: Ran) -> tuple[Outcome, int]:
+def judged(*runs: CaseRun) -> tuple[MutantResult, int]:
     """What becomes of a mutant whose case runs so, one run after the other, and how many of them there were."""
     left = list(runs)
-    judge = Judge(lambda _: left.pop(0), Plan(RULES), article.HOST)
+    judge = MutantJudge(lambda _: left.pop(0), Plan(RULES), article.HOST)
     outcome = judge.outcome(MUTANT, RULES, Task(MUTANT.id, ("case",)))
     return outcome, len(runs) - len(left)
 
 
 def test_a_packet_that_came_out_otherwise_is_behaviour_and_the_case_does_not_run_once_more() -> None:
-    outcome, ran = judged(Ran(FAILED, told(2, LOST)), Ran("", told(1, TRANSLATED, TRANSLATED)))
+    outcome, ran = judged(CaseRun(FAILED, told(2, LOST)), CaseRun("", told(1, TRANSLATED, TRANSLATED)))
     assert (outcome.status, outcome.how, outcome.killer, outcome.said) == (KILLED, BEHAVIOUR, "case", FAILED)
     assert ran == 2
 
 
 @pytest.mark.parametrize(("blind", "how"), [(FAILED, BEHAVIOUR), ("", COUNTERS)])
 def test_where_only_counters_were_others_the_case_runs_once_more_and_is_told_the_old_ones(blind: str, how: str) -> None:
-    runs = Ran(FAILED, told(2, TRANSLATED)), Ran("", told(1, TRANSLATED)), Ran(blind, told(2, TRANSLATED))
+    runs = CaseRun(FAILED, told(2, TRANSLATED)), CaseRun("", told(1, TRANSLATED)), CaseRun(blind, told(2, TRANSLATED))
     outcome, ran = judged(*runs)
     assert (outcome.status, outcome.how) == (KILLED, how)
     assert ran == 3
@@ -53,22 +55,24 @@ def test_where_only_counters_were_others_the_case_runs_once_more_and_is_told_the
 
 def test_a_packet_that_was_sent_with_the_mistake_alone_is_compared_with_none() -> None:
     other = Crossing(replace(SYN, destination_port=81), None)
-    outcome, ran = judged(Ran(FAILED, told(2, other)), Ran("", told(1, TRANSLATED)), Ran("", told(2, other)))
+    outcome, ran = judged(
+        CaseRun(FAILED, told(2, other)), CaseRun("", told(1, TRANSLATED)), CaseRun("", told(2, other))
+    )
     assert (outcome.how, ran) == (COUNTERS, 3)
 
 
 def test_who_was_told_the_same_and_fails_has_seen_it_elsewhere() -> None:
-    outcome, ran = judged(Ran(FAILED, told(1, TRANSLATED)), Ran("", told(1, TRANSLATED)))
+    outcome, ran = judged(CaseRun(FAILED, told(1, TRANSLATED)), CaseRun("", told(1, TRANSLATED)))
     assert (outcome.how, ran) == (BEHAVIOUR, 2)
 
 
 def test_a_case_that_fails_without_the_mistake_too_says_nothing() -> None:
-    outcome, _ = judged(Ran(FAILED, told(2)), Ran(FAILED, told(1)))
+    outcome, _ = judged(CaseRun(FAILED, told(2)), CaseRun(FAILED, told(1)))
     assert outcome.status == ERROR
     assert "case fails without any mutant too" in outcome.said
 
 
 def test_a_case_that_passes_does_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("testbed.mutation.judging.witness", lambda *_: None)
-    outcome, ran = judged(Ran("", told(2, LOST)))
+    monkeypatch.setattr("testbed.mutation.judge.witness", lambda *_: None)
+    outcome, ran = judged(CaseRun("", told(2, LOST)))
     assert (outcome.status, outcome.how, ran) == (SURVIVED, "", 1)

@@ -18,7 +18,7 @@ OURS = {
     "testbed.kernel",
     "testbed.kernel.programs",
     "testbed.pytest_plugin",
-    "testbed.stash",
+    "testbed.pytest_stash",
     "testbed.visible",
 }
 

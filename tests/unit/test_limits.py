@@ -8,7 +8,7 @@ from testbed.docker import article
 from testbed.rules import save
 from testbed.rules.clauses import clauses
 from testbed.rules.implied import contradicts, implies
-from testbed.rules.limits import LimitedRule, Limits
+from testbed.rules.unreachable import LimitedRule, Limits
 
 
 def limits(text: str) -> Limits:

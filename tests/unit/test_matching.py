@@ -9,13 +9,13 @@ import pytest
 
 from testbed.rules import save
 from testbed.rules.clauses import clauses
-from testbed.rules.facts import Facts
 from testbed.rules.matching import culprit, first_failing, holds
+from testbed.rules.packet_context import PacketContext
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 TYPES = {"192.168.66.100": "LOCAL", "172.17.0.2": "UNICAST", "192.168.66.1": "UNICAST", "2001:db8::1": "LOCAL"}
 
-SYN = Facts(
+SYN = PacketContext(
     source="192.168.66.1",
     destination="172.17.0.2",
     protocol="tcp",
@@ -36,7 +36,7 @@ SYN = Facts(
 ECHO = replace(SYN, protocol="icmp", icmp=(8, 0), source_port=None, destination_port=None, tcp_flags=None)
 ECHO6 = replace(ECHO, source="2001:db8::2", destination="2001:db8::1", protocol="icmpv6", icmp=(128, 0))
 UDP = replace(SYN, protocol="udp", tcp_flags=None)
-NAMELESS = Facts("10.0.0.1", "10.0.0.2", "tcp")
+NAMELESS = PacketContext("10.0.0.1", "10.0.0.2", "tcp")
 UNTRACKED = replace(SYN, state="UNTRACKED")
 
 TRUE = [
@@ -164,7 +164,7 @@ UNKNOWN = [
 ]
 
 
-def answer(spec: str, facts: Facts = SYN) -> bool | None:
+def answer(spec: str, facts: PacketContext = SYN) -> bool | None:
     """Of a rule's clauses the last one's."""
     return holds(clauses(spec)[-1], facts)
 
@@ -230,7 +230,7 @@ def test_cannot_be_told(spec: str) -> None:
         ("-m set --match-set white src", replace(SYN, sets={"black": lambda *_: True}), None),
     ],
 )
-def test_of_another_packet(spec: str, facts: Facts, expected: bool | None) -> None:
+def test_of_another_packet(spec: str, facts: PacketContext, expected: bool | None) -> None:
     assert answer(spec, facts) is expected
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from testbed import Ruleset
+from testbed.behaviour.mutants import Mutant, equivalent, mutants
 from testbed.docker import article, hostfile
 from testbed.docker.engines import engine
-from testbed.regress.mutants import Mutant, equivalent, mutants
 from testbed.rules import save
 
 ARTICLE = article.ruleset()

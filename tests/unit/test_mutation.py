@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from testbed.behaviour.mutants import Mutant, mutants
 from testbed.coverage.records import ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.docker import article
-from testbed.mutation.campaign import Campaign, Found, Wanted
+from testbed.mutation.campaign import Campaign, CampaignConfig, CampaignResult
 from testbed.mutation.journal import Journal, key
 from testbed.mutation.outcome import (
     BEHAVIOUR,
@@ -20,18 +21,17 @@ from testbed.mutation.outcome import (
     NO_COVERAGE,
     SEEN_IN_COUNTERS,
     SURVIVED,
-    Outcome,
+    MutantResult,
     Score,
     Witness,
 )
 from testbed.mutation.plan import Plan, Reach, Task, first_differences, listed
-from testbed.observe.exchange import Names
-from testbed.regress.mutants import Mutant, mutants
+from testbed.observe.mutation_injection import RuleAliases
 from testbed.report import mutation as report
 from testbed.report import mutation_files
 from testbed.report.page import Page, html
 from testbed.rules.counters import Counters
-from testbed.rules.reading import CounterReading, Line
+from testbed.rules.reading import CounterLine, CounterReading
 from testbed.rules.ruleset import Ruleset
 
 RULES = article.ruleset()
@@ -55,23 +55,25 @@ def test_a_changed_rule_counts_under_the_name_that_it_had() -> None:
     changed = mutant("verdict", ACCEPT).apply(RULES)
     assert changed is not None
     (new,) = [rule.text for _, rule in changed.rules if rule.text not in [old.text for _, old in RULES.rules]]
-    told = Names.of(RULES, changed).reading(CounterReading({Line("filter", new): Counters(2, 104)}))
+    told = RuleAliases.of(RULES, changed).reading(CounterReading({CounterLine("filter", new): Counters(2, 104)}))
     assert told.rule("filter", ACCEPT) == Counters(2, 104)
     assert new not in str(told)
 
 
 def test_a_rule_that_is_gone_has_counted_nothing_and_one_that_was_added_keeps_its_name() -> None:
-    names = Names.of(RULES, without(ACCEPT))
+    names = RuleAliases.of(RULES, without(ACCEPT))
     assert names.reading(CounterReading({})).rule("filter", ACCEPT) == Counters(0, 0)
     added = RULES.insert("filter", "FORWARD", "-j DROP")
-    told = Names.of(RULES, added).reading(CounterReading({Line("filter", "-A FORWARD -j DROP"): Counters(1, 52)}))
+    told = RuleAliases.of(RULES, added).reading(
+        CounterReading({CounterLine("filter", "-A FORWARD -j DROP"): Counters(1, 52)})
+    )
     assert str(told.moved) == "*filter\n[1:52] -A FORWARD -j DROP"
 
 
 def test_another_policy_counts_under_the_name_that_it_had() -> None:
     changed = mutant("policy", None).apply(RULES)
     assert changed is not None
-    names = Names.of(RULES, changed)
+    names = RuleAliases.of(RULES, changed)
     assert [(line.text, name.text) for line, name in names.called.items()] == [(":INPUT DROP", ":INPUT ACCEPT")]
 
 
@@ -136,7 +138,7 @@ def test_a_plan_is_told_and_understood() -> None:
 
 def test_a_journal_remembers_what_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "journal"
-    outcome = Outcome("x-1", SURVIVED, cases=3, seconds=1.5, witness=WITNESS)
+    outcome = MutantResult("x-1", SURVIVED, cases=3, seconds=1.5, witness=WITNESS)
     Journal(path).add("one", outcome)
     with path.open("a") as file:
         file.write('{"key": "two", "outc')
@@ -167,16 +169,16 @@ def test_what_is_remembered_depends_on_rules_and_cases(tmp_path: Path) -> None:
 def campaign() -> Campaign:
     chosen = mutants(RULES)[:7]
     outcomes = [
-        Outcome(chosen[0].id, KILLED, BEHAVIOUR, "cases/a.py::test_a"),
-        Outcome(chosen[1].id, KILLED, SEEN_IN_COUNTERS, "cases/a.py::test_a"),
-        Outcome(chosen[2].id, KILLED, COUNTERS, "cases/a.py::test_b"),
-        Outcome(chosen[3].id, SURVIVED, cases=4, witness=WITNESS),
-        Outcome(chosen[4].id, NO_COVERAGE),
-        Outcome(chosen[5].id, EQUIVALENT, said="no packet gets there <x>"),
-        Outcome(chosen[6].id, ERROR, said="refused"),
+        MutantResult(chosen[0].id, KILLED, BEHAVIOUR, "cases/a.py::test_a"),
+        MutantResult(chosen[1].id, KILLED, SEEN_IN_COUNTERS, "cases/a.py::test_a"),
+        MutantResult(chosen[2].id, KILLED, COUNTERS, "cases/a.py::test_b"),
+        MutantResult(chosen[3].id, SURVIVED, cases=4, witness=WITNESS),
+        MutantResult(chosen[4].id, NO_COVERAGE),
+        MutantResult(chosen[5].id, EQUIVALENT, said="no packet gets there <x>"),
+        MutantResult(chosen[6].id, ERROR, said="refused"),
     ]
-    found = tuple(Found(one, RULES, outcome) for one, outcome in zip(chosen, outcomes, strict=True))
-    return Campaign(Wanted(RULES), found, ("cases/a.py::test_a", "cases/a.py::test_b"), 1.0, 2.0)
+    found = tuple(CampaignResult(one, RULES, outcome) for one, outcome in zip(chosen, outcomes, strict=True))
+    return Campaign(CampaignConfig(RULES), found, ("cases/a.py::test_a", "cases/a.py::test_b"), 1.0, 2.0)
 
 
 def test_the_score_is_of_what_can_be_noticed() -> None:

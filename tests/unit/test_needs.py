@@ -6,8 +6,8 @@ import pytest
 
 from testbed.docker import article
 from testbed.errors import RulesError
-from testbed.rules import NftRuleset, Ruleset, needs, save
-from testbed.rules.needs import ENTERING, LEAVING, Mention
+from testbed.rules import NftRuleset, Ruleset, environment, save
+from testbed.rules.environment import ENTERING, LEAVING, Mention
 from testbed.rules.ruleset import Rule, Table
 
 BED = article.topology()
@@ -25,13 +25,13 @@ def native(*words: str) -> NftRuleset:
 
 def made(*of: Ruleset | NftRuleset) -> list[str]:
     before = {device.name for device in BED.node("host").devices}
-    devices = needs.furnished(BED, of).node("host").devices
+    devices = environment.with_missing_bridges(BED, of).node("host").devices
     return [f"{d.name} {' '.join(map(str, d.addresses))}".strip() for d in devices if d.name not in before]
 
 
 def test_a_bed_that_has_all_that_rules_name_stays_as_it_is() -> None:
-    assert needs.furnished(BED, [article.ruleset()]) is BED
-    assert needs.remarks(BED, [article.ruleset()]) == []
+    assert environment.with_missing_bridges(BED, [article.ruleset()]) is BED
+    assert environment.warnings(BED, [article.ruleset()]) == []
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_both_sides_of_a_comparison_get_the_bridges_of_both() -> None:
     ],
 )
 def test_what_is_nobodys_is_said_in_sentences(given: Ruleset | NftRuleset, said: list[str]) -> None:
-    assert needs.remarks(BED, [given]) == said
+    assert environment.warnings(BED, [given]) == said
 
 
 def test_nftables_asks_for_indexes_when_it_loads() -> None:
     given = native('iif "virbr0" accept', 'oifname != "eth0" drop')
-    assert needs.at_load(given)
-    assert not needs.at_load(native('iifname "virbr0" accept'))
-    assert needs.mentions(given) == [
+    assert environment.at_load(given)
+    assert not environment.at_load(native('iifname "virbr0" accept'))
+    assert environment.mentions(given) == [
         Mention("virbr0", ENTERING, by_index=True),
         Mention("eth0", LEAVING, negated=True),
     ]
@@ -125,10 +125,10 @@ def test_nftables_asks_for_indexes_when_it_loads() -> None:
 def test_ipsets_that_no_dump_brings_are_named_together() -> None:
     given = rules("-m set --match-set bad src -j DROP", "-m set ! --match-set good dst -j SET --add-set seen src")
     with pytest.raises(RulesError, match="rules need the ipsets bad, good, seen, which no dump brings") as refused:
-        needs.require_sets(given)
+        environment.require_sets(given)
     assert "ipset save" in refused.value.remedy
 
 
 def test_clause_without_its_value_ties_no_subnet_to_an_interface() -> None:
     made = Ruleset((Table("filter", (Rule("FORWARD", "-i br0 -j DROP -s"),)),))  # a file with it is refused
-    assert needs.mentions(made) == [Mention("br0", ENTERING)]
+    assert environment.mentions(made) == [Mention("br0", ENTERING)]

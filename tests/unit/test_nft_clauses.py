@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.rules.facts import Facts
 from testbed.rules.matching import culprit, first_failing, holds
 from testbed.rules.nft_clauses import clauses
+from testbed.rules.packet_context import PacketContext
 
 LISTINGS = Path(__file__).parent.parent / "data" / "listings"
 _NO_RULES = ("table", "chain", "map", "type", "elements", '"', "}")
@@ -23,7 +23,7 @@ RULES = sorted(
         if line.strip() and not line.strip().startswith(_NO_RULES)
     }
 )
-PACKET = Facts(
+PACKET = PacketContext(
     source="192.168.66.1",
     destination="172.17.0.2",
     protocol="tcp",
@@ -203,7 +203,7 @@ def test_cannot_be_told(words: str) -> None:
         ("ip saddr @black", replace(PACKET, sets={"black": lambda _, where: where == ("ip saddr",)}), True),
     ],
 )
-def test_of_another_packet(words: str, facts: Facts, expected: bool | None) -> None:
+def test_of_another_packet(words: str, facts: PacketContext, expected: bool | None) -> None:
     assert first_failing(clauses(words), facts).matches is expected
 
 

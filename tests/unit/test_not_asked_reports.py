@@ -8,17 +8,17 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from testbed.behaviour.changed import ListedLine
+from testbed.behaviour.comparison import Comparison
+from testbed.behaviour.difference import Change
+from testbed.behaviour.not_asked import NotAsked
+from testbed.behaviour.table import Row
 from testbed.docker import article
-from testbed.regress.changed import ListedLine
-from testbed.regress.comparison import Comparison
-from testbed.regress.difference import Change
-from testbed.regress.judged import NotAsked
-from testbed.regress.table import Row
 from testbed.report import not_asked, page
 from testbed.report.annotations import annotated
 from testbed.report.difference import markdown
 from testbed.report.located import Source
-from testbed.report.page.difference import Difference
+from testbed.report.page.difference import ComparedRulesets
 from testbed.report.sarif import log
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "data" / "sarif" / "sarif-schema-2.1.0.json").read_text())
@@ -80,7 +80,7 @@ def test_a_pull_request_gets_a_notice_on_its_line() -> None:
     [((), "Both sides do the same with every packet."), ((SAID,), "not all that the rules say was asked")],
 )
 def test_the_page_says_every_packet_only_where_all_was_asked(open_: tuple[str, ...], said: str) -> None:
-    shown = Difference(("old", "new"), 102, (), (), open_)
+    shown = ComparedRulesets(("old", "new"), 102, (), (), open_)
     text = page.html(page.Page("What behaves differently", (), difference=shown))
     assert said in text
     assert ("with every packet" in text) == (not open_)

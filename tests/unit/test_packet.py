@@ -10,7 +10,7 @@ import pytest
 from scapy.layers.inet6 import ICMPv6EchoRequest
 
 from testbed import Crossing, Packet
-from testbed.observe.crossings import crossings
+from testbed.observe.received import crossings
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, Raw
 from testbed.traffic.tcp import LINUX, WINDOWS, Stack
 

@@ -11,15 +11,15 @@ import pytest
 from testbed.claims import Claim
 from testbed.docker import article
 from testbed.kernel.conntrack import Connection, Tuple
-from testbed.observe.header import Header
-from testbed.observe.journey import Asked, ChainPass, End, HookPass, Journey, NodePass
+from testbed.observe.header import TracedHeader
+from testbed.observe.journey import ChainTraversal, HookTraversal, Journey, JourneyEnd, NodeTraversal, RuleEvaluation
 from testbed.report.page import Page, html
 from testbed.report.results import FAILED, PASSED, Result, Results
 from testbed.rules import save
 from testbed.rules.clauses import clauses
 from testbed.rules.counters import Counters
 from testbed.rules.reading import CounterReading
-from testbed.story import Followed, Story
+from testbed.traced_connection import Followed, Story
 from testbed.traffic.packet import Packet
 
 SCRIPT = "<script>alert(1)</script>"
@@ -36,7 +36,7 @@ COMMIT
 """)
 FORWARD, OWN = (RULES.table("filter").rules_of(chain) for chain in ("FORWARD", "OWN"))
 SYN = Packet("192.168.66.1", "172.17.0.2", "tcp", 7, 64, 52, 40000, 80, "S")
-HEADER = Header("192.168.66.1", "172.17.0.2", "tcp", 7, 64, 52, 40000, 80, "S")
+HEADER = TracedHeader("192.168.66.1", "172.17.0.2", "tcp", 7, 64, 52, 40000, 80, "S")
 
 
 class Reader(HTMLParser):
@@ -62,27 +62,29 @@ class Reader(HTMLParser):
             self.fetched.append(attributes["href"])
 
 
-def dropped(hook: HookPass) -> Journey:
+def dropped(hook: HookTraversal) -> Journey:
     """A SYN that OWN drops in FORWARD."""
-    end = End("dropped", "host", f"filter {OWN[1].text}")
-    return Journey("client", SYN, (NodePass("host", (hook,)),), None, end, None)
+    end = JourneyEnd("dropped", "host", f"filter {OWN[1].text}")
+    return Journey("client", SYN, (NodeTraversal("host", (hook,)),), None, end, None)
 
 
 @pytest.fixture
-def hook() -> HookPass:
-    own = ChainPass(
+def hook() -> HookTraversal:
+    own = ChainTraversal(
         "filter",
         "OWN",
-        (Asked(1, OWN[0], False, failed=clauses(OWN[0].spec)[0]), Asked(2, OWN[1], True, "drop")),
+        (RuleEvaluation(1, OWN[0], False, failed=clauses(OWN[0].spec)[0]), RuleEvaluation(2, OWN[1], True, "drop")),
         "drop",
         OWN[2:],
     )
-    forward = ChainPass("filter", "FORWARD", (Asked(1, FORWARD[0], True, "jump OWN", into=own),), "drop", FORWARD[1:])
-    return HookPass("FORWARD", "ens33", "docker0", HEADER, None, "NEW", False, (forward,))
+    forward = ChainTraversal(
+        "filter", "FORWARD", (RuleEvaluation(1, FORWARD[0], True, "jump OWN", into=own),), "drop", FORWARD[1:]
+    )
+    return HookTraversal("FORWARD", "ens33", "docker0", HEADER, None, "NEW", False, (forward,))
 
 
 @pytest.fixture
-def story(hook: HookPass) -> Story:
+def story(hook: HookTraversal) -> Story:
     before = CounterReading.of(("filter", rule.text, Counters(1, 60)) for _, rule in RULES.rules)
     counted = CounterReading.of(
         ("filter", rule.text, Counters(1, 52) if rule in (FORWARD[0], OWN[1]) else Counters())
@@ -120,9 +122,9 @@ def test_a_dropped_packet_is_told_to_its_end(story: Story) -> None:
 
 
 def test_a_rule_of_which_the_failing_clause_cannot_be_told_and_one_without_a_counter(story: Story) -> None:
-    asked = Asked(1, FORWARD[0], False)
-    forward = ChainPass("filter", "FORWARD", (asked, Asked(2, FORWARD[1], True, "accept")), "accept")
-    hook = HookPass("FORWARD", "ens33", "docker0", HEADER, HEADER, "", False, (forward,), ("nat FORWARD",))
+    asked = RuleEvaluation(1, FORWARD[0], False)
+    forward = ChainTraversal("filter", "FORWARD", (asked, RuleEvaluation(2, FORWARD[1], True, "accept")), "accept")
+    hook = HookTraversal("FORWARD", "ens33", "docker0", HEADER, HEADER, "", False, (forward,), ("nat FORWARD",))
     packet = Followed(dropped(hook), CounterReading({}), CounterReading({}))
     page = html(Page("page", (replace(story, packets=(packet,)),)))
     assert "failed, where cannot be told" in page

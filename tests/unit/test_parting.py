@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from journeys_made import way
 
-from testbed.regress.parting import parting
-from testbed.regress.witness import Way
+from testbed.behaviour.divergence import parting
+from testbed.behaviour.witness import ProbeJourneys
 
 ACCEPT, DROP = "-i a -j ACCEPT", "-i a -j DROP"
 
 
-def told(old: Way, new: Way) -> tuple[str, str]:
+def told(old: ProbeJourneys, new: ProbeJourneys) -> tuple[str, str]:
     """Both sides' rules, a failing clause behind them."""
     found = parting(old, new)
     assert found is not None
@@ -71,11 +71,13 @@ def test_a_policy_that_was_changed() -> None:
 
 def test_the_answer_is_looked_at_where_the_questions_went_the_same_way() -> None:
     question = way((ACCEPT, True)).question
-    found = parting(Way(question, way((ACCEPT, True)).question), Way(question, way((DROP, True)).question))
+    found = parting(
+        ProbeJourneys(question, way((ACCEPT, True)).question), ProbeJourneys(question, way((DROP, True)).question)
+    )
     assert found is not None
     assert found.of_answer
 
 
-@pytest.mark.parametrize("other", [way((ACCEPT, True)), Way(None)], ids=["the same way", "not sent"])
-def test_ways_that_do_not_part(other: Way) -> None:
+@pytest.mark.parametrize("other", [way((ACCEPT, True)), ProbeJourneys(None)], ids=["the same way", "not sent"])
+def test_ways_that_do_not_part(other: ProbeJourneys) -> None:
     assert parting(way((ACCEPT, True)), other) is None

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.behaviour.case import BEHAVES, COUNTED, PacketCase
+from testbed.behaviour.mutants import mutants
 from testbed.docker import article
 from testbed.docker.host import DockerHost, GatewayMode, Network, PublishedPort
 from testbed.errors import TestbedError
 from testbed.mutation.literal import expression, imports
 from testbed.mutation.proposal import Proposal, Setting
 from testbed.mutation.source import source
-from testbed.regress.case import BEHAVES, COUNTED, PacketCase
-from testbed.regress.mutants import mutants
 
 HOSTILE = (
     '"""+str(__import__("os").system("id"))+"""',

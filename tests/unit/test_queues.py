@@ -8,7 +8,7 @@ import pytest
 
 from testbed.errors import KernelRefused
 from testbed.kernel import netlink, queues
-from testbed.kernel.trace_events import Reader
+from testbed.kernel.trace_events import TraceReader
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def verdict(code: int) -> str:
     """What is read from a trace message with a verdict of that code."""
     said = netlink.nested(5, netlink.attribute(1, struct.pack("!i", code)))
     names = netlink.string(1, "t") + netlink.string(2, "c") + netlink.number(4, 3)
-    return Reader().read(struct.pack("!BBH", 2, 0, 0) + names + said).verdict
+    return TraceReader().read(struct.pack("!BBH", 2, 0, 0) + names + said).verdict
 
 
 def test_a_verdict_is_its_lowest_byte() -> None:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.behaviour import difference, table
+from testbed.behaviour.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.probes import INVALID, UNMENTIONED, probes
+from testbed.behaviour.referenced_values import ReferencedValues, mentioned
+from testbed.behaviour.table import Row
 from testbed.docker import article
 from testbed.errors import TestbedError
-from testbed.regress import difference, table
-from testbed.regress.difference import ANSWERED, CLOSED, MOVED, OPENED, TRANSLATED
-from testbed.regress.explained import Explained
-from testbed.regress.mentioned import Mentioned, mentioned
-from testbed.regress.probes import INVALID, UNMENTIONED, probes
-from testbed.regress.table import Row
 from testbed.report.difference import lines, markdown
-from testbed.rules.book import BookChain, RuleBook
+from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import Rule, Ruleset
 
 
-def named_by(*specs: str, native: bool = False) -> Mentioned:
+def named_by(*specs: str, native: bool = False) -> ReferencedValues:
     rules = tuple(Rule("CHAIN", spec) for spec in specs)
-    return mentioned(RuleBook([BookChain("ip filter", "filter", "CHAIN", rules, None, None)]), native)
+    return mentioned(LoadedRuleset([LoadedChain("ip filter", "filter", "CHAIN", rules, None, None)]), native)
 
 
-def book_of(ruleset: Ruleset) -> RuleBook:
-    return RuleBook(
-        BookChain(f"ip {table.name}", table.name, chain.name, table.rules_of(chain.name), None, None)
+def book_of(ruleset: Ruleset) -> LoadedRuleset:
+    return LoadedRuleset(
+        LoadedChain(f"ip {table.name}", table.name, chain.name, table.rules_of(chain.name), None, None)
         for table in ruleset.tables
         for chain in table.chains
     )
@@ -53,7 +53,7 @@ def test_what_nftables_rules_name() -> None:
 
 
 def test_each_named_port_is_asked_with_its_neighbours_and_one_that_is_not_named() -> None:
-    asked = probes(article.topology(), article.HOST, Mentioned(frozenset({("tcp", 80)}))).asked
+    asked = probes(article.topology(), article.HOST, ReferencedValues(frozenset({("tcp", 80)}))).asked
     client = {p.port for p in asked if (p.origin, p.protocol, p.address) == ("client", "tcp", "192.168.66.100")}
     assert client == {79, 80, 81, UNMENTIONED}
 
@@ -83,14 +83,14 @@ def test_a_rule_more_asks_more() -> None:
 
 
 def test_packets_of_no_connection_are_asked_where_a_rule_tells_them_apart() -> None:
-    assert not any(p.state == INVALID for p in probes(article.topology(), article.HOST, Mentioned()).asked)
+    assert not any(p.state == INVALID for p in probes(article.topology(), article.HOST, ReferencedValues()).asked)
     named = named_by("-m conntrack --ctstate INVALID -j DROP")
     assert any(p.state == INVALID for p in probes(article.topology(), article.HOST, named).asked)
 
 
 def test_what_is_beyond_the_bound_is_cut_and_counted() -> None:
-    everything = probes(article.topology(), article.HOST, Mentioned())
-    cut = probes(article.topology(), article.HOST, Mentioned(), most=5)
+    everything = probes(article.topology(), article.HOST, ReferencedValues())
+    cut = probes(article.topology(), article.HOST, ReferencedValues(), most=5)
     assert cut.asked == everything.asked[:5]
     assert cut.cut == len(everything.asked) - 5
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.behaviour.mutants import Mutant, mutants
+from testbed.behaviour.mutants.edits import Rewritten
 from testbed.docker import article
 from testbed.docker.engines import engine
-from testbed.regress.mutants import Mutant, mutants
-from testbed.regress.mutants.edits import Rewritten
 from testbed.rules import save
 from testbed.rules.memory import keeps_state
 from testbed.rules.ruleset import Ruleset

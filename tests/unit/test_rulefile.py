@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import RulesError
-from testbed.kernel.complaints import complaint
+from testbed.kernel.refusals import complaint
 from testbed.rules import NftRuleset, Ruleset, rulefile, save
 
 FOUR = (

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.behaviour.changed import ListedLine, listed
+from testbed.behaviour.not_asked import not_asked
+from testbed.behaviour.probes import probes
+from testbed.behaviour.referenced_values import ReferencedValues, free_port
+from testbed.behaviour.scope import Scope, counts, scope
 from testbed.docker import article
-from testbed.regress.changed import ListedLine, listed
-from testbed.regress.judged import not_asked
-from testbed.regress.mentioned import Mentioned, free_port
-from testbed.regress.probes import probes
-from testbed.regress.scope import Scope, counts, scope
 from testbed.rules import AnyRuleset, NftRuleset, rulefile, save
 
-PROBES = probes(article.topology(), article.HOST, Mentioned()).asked
+PROBES = probes(article.topology(), article.HOST, ReferencedValues()).asked
 
 
 def scope_for(rules: AnyRuleset) -> Scope:

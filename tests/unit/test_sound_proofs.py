@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from test_limits import forward, limits
 
-from testbed.regress.mutants import mutants, proof
-from testbed.regress.mutants.edits import Policy
+from testbed.behaviour.mutants import mutants, proof
+from testbed.behaviour.mutants.edits import Policy
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from testbed.claims import Claim
 from testbed.kernel.requirements import Requirement
 from testbed.report import claims, doctor
-from testbed.report.layout import Fitted
+from testbed.report.layout import FittedTable
 
 WIDTHS = pytest.mark.parametrize("width", [40, 60, 80, 120])
 TRANSLATED = "[2001:db8:1234:5678:9abc:def0:1234:5678]:54321 > [2001:db8:1234:5678:9abc:def0:1234:9999]:65535"
@@ -36,18 +36,18 @@ def example() -> Table:
 
 @WIDTHS
 def test_what_may_not_wrap_is_printed_on_one_line(width: int) -> None:
-    assert TRANSLATED in printed(Fitted(example()), width)
+    assert TRANSLATED in printed(FittedTable(example()), width)
 
 
 @WIDTHS
 def test_no_word_of_a_rule_is_broken(width: int) -> None:
-    words = printed(Fitted(example()), width).split()
+    words = printed(FittedTable(example()), width).split()
     assert [word for word in RULE.split() if word not in words] == []
 
 
 def test_table_that_fits_stays_a_table() -> None:
-    assert "┃ packet" in printed(Fitted(example()), 200)
-    assert "┃" not in printed(Fitted(example()), 80)
+    assert "┃ packet" in printed(FittedTable(example()), 200)
+    assert "┃" not in printed(FittedTable(example()), 80)
 
 
 @WIDTHS

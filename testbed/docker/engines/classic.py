@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from testbed.docker.engines import nat
 from testbed.docker.engines.order import by_container, by_host
 from testbed.docker.engines.tables import Tables, untouched
-from testbed.docker.engines.view import FAMILY4, FAMILY6, Attached, Bridged, View, refuse_trusted, view4, view6
+from testbed.docker.engines.view import FAMILY4, FAMILY6, Bridged, NetworkAttachment, View, refuse_trusted, view4, view6
 from testbed.docker.host import Container, DockerHost, GatewayMode, Network, PublishedPort
 from testbed.errors import TopologyError
 from testbed.rules.ruleset import Ruleset
@@ -118,7 +118,7 @@ def _refuse_ports(container: Container) -> None:
             )
 
 
-def _port(tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
+def _port(tables: Tables, view: View, attached: NetworkAttachment, port: PublishedPort) -> None:
     nat.port(tables, view, attached, port)
     tables.append_once("filter", "DOCKER", nat.accepted(view, attached, port))
     if attached.network.mode is not GatewayMode.ROUTED:

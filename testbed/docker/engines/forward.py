@@ -14,8 +14,8 @@ from testbed.docker.engines.tables import Tables, untouched
 from testbed.docker.engines.view import (
     FAMILY4,
     FAMILY6,
-    Attached,
     Bridged,
+    NetworkAttachment,
     View,
     refuse_trusted,
     view4,
@@ -153,7 +153,7 @@ class Generation:
         routed = self.routed_returns and network.mode is GatewayMode.ROUTED
         return routed or (self.isolation and network.masquerade and view.userland_proxy)
 
-    def _container(self, tables: Tables, view: View, attached: Attached) -> None:
+    def _container(self, tables: Tables, view: View, attached: NetworkAttachment) -> None:
         network = attached.network
         if network.internal:
             return
@@ -168,7 +168,7 @@ class Generation:
             if port in attached.published:
                 self._port(tables, view, attached, port)
 
-    def _raw(self, tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
+    def _raw(self, tables: Tables, view: View, attached: NetworkAttachment, port: PublishedPort) -> None:
         """What keeps others from a port on the host's loopback, and, until 28.1, from one of the container's own."""
         network, match = attached.network, f"-p {port.protocol} -m {port.protocol} --dport"
         translated = network.mode is not GatewayMode.ROUTED
@@ -180,7 +180,7 @@ class Generation:
             tables.append_once("raw", "PREROUTING", f"{to_it} -j DROP")
 
     @staticmethod
-    def _port(tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
+    def _port(tables: Tables, view: View, attached: NetworkAttachment, port: PublishedPort) -> None:
         nat.port(tables, view, attached, port, but=_FROM_THE_LINK if view.family is FAMILY6 else "")
         if attached.network.mode is not GatewayMode.NAT_UNPROTECTED:
             tables.insert_once("filter", "DOCKER", nat.accepted(view, attached, port))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.docker.engines.tables import Tables
-from testbed.docker.engines.view import Attached, Bridged, View
+from testbed.docker.engines.view import Bridged, NetworkAttachment, View
 from testbed.docker.host import GatewayMode, PublishedPort
 
 _TO_LOCAL = "-m addrtype --dst-type LOCAL -j DOCKER"
@@ -29,7 +29,7 @@ def network(tables: Tables, view: View, network: Bridged, returns: bool) -> None
         tables.insert("nat", "DOCKER", f"-i {bridge} -j RETURN")
 
 
-def port(tables: Tables, view: View, attached: Attached, port: PublishedPort, but: str = "") -> None:
+def port(tables: Tables, view: View, attached: NetworkAttachment, port: PublishedPort, but: str = "") -> None:
     """The translation of a published port, but not for packets that match `but`."""
     if attached.network.mode is GatewayMode.ROUTED:
         return
@@ -40,14 +40,14 @@ def port(tables: Tables, view: View, attached: Attached, port: PublishedPort, bu
     tables.append("nat", "DOCKER", f"{but}{to}{outside}{match} -j DNAT --to-destination {target}")
 
 
-def hairpin(tables: Tables, view: View, attached: Attached, port: PublishedPort) -> None:
+def hairpin(tables: Tables, view: View, attached: NetworkAttachment, port: PublishedPort) -> None:
     """A container that reaches itself by its published port must be answered by way of the host."""
     own = f"{attached.address}/{view.family.bits}"
     match = f"-p {port.protocol} -m {port.protocol} --dport {port.container}"
     tables.append_once("nat", "POSTROUTING", f"-s {own} -d {own} {match} -j MASQUERADE")
 
 
-def accepted(view: View, attached: Attached, port: PublishedPort) -> str:
+def accepted(view: View, attached: NetworkAttachment, port: PublishedPort) -> str:
     """The rule of filter DOCKER that lets a published port's packets through."""
     bridge = attached.network.bridge
     match = f"-p {port.protocol} -m {port.protocol} --dport {port.container}"

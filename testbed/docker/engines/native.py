@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.docker.engines.order import by_container
-from testbed.docker.engines.view import Attached, Bridged, View, view4, view6, wants_ip6
+from testbed.docker.engines.view import Bridged, NetworkAttachment, View, view4, view6, wants_ip6
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
 from testbed.rules.nft import NftRuleset
 
@@ -126,7 +126,7 @@ def _direct(view: View) -> Iterator[str]:
                 yield f'iifname != "lo" {to} counter drop comment "DROP REMOTE LOOPBACK"'
 
 
-def _translated(view: View, attached: Attached, port: PublishedPort) -> Iterator[str]:
+def _translated(view: View, attached: NetworkAttachment, port: PublishedPort) -> Iterator[str]:
     if attached.network.mode is GatewayMode.ROUTED:
         return
     words = _words(view)
@@ -136,7 +136,7 @@ def _translated(view: View, attached: Attached, port: PublishedPort) -> Iterator
     yield f'{outside}{words.but}{to}{port.protocol} dport {port.host} counter dnat to {target} comment "DNAT"'
 
 
-def _of_network(view: View, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[Chain]:
+def _of_network(view: View, network: Bridged, ports: list[tuple[NetworkAttachment, PublishedPort]]) -> Iterator[Chain]:
     bridge = network.bridge
     if network.internal:
         among = "accept" if network.icc else "drop"
@@ -162,7 +162,7 @@ def _translation(network: Bridged) -> tuple[str, str]:
     return ("masquerade", "MASQUERADE") if network.snat is None else (f"snat to {network.snat}", "SNAT")
 
 
-def _inward(words: _Words, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
+def _inward(words: _Words, network: Bridged, ports: list[tuple[NetworkAttachment, PublishedPort]]) -> Iterator[str]:
     if network.mode is GatewayMode.ROUTED:
         yield f'{words.icmp} counter accept comment "ICMP"'
     yield f'iifname "{network.bridge}" counter {"accept" if network.icc else "drop"} comment "ICC"'
@@ -176,7 +176,9 @@ def _inward(words: _Words, network: Bridged, ports: list[tuple[Attached, Publish
     yield 'counter drop comment "UNPUBLISHED PORT DROP"'
 
 
-def _from_within(words: _Words, network: Bridged, ports: list[tuple[Attached, PublishedPort]]) -> Iterator[str]:
+def _from_within(
+    words: _Words, network: Bridged, ports: list[tuple[NetworkAttachment, PublishedPort]]
+) -> Iterator[str]:
     """Without the userland proxy: the host's own calls, and a container's that reaches itself by its published port."""
     verdict, comment = _translation(network)
     yield f'fib saddr type local counter {verdict} comment "{comment} FROM HOST"'

@@ -12,7 +12,7 @@ from testbed.topology import Address, Prefix
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class IptablesFamily:
     """What differs between iptables and ip6tables: what tables are called, loopback, the echo's protocol."""
 
     version: int
@@ -26,8 +26,8 @@ class Family:
         return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
 
 
-FAMILY4 = Family(4, "", "127.0.0.0/8", "icmp", 32)
-FAMILY6 = Family(6, IPV6, "::1/128", "ipv6-icmp", 128)
+FAMILY4 = IptablesFamily(4, "", "127.0.0.0/8", "icmp", 32)
+FAMILY6 = IptablesFamily(6, IPV6, "::1/128", "ipv6-icmp", 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Bridged:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class NetworkAttachment:
     """A container's connection to a network, and the ports that are published by it.
 
     `proxied` are published on IPv6 addresses of the host alone, for a container without one: docker-proxy's business.
@@ -72,9 +72,9 @@ class View:
     `bridges` are all networks of the host, whether or not they have addresses of this family.
     """
 
-    family: Family
+    family: IptablesFamily
     bridges: tuple[Bridged, ...]
-    attached: tuple[Attached, ...]
+    attached: tuple[NetworkAttachment, ...]
     userland_proxy: bool
     forward_policy: str = "DROP"
     direct_routing: bool = False
@@ -91,7 +91,7 @@ def view4(host: DockerHost) -> View:
         for n in host.networks
     }
     attached = (
-        Attached(networks[own.network], own.address, _ports(container, own, 4), _proxied(host, container, own))
+        NetworkAttachment(networks[own.network], own.address, _ports(container, own, 4), _proxied(host, container, own))
         for container in host.containers
         for own in container.attachments
     )
@@ -105,7 +105,7 @@ def view6(host: DockerHost) -> View:
         for n in host.networks
     }
     attached = (
-        Attached(networks[own.network], own.address6, _ports(container, own, 6))
+        NetworkAttachment(networks[own.network], own.address6, _ports(container, own, 6))
         for container in host.containers
         for own in container.attachments
         if own.address6 is not None
@@ -113,7 +113,9 @@ def view6(host: DockerHost) -> View:
     return _view(FAMILY6, networks, attached, host)
 
 
-def _view(family: Family, networks: dict[Network, Bridged], attached: Iterable[Attached], host: DockerHost) -> View:
+def _view(
+    family: IptablesFamily, networks: dict[Network, Bridged], attached: Iterable[NetworkAttachment], host: DockerHost
+) -> View:
     policy = "DROP" if host.forwarding and host.forward_drop else "ACCEPT"
     return View(family, tuple(networks.values()), tuple(attached), host.userland_proxy, policy, host.direct_routing)
 

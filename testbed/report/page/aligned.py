@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Protocol, TypeVar
 
-from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey
-from testbed.regress.parting import Step
+from testbed.behaviour.divergence import JourneyStep
+from testbed.observe.journey import DELIVERED, LOCAL_INPUT, ChainTraversal, HookTraversal, Journey, RuleEvaluation
 
 MATCHED, FAILED, NOTHING = "matched", "failed", ""
 
@@ -22,7 +22,7 @@ K = TypeVar("K", bound=_Keyed)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AlignedLine:
     """A line of a side: a chain's name, a rule, or what else is said there.
 
     `kind` is `chain`, `rule`, `policy`, `change`, `said` or `end`; `outcome` tells whether a rule matched, or the
@@ -54,7 +54,7 @@ class Block:
 
     name: str
     says: str
-    lines: tuple[Line, ...]
+    lines: tuple[AlignedLine, ...]
 
     @property
     def key(self) -> Hashable:
@@ -67,7 +67,7 @@ class Pair:
 
     name: str
     sides: tuple[Block | None, Block | None]
-    rows: tuple[tuple[Line | None, Line | None], ...]
+    rows: tuple[tuple[AlignedLine | None, AlignedLine | None], ...]
 
     @property
     def same(self) -> bool:
@@ -79,7 +79,7 @@ class Pair:
         return any(line is not None and line.parts for row in self.rows for line in row)
 
 
-def aligned(old: Journey | None, new: Journey | None, apart: tuple[Step, Step] | None) -> list[Pair]:
+def aligned(old: Journey | None, new: Journey | None, apart: tuple[JourneyStep, JourneyStep] | None) -> list[Pair]:
     """Both ways by place, where there are both; `apart` are the steps at which they part.
 
     A place where both sides ask no rule is left out.
@@ -97,7 +97,7 @@ def _name(both: tuple[Block | None, Block | None]) -> str:
     return next(block.name for block in both if block is not None)
 
 
-def _rows(both: tuple[Block | None, Block | None]) -> list[tuple[Line | None, Line | None]]:
+def _rows(both: tuple[Block | None, Block | None]) -> list[tuple[AlignedLine | None, AlignedLine | None]]:
     one, other = (block.lines if block is not None else () for block in both)
     return list(_beside(one, other))
 
@@ -110,7 +110,7 @@ def _beside(one: Sequence[K], other: Sequence[K]) -> Iterator[tuple[K | None, K 
             yield (one[a + number] if a + number < b else None, other[c + number] if c + number < d else None)
 
 
-def _blocks(journey: Journey, mark: Step | None) -> Iterator[Block]:
+def _blocks(journey: Journey, mark: JourneyStep | None) -> Iterator[Block]:
     for passed in journey.passes:
         if not passed.hooks:
             yield Block(passed.node, "crossed as a frame: no rule is asked", ())
@@ -118,50 +118,52 @@ def _blocks(journey: Journey, mark: Step | None) -> Iterator[Block]:
             place = f"{passed.node} {hook.hook}"
             here = mark if mark is not None and mark.place == place else None
             yield Block(place, _says(hook), tuple(_of_hook(hook, here)))
-    good = MATCHED if journey.end.kind in (DELIVERED, TAKEN_IN) else FAILED
+    good = MATCHED if journey.end.kind in (DELIVERED, LOCAL_INPUT) else FAILED
     ended = mark is not None and not mark.place
     seen = journey.arrived or journey.sent
     yield Block(
-        "end", f"{seen.from_} → {seen.to}", (Line("end", 0, (str(journey.end), "", ""), outcome=good, parts=ended),)
+        "end",
+        f"{seen.from_} → {seen.to}",
+        (AlignedLine("end", 0, (str(journey.end), "", ""), outcome=good, parts=ended),),
     )
 
 
-def _says(hook: HookPass) -> str:
+def _says(hook: HookTraversal) -> str:
     ways = [f"{way} {device}" for way, device in (("in by", hook.entered), ("out by", hook.left)) if device]
     state = [f"{hook.state}{', a reply' if hook.reply else ''}"] if hook.state else []
     return ", ".join([f"{hook.header.from_} → {hook.header.to}", *ways, *state])
 
 
-def _of_hook(hook: HookPass, mark: Step | None) -> Iterator[Line]:
+def _of_hook(hook: HookTraversal, mark: JourneyStep | None) -> Iterator[AlignedLine]:
     for chain in hook.chains:
         yield from _of_chain(chain, 0, mark)
-    yield from (Line("said", 0, (f"{name} is passed over", "", "")) for name in hook.passed_over)
+    yield from (AlignedLine("said", 0, (f"{name} is passed over", "", "")) for name in hook.skipped_nat_chains)
     other = mark is not None and not mark.is_rule and not mark.is_policy
-    yield from (Line("change", 0, (change, "", ""), parts=other) for change in hook.translations)
+    yield from (AlignedLine("change", 0, (change, "", ""), parts=other) for change in hook.translations)
 
 
-def _of_chain(chain: ChainPass, depth: int, mark: Step | None) -> Iterator[Line]:
+def _of_chain(chain: ChainTraversal, depth: int, mark: JourneyStep | None) -> Iterator[AlignedLine]:
     name = f"{chain.table} {chain.chain}" if depth == 0 else chain.chain
-    yield Line("chain", depth, (name, "", ""), chain.table, chain.chain)
+    yield AlignedLine("chain", depth, (name, "", ""), chain.table, chain.chain)
     for asked in chain.asked:
         yield _rule(chain, asked, depth, mark)
         if asked.into is not None:
             yield from _of_chain(asked.into, depth + 1, mark)
     if chain.not_reached:
         number = len(chain.not_reached)
-        yield Line(
+        yield AlignedLine(
             "said", depth, (f"{number} more rule{'s' * (number > 1)} not reached", "", ""), chain.table, chain.chain
         )
     if chain.end.startswith("policy "):
         own = mark is not None and mark.is_policy and (mark.table, mark.chain) == (chain.table, chain.chain)
         outcome = FAILED if chain.dropped_by_policy else NOTHING
-        yield Line("policy", depth, (chain.end, "", ""), chain.table, chain.chain, outcome=outcome, parts=own)
+        yield AlignedLine("policy", depth, (chain.end, "", ""), chain.table, chain.chain, outcome=outcome, parts=own)
 
 
-def _rule(chain: ChainPass, asked: Asked, depth: int, mark: Step | None) -> Line:
+def _rule(chain: ChainTraversal, asked: RuleEvaluation, depth: int, mark: JourneyStep | None) -> AlignedLine:
     spec, failed = asked.rule.spec, asked.failed
     start, end = (failed.start, failed.end) if failed is not None else (len(spec), len(spec))
-    return Line(
+    return AlignedLine(
         "rule",
         depth,
         (spec[:start], spec[start:end], spec[end:]),

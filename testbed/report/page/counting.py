@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from testbed.rules.counters import ZERO, Counters
-from testbed.rules.reading import Line
+from testbed.rules.reading import CounterLine
 from testbed.rules.ruleset import Rule
-from testbed.story import Followed
+from testbed.traced_connection import Followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Count:
         return f"+{packets} packet{'' if packets == 1 else 's'}, +{self.added.bytes} B"
 
 
-class Counts:
+class PacketCounts:
     """The counters of a rule set around one packet."""
 
     def __init__(self, followed: Followed) -> None:
@@ -41,17 +41,17 @@ class Counts:
         self._added = dict(followed.counted)
 
     def policy(self, table: str, chain: str, policy: str) -> Count | None:
-        return self._line(Line(table, f":{chain} {policy}"))
+        return self._line(CounterLine(table, f":{chain} {policy}"))
 
     def chain(self, table: str, rules: tuple[Rule, ...]) -> list[Count | None]:
         """Of each rule of a chain, all of its rules being given in order; None: it has no counter."""
         times: Counter[str] = Counter()
         found = []
         for rule in rules:
-            found.append(self._line(Line(table, rule.text, times[rule.text])))
+            found.append(self._line(CounterLine(table, rule.text, times[rule.text])))
             times[rule.text] += 1
         return found
 
-    def _line(self, line: Line) -> Count | None:
+    def _line(self, line: CounterLine) -> Count | None:
         before = self._before.get(line)
         return Count(before, self._added.get(line, ZERO)) if before is not None else None

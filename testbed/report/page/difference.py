@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.regress.difference import ANSWERED, CLOSED, KINDS, MEANINGS, MOVED, OPENED, TRANSLATED, decided
-from testbed.regress.explained import Explained
-from testbed.regress.parting import Parting, Step
-from testbed.regress.witness import Way
+from testbed.behaviour.difference import ANSWERED, CLOSED, KINDS, MEANINGS, MOVED, OPENED, TRANSLATED, decided
+from testbed.behaviour.divergence import JourneyStep, Parting
+from testbed.behaviour.explanation import Explained
+from testbed.behaviour.witness import ProbeJourneys
 from testbed.report.difference import OTHERWISE, TABLE
 from testbed.report.page.aligned import Pair, aligned
 
@@ -19,7 +19,7 @@ _NO_ANSWER = "No answer was given."
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ComparedRulesets:
     """What was compared: `names` of both sides, how many behaviours, what differs, and what no probe judges."""
 
     names: tuple[str, str]
@@ -106,12 +106,12 @@ class CauseView:
 
 @dataclass(frozen=True, slots=True)
 class DifferenceView:
-    difference: Difference
+    difference: ComparedRulesets
     kinds: tuple[Kind, ...]
     causes: tuple[CauseView, ...]
 
 
-def view(difference: Difference) -> DifferenceView:
+def view(difference: ComparedRulesets) -> DifferenceView:
     """How a difference is shown."""
     probes: Counter[str] = Counter()
     for one in difference.found:
@@ -145,7 +145,7 @@ def _ways(one: Explained, apart: Parting | None) -> Sequence[WaysView]:
     return sorted(shown, key=lambda ways: not ways.open)
 
 
-def _note(way: Way | None, answer: bool) -> str:
+def _note(way: ProbeJourneys | None, answer: bool) -> str:
     if way is None:
         return TABLE
     if way.journeys[answer] is not None:
@@ -153,7 +153,7 @@ def _note(way: Way | None, answer: bool) -> str:
     return _NO_ANSWER if answer else _NOT_SENT
 
 
-def _step(step: Step) -> StepView:
+def _step(step: JourneyStep) -> StepView:
     """With the clause that failed, if one did, apart; its place in the text is that in the rule's own words."""
     text, failed = step.text, step.asked.failed if step.asked is not None else None
     words = (text, "", "")

@@ -16,7 +16,7 @@ _CHARACTER, _BOLD = 6.7, 8.2  # widths of one, in page.css's monospaced 11 px an
 _FOR_THE_DOT = 22  # room on the right of a box, where nothing is written
 _EDGE = 4  # above the lines of a flat box
 _GAP, _FLAT_GAP = 14, 8  # between boxes
-_MANY = 6  # containers; more are drawn flat where there is width
+_MAX_DRAWN_CONTAINERS = 6  # containers; more are drawn flat where there is width
 _TO_NEXT = 34  # between boxes that a link joins, one below the other
 _LAN, _MIDDLE = 60, 56  # widths: of the LAN's cable, of the host between its devices
 _VETHS, _NARROW_VETHS = 104, 84  # and between the host and its containers
@@ -206,7 +206,7 @@ class Layout:
 
     def _beside(self, containers: Sequence[Node]) -> float:
         """Where the lines of the containers' boxes begin, beside the names; 0: below them."""
-        if self._narrow or len(containers) <= _MANY:
+        if self._narrow or len(containers) <= _MAX_DRAWN_CONTAINERS:
             return 0
         return PADDING + max(min(len(node.name), LONGEST) for node in containers) * _BOLD
 

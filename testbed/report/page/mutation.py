@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.mutation.campaign import Campaign, Found
+from testbed.mutation.campaign import Campaign, CampaignResult
 from testbed.mutation.outcome import ERROR, Witness
 from testbed.report import mutation as report
 from testbed.report.page.difference import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ProbeOutcome:
     """What becomes of the probe, and the rule that decided, '' where none did."""
 
     outcome: str
@@ -28,7 +28,7 @@ class WitnessView:
 
     kind: Kind
     probe: str
-    ends: tuple[End, End]
+    ends: tuple[ProbeOutcome, ProbeOutcome]
     case: str
 
 
@@ -36,7 +36,7 @@ class WitnessView:
 class MutantView:
     """A mutant that no case noticed, or that ended in an error; without a witness `note` says why there is none."""
 
-    one: Found
+    one: CampaignResult
     why: str
     witness: WitnessView | None
     note: str
@@ -62,7 +62,7 @@ def view(campaign: Campaign) -> MutationView:
     return MutationView(campaign, tuple(report.numbers(campaign)), (*unnoticed, *errors))
 
 
-def _mutant(one: Found, campaign: Campaign) -> MutantView:
+def _mutant(one: CampaignResult, campaign: Campaign) -> MutantView:
     told = one.outcome.witness
     return MutantView(
         one,
@@ -78,6 +78,6 @@ def _witness(witness: Witness) -> WitnessView:
     )
 
 
-def _end(words: str) -> End:
+def _end(words: str) -> ProbeOutcome:
     outcome, _, by = words.partition("   by ")
-    return End(outcome, by)
+    return ProbeOutcome(outcome, by)

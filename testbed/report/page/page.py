@@ -17,10 +17,10 @@ from testbed.mutation.campaign import Campaign
 from testbed.report.coverage import mark
 from testbed.report.page import difference as differing
 from testbed.report.page import mutation as mutating
-from testbed.report.page.difference import Difference
+from testbed.report.page.difference import ComparedRulesets
 from testbed.report.page.view import view
 from testbed.report.results import Results
-from testbed.story import Story
+from testbed.traced_connection import Story
 from testbed.visible import visible
 
 _OPTION = re.compile(r"(?<!\S)((?:! )?--?[A-Za-z][\w-]*)")
@@ -39,7 +39,7 @@ class Page:
     results: Results | None = None
     coverage: Report | None = None
     mutation: Campaign | None = None
-    difference: Difference | None = None
+    difference: ComparedRulesets | None = None
 
 
 def html(page: Page) -> str:

@@ -10,13 +10,21 @@ from itertools import count, groupby
 
 from testbed.claims import Claim
 from testbed.kernel.conntrack import Connection
-from testbed.observe.header import Header
-from testbed.observe.journey import DELIVERED, TAKEN_IN, Asked, ChainPass, HookPass, Journey, NodePass
-from testbed.report.page.counting import Count, Counts
+from testbed.observe.header import TracedHeader
+from testbed.observe.journey import (
+    DELIVERED,
+    LOCAL_INPUT,
+    ChainTraversal,
+    HookTraversal,
+    Journey,
+    NodeTraversal,
+    RuleEvaluation,
+)
+from testbed.report.page.counting import Count, PacketCounts
 from testbed.report.page.layout import Layout, Point
 from testbed.report.page.map_svg import svg
 from testbed.rules.ruleset import Table
-from testbed.story import Followed, Story
+from testbed.traced_connection import Followed, Story
 from testbed.traffic.packet import Packet
 
 _AFTER_ROUTING = ("INPUT", "FORWARD", "OUTPUT")
@@ -52,7 +60,7 @@ class ChainView:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class MapPath:
     """The last places of a way on a map."""
 
     places: tuple[Point, ...]
@@ -76,11 +84,11 @@ class Station:
     name: str
     node: str
     says: str
-    ways: tuple[Way, ...]
+    ways: tuple[MapPath, ...]
     from_: str
     to: str
     state: str = ""
-    passed_over: tuple[str, ...] = ()
+    skipped_nat_chains: tuple[str, ...] = ()
     chains: tuple[ChainView, ...] = ()
     changes: tuple[str, ...] = ()
     left_as: tuple[str, str] | None = None
@@ -105,7 +113,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class HookDiagram:
     """The diagram of a node's hooks in the order in which packets flow; `connection` is how the node tracks it."""
 
     node: str
@@ -120,7 +128,7 @@ class PacketView:
     id: str
     journey: Journey
     stations: tuple[Station, ...]
-    flows: tuple[Flow, ...]
+    flows: tuple[HookDiagram, ...]
     closed: tuple[tuple[str, str, int], ...]
     claims: tuple[Claim, ...]
 
@@ -187,7 +195,7 @@ class _Teller:
     def __init__(self, story: Story, layouts: tuple[Layout, ...], followed: Followed, identity: str) -> None:
         self._story, self._layouts, self._journey = story, layouts, followed.journey
         self._identity = identity
-        self._counts = Counts(followed)
+        self._counts = PacketCounts(followed)
         self._numbers = count(1)
 
     def packet(self, claims: tuple[Claim, ...]) -> PacketView:
@@ -198,7 +206,7 @@ class _Teller:
             stations += there
             if passed.hooks:
                 tracked = journey.connection if passed.node == self._story.topology.host else None
-                flows.append(Flow(passed.node, tuple(_columns(there)), tracked))
+                flows.append(HookDiagram(passed.node, tuple(_columns(there)), tracked))
         stations.append(self._end(stations[-1]))
         return PacketView(self._identity, journey, tuple(stations), tuple(flows), tuple(self._closed()), claims)
 
@@ -210,7 +218,7 @@ class _Teller:
         said = f"{origin} sends {sent.kind}, {sent.length} bytes"
         return Station(self._step(), "sent", origin, said, self._ways(origin, origin), sent.from_, sent.to)
 
-    def _through(self, passed: NodePass, before: Station) -> Iterator[Station]:
+    def _through(self, passed: NodeTraversal, before: Station) -> Iterator[Station]:
         """The stations in one node, from the one before it."""
         node = passed.node
         if not passed.hooks:
@@ -225,9 +233,9 @@ class _Teller:
             yield self._hook(came_from, node, hook)
             came_from = node
 
-    def _hook(self, came_from: str, node: str, hook: HookPass) -> Station:
+    def _hook(self, came_from: str, node: str, hook: HookTraversal) -> Station:
         at = {"PREROUTING": hook.entered, "POSTROUTING": hook.left}.get(hook.hook, "")
-        after: Header | None = hook.after if hook.translations else None
+        after: TracedHeader | None = hook.after if hook.translations else None
         return Station(
             self._step(),
             hook.hook,
@@ -237,7 +245,7 @@ class _Teller:
             hook.header.from_,
             hook.header.to,
             state=f"{hook.state} {'↩ reply' if hook.reply else '→ original'}" if hook.state else "not tracked",
-            passed_over=_passed_over(hook),
+            skipped_nat_chains=_passed_over(hook),
             chains=tuple(self._chain(chain) for chain in hook.chains),
             changes=hook.translations,
             left_as=(after.from_, after.to) if after is not None else None,
@@ -247,18 +255,18 @@ class _Teller:
     def _end(self, last: Station) -> Station:
         journey = self._journey
         end = journey.end
-        arrives = end.kind in (DELIVERED, TAKEN_IN)
+        arrives = end.kind in (DELIVERED, LOCAL_INPUT)
         ways = self._ways(last.node, end.where) if arrives else last.ways
         return Station(self._step(), "ended", end.where, str(end), ways, *last.behind, state=end.kind)
 
-    def _ways(self, came_from: str, node: str, device: str = "") -> tuple[Way, ...]:
+    def _ways(self, came_from: str, node: str, device: str = "") -> tuple[MapPath, ...]:
         """From another node, or from elsewhere in the same, to a device of a node or into the node."""
         passed = [(layout.between(came_from, node), layout.place(node, device)) for layout in self._layouts]
-        return tuple(Way(tuple(place for place in places if place is not None)) for places in passed)
+        return tuple(MapPath(tuple(place for place in places if place is not None)) for places in passed)
 
     # chains
 
-    def _chain(self, chain: ChainPass) -> ChainView:
+    def _chain(self, chain: ChainTraversal) -> ChainView:
         rules = (*(asked.rule for asked in chain.asked), *chain.not_reached)
         counts = self._counts.chain(chain.table, rules)
         asked = [self._asked(one, counts[one.number - 1]) for one in chain.asked]
@@ -278,7 +286,7 @@ class _Teller:
             self._counts.policy(chain.table, chain.chain, policy) if policy else None,
         )
 
-    def _asked(self, asked: Asked, counted: Count | None) -> RuleView:
+    def _asked(self, asked: RuleEvaluation, counted: Count | None) -> RuleView:
         identity = self._step()
         spec, failed = asked.rule.spec, asked.failed
         start, end = (failed.start, failed.end) if failed is not None else (len(spec), len(spec))
@@ -299,23 +307,23 @@ class _Teller:
         of_both = table.name.startswith("inet ")
         return of_both or table.of_ipv6 == (":" in self._journey.sent.source)
 
-    def _entered(self) -> Iterator[ChainPass]:
+    def _entered(self) -> Iterator[ChainTraversal]:
         for _, hook in self._journey.hooks:
             for chain in hook.chains:
                 yield chain
                 yield from (asked.into for _, asked in chain.every if asked.into is not None)
 
 
-def _entering(hook: HookPass) -> str:
+def _entering(hook: HookTraversal) -> str:
     devices = [f"in by {hook.entered}"] if hook.entered else []
     devices += [f"out by {hook.left}"] if hook.left else []
     return ", ".join(devices)
 
 
-def _passed_over(hook: HookPass) -> tuple[str, ...]:
+def _passed_over(hook: HookTraversal) -> tuple[str, ...]:
     known = hook.state in ("ESTABLISHED", "RELATED")
     why = "the connection is known, its translation is kept" if known else "the packet belongs to no connection"
-    return tuple(f"{chain} is passed over: {why}." for chain in hook.passed_over)
+    return tuple(f"{chain} is passed over: {why}." for chain in hook.skipped_nat_chains)
 
 
 def _columns(stations: Sequence[Station]) -> Iterator[Column]:

@@ -1,0 +1,51 @@
+"""A probe and what became of it, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from testbed.behaviour.probes import Probe
+from testbed.observe.header import TracedHeader
+from testbed.observe.hook_summary import Met
+from testbed.rules.changed_chains import ChainName
+
+ANSWER, ERROR = "answer: ", "error: "  # before a rule that dropped the answer, or errors about the question
+LET_THROUGH = "is let through"  # by every rule, for an address that no node of the bed has
+PASSING = ("reaches ", LET_THROUGH)
+_SPOKEN = {
+    "icmp 3/3": "port unreachable",
+    "icmp 3/1": "host unreachable",
+    "icmp 3/0": "network unreachable",
+    "icmp 3/13": "prohibited",
+    "icmpv6 1/4": "port unreachable",
+    "icmpv6 1/3": "host unreachable",
+    "icmpv6 1/0": "network unreachable",
+    "icmpv6 1/1": "prohibited",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """A probe and its outcome; `by` are the rules and policies that decided.
+
+    Behind ANSWER stands the one that dropped the answer, behind ERROR the one that dropped errors about it. `entered`
+    are the chains, with their tables, that a packet of it was in; None: that is not known. `met` are the rules that its
+    packets matched, by table, chain and number, and the policies that decided about them (None).
+    """
+
+    probe: Probe
+    outcome: str
+    by: tuple[str, ...]
+    entered: frozenset[ChainName] | None = field(default=None, compare=False)
+    met: Met = field(default=frozenset(), compare=False)
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it comes through: to an end, to a node's own kernel, or as far as rules decide."""
+        return self.outcome.startswith(PASSING)
+
+
+def spoken(packets: Iterable[TracedHeader]) -> str:
+    """What a kernel answered, in words: `RST/ACK`, `port unreachable`."""
+    return " and ".join(_SPOKEN.get(packet.kind, packet.kind) for packet in packets)

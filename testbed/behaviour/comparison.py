@@ -1,0 +1,105 @@
+"""Two rule sets, or tables of what they do, compared: what differs, and what the probes do not judge."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from testbed.behaviour import difference, table
+from testbed.behaviour.changed import fingerprint
+from testbed.behaviour.difference import Change
+from testbed.behaviour.not_asked import NotAsked, certain, not_asked, not_judged, undecided
+from testbed.behaviour.probing import Answers, Progress, ask
+from testbed.behaviour.table import Row
+from testbed.behaviour.variant import RulesetVariant
+from testbed.docker import DockerHost
+from testbed.docker.fitted import fitted
+
+_OTHER_RULES = "The table was not written for these rules, and a table has no rules: compare the rule sets themselves."
+_CHANCE = "{} of {} probes fared differently, in chains with rules that count: that may be chance."
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One side: rules to be asked, or the rows of a table with the fingerprint of the rules that it was written for."""
+
+    side: RulesetVariant | None
+    rows: tuple[Row, ...] = ()
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs among `compared` probes; the lines that these do not judge, and sentences on what else they do not.
+
+    `answers` is None where both sides are tables, `remarks` are sentences on the bed, `assumed` those on what the host
+    was given since rules name it; `host` is the host that was asked.
+    """
+
+    host: DockerHost
+    compared: int
+    found: tuple[Change, ...]
+    lines: tuple[NotAsked, ...]
+    sentences: tuple[str, ...]
+    remarks: tuple[str, ...]
+    answers: Answers | None
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether something was not judged."""
+        return bool(self.lines or self.sentences)
+
+
+def compare(
+    host: DockerHost, described: bool, sides: Sequence[Given], progress: Progress, allowed: Collection[str] = ()
+) -> Comparison:
+    """Ask the sides that have rules, and compare; `allowed` are changes that are meant, as their words say them.
+
+    `described`: the host is the user's own, so that rules add nothing to it but IPv6. Raises what a bed and tracing
+    raise.
+    """
+    own = [one.side for one in sides if one.side is not None]
+    on = fitted(host, [side.rules for side in own], described)
+    answers = ask(on.host, own, progress) if own else None
+    asked = iter(answers.sides if answers is not None else ())
+    old, new = ([*one.rows] if one.side is None else table.rows(next(asked)) for one in sides)
+    found = [change for change in difference.changes(old, new) if str(change) not in allowed]
+    doubtful: list[Change] = []
+    lines = _of_tables(sides, answers)
+    if answers is not None and len(own) == len(sides):
+        rules = [side.rules for side in own]
+        found, doubtful = certain(found, answers, rules)
+        lines = not_judged(rules, answers.scopes, answers.met)
+    sentences = [*_unpaired(old, new), *(answers.cut if answers is not None else ())]
+    sentences += [_CHANCE.format(len(doubtful), len(old))] if doubtful else []
+    sentences += [_OTHER_RULES] if len({_fingerprint(one) for one in sides}) > 1 and len(own) < len(sides) else []
+    remarks = answers.missing if answers is not None else ()
+    told = tuple(found), tuple(lines), tuple(sentences), tuple(remarks)
+    return Comparison(on.host, len(old), *told, answers, on.said)
+
+
+def _fingerprint(one: Given) -> str:
+    return one.fingerprint if one.side is None else fingerprint(one.side.rules)
+
+
+def _of_tables(sides: Sequence[Given], answers: Answers | None) -> list[NotAsked]:
+    """Beside a table: the other side's rules with clauses that no probe tells apart, unless they are the table's."""
+    same = len({_fingerprint(one) for one in sides}) == 1
+    if answers is None:
+        return []
+    own = [(number, one.side.rules) for number, one in enumerate(sides) if one.side is not None]
+    return [
+        line
+        for number, rules in own
+        for line in (undecided(rules, number) if same else not_asked(rules, answers.scopes[0], number))
+    ]
+
+
+def _unpaired(old: Sequence[Row], new: Sequence[Row]) -> list[str]:
+    gone, added = difference.unpaired(old, new)
+    return [
+        f"{len(probes)} probes are only in {where}, so they are not compared: {probes[0]} ..."
+        for probes, where in ((gone, "the first"), (added, "the second"))
+        if probes
+    ]

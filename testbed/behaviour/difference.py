@@ -1,0 +1,119 @@
+"""What behaves differently between two rule sets, grouped so that one cause is one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from testbed.behaviour.behaviour import ANSWER, ERROR
+from testbed.behaviour.table import Row
+
+OPENED, CLOSED, TRANSLATED, ANSWERED, MOVED = (
+    "newly open",
+    "newly closed",
+    "translated differently",
+    "answered differently",
+    "by another rule",
+)
+DROPPED = ("is dropped", "is rejected")
+MEANINGS = {
+    OPENED: "did not come through, and does now",
+    CLOSED: "came through, and does not any more",
+    TRANSLATED: "comes out at another place, or as somebody else's",
+    ANSWERED: "fares otherwise where it ends: its answer is lost, or a refusal is another one",
+    MOVED: "fares as before, decided by another rule",
+}
+KINDS = tuple(MEANINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A probe whose outcome or deciding rules differ; `kind` is one of KINDS."""
+
+    kind: str
+    old: Row
+    new: Row
+
+    @property
+    def probe(self) -> str:
+        return self.old.probe
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.probe}: {self.old.outcome} => {self.new.outcome}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Changes of one kind that were decided by the same rules before and by the same rules now.
+
+    `parted` is the rule or policy on each side that dropped the packet, else the first that is not on the other, empty
+    where there is none.
+    """
+
+    kind: str
+    changes: tuple[Change, ...]
+    parted: tuple[str, str]
+
+    @property
+    def witness(self) -> Change:
+        """The change that stands for all of them."""
+        return self.changes[0]
+
+
+def changes(old: Iterable[Row], new: Iterable[Row]) -> list[Change]:
+    """What differs, for each probe that both tables have, in their order."""
+    now = {row.probe: row for row in new}
+    pairs = ((row, now[row.probe]) for row in old if row.probe in now)
+    return [Change(kind, one, other) for one, other in pairs if (kind := _kind(one, other)) is not None]
+
+
+def unpaired(old: Iterable[Row], new: Iterable[Row]) -> tuple[list[str], list[str]]:
+    """The probes that only the first table has, and those that only the second has."""
+    before, now = ([row.probe for row in rows] for rows in (old, new))
+    return [probe for probe in before if probe not in set(now)], [probe for probe in now if probe not in set(before)]
+
+
+def causes(found: Sequence[Change]) -> list[Cause]:
+    """Changes by cause, the gravest kind first."""
+    grouped: dict[tuple[object, ...], list[Change]] = {}
+    for change in found:
+        key = change.kind, *_parting(change), change.old.outcome.split(" ")[0], change.new.outcome.split(" ")[0]
+        grouped.setdefault(key, []).append(change)
+    made = [Cause(group[0].kind, tuple(group), _parting(group[0])) for group in grouped.values()]
+    return sorted(made, key=lambda cause: KINDS.index(cause.kind))
+
+
+def _kind(old: Row, new: Row) -> str | None:
+    if old.outcome == new.outcome:
+        return MOVED if old.by != new.by else None
+    was, is_now = old.reaches, new.reaches
+    if was != is_now:
+        return OPENED if is_now else CLOSED
+    same_place = old.outcome.partition(",")[0] == new.outcome.partition(",")[0]
+    return TRANSLATED if was and not same_place else ANSWERED
+
+
+def decided(row: Row, rule: str) -> str:
+    """By what a packet fared as it did; of one that was dropped always what dropped it, `rule` behind it."""
+    dropper = _dropper(row)
+    if not dropper or rule == dropper or rule.startswith((ANSWER, ERROR)):
+        return rule or dropper
+    return f"{dropper}, after {rule}" if rule else dropper
+
+
+def _parting(change: Change) -> tuple[str, str]:
+    return _decisive(change.old, change.new), _decisive(change.new, change.old)
+
+
+def _decisive(own: Row, other: Row) -> str:
+    """What dropped a packet here alone, whatever decided before; else what decided on this side alone."""
+    dropper = _dropper(own)
+    if dropper and not _dropper(other):
+        return dropper
+    return next((rule for rule in own.by if rule not in other.by), "")
+
+
+def _dropper(row: Row) -> str:
+    """What dropped a packet: the last rule or policy that decided; empty for one that was not dropped."""
+    of_question = [rule for rule in row.by if not rule.startswith((ANSWER, ERROR))]
+    return of_question[-1] if of_question and row.outcome.startswith(DROPPED) else ""

@@ -1,0 +1,80 @@
+"""What differs, with the ways that its witness goes on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.behaviour.difference import DROPPED as DROPPED_OUTCOMES
+from testbed.behaviour.difference import Cause
+from testbed.behaviour.divergence import Parting, parting
+from testbed.behaviour.probes import Probe
+from testbed.behaviour.referenced_values import Ports
+from testbed.behaviour.table import Row
+from testbed.behaviour.variant import RulesetVariant
+from testbed.behaviour.witness import ProbeJourneys, Ways, witnesses
+from testbed.docker import DockerHost
+from testbed.observe.journey import DROPPED, LET_THROUGH
+from testbed.visible import visible
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A cause, and the ways of its witness; None on a side that is a table, of which nothing can be asked again."""
+
+    cause: Cause
+    old: ProbeJourneys | None = None
+    new: ProbeJourneys | None = None
+
+    @property
+    def parting(self) -> Parting | None:
+        """Where the ways part; None where they do not, or one is not known."""
+        return parting(self.old, self.new) if self.old is not None and self.new is not None else None
+
+    @property
+    def otherwise(self) -> bool:
+        """Whether the witness fared otherwise when it was asked again, by itself: something counts or remembers."""
+        witness = self.cause.witness
+        pairs = (self.old, witness.old), (self.new, witness.new)
+        return any(way is not None and _fared_otherwise(way, row) for way, row in pairs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        old, new = (way.as_dict() if way is not None else None for way in (self.old, self.new))
+        found = self.parting
+        return {
+            "kind": self.cause.kind,
+            "probes": [change.probe for change in self.cause.changes],
+            "witness": {"probe": self.cause.witness.probe, "old": old, "new": new},
+            "parting": found.as_dict() if found is not None else None,
+        }
+
+
+def _fared_otherwise(way: ProbeJourneys, row: Row) -> bool:
+    """Whether it came through, or was dropped by a rule, other than the row says."""
+    end = way.question.end if way.question is not None else None
+    if end is not None and end.kind == LET_THROUGH:
+        return row.outcome.startswith(DROPPED_OUTCOMES)
+    elsewhere = end is not None and end.kind == DROPPED and visible(end.by) not in row.by
+    return way.reaches != row.reaches or elsewhere
+
+
+def explained(
+    host: DockerHost,
+    sides: Sequence[RulesetVariant | None],
+    probes: Iterable[Probe],
+    causes: Sequence[Cause],
+    taken: Ports = (),
+) -> list[Explained]:
+    """Each cause with the ways of its witness, asked again on a bed of each side that can be; None is a table.
+
+    Raises what a bed and tracing raise.
+    """
+    wanted = {cause.witness.probe for cause in causes}
+    asked = [probe for probe in probes if str(probe) in wanted]
+    own = [side for side in sides if side is not None]
+    found = iter(witnesses(host, own, asked, taken) if asked and own else [{} for _ in own])
+    nothing: Ways = {}
+    old, new = (next(found) if side is not None else nothing for side in sides)
+    return [Explained(cause, old.get(cause.witness.probe), new.get(cause.witness.probe)) for cause in causes]

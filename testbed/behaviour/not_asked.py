@@ -1,0 +1,134 @@
+"""What the probes of a comparison cannot judge: the lines of both rule sets of which too little was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.behaviour.behaviour import ANSWER, ERROR, Behaviour
+from testbed.behaviour.changed import ListedLine, changed, listed
+from testbed.behaviour.difference import Change
+from testbed.behaviour.probing import Answers
+from testbed.behaviour.scope import Scope, asks_for_state, counted, counts
+from testbed.observe.hook_summary import Met
+from testbed.rules.nft import AnyRuleset
+
+UNMET = "no probe meets it"
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """A line of one side (0: the first, 1: the second) that the probes do not judge, and why, in words."""
+
+    side: int
+    line: ListedLine
+    why: str
+
+    def place(self, source: str) -> str:
+        """`FILE:LINE`, or the name of its rule set where it is in no file."""
+        file = self.line.file or source
+        return f"{file}:{self.line.line}" if self.line.line else file
+
+    def said(self, source: str) -> str:
+        """In a line: where it is, what it is, and what of it is not asked."""
+        return f"{self.place(source)}: {f'{self.line.table} {self.line.text}'.strip()}: {self.why}"
+
+    def as_dict(self, source: str) -> dict[str, Any]:
+        """For programs."""
+        own = self.line
+        file = own.file or source
+        return {"file": file, "line": own.line, "table": own.table, "rule": own.text, "why": self.why}
+
+
+def unasked(rules: AnyRuleset, scope: Scope, side: int = 0) -> list[NotAsked]:
+    """Every line with a clause of which probes do not ask both sides."""
+    return [
+        NotAsked(side, line, ", ".join(found))
+        for line in listed(rules)
+        if line.number is not None
+        for found in [scope.unasked(line)]
+        if found
+    ]
+
+
+def undecided(rules: AnyRuleset, side: int = 0) -> list[NotAsked]:
+    """Every rule that decides by chance, time or memory."""
+    return [NotAsked(side, line, f"counts: {counted(line)}") for line in listed(rules) if counts(line)]
+
+
+def not_asked(rules: AnyRuleset, scope: Scope, side: int = 0) -> list[NotAsked]:
+    """Every rule that probes do not judge for sure: by its clauses, or since it decides by chance."""
+    found = unasked(rules, scope, side)
+    known = {own.line for own in found}
+    return found + [own for own in undecided(rules, side) if own.line not in known]
+
+
+def not_judged(sides: Sequence[AnyRuleset], scopes: Sequence[Scope], met: Sequence[Met]) -> list[NotAsked]:
+    """The lines in which two rule sets differ and that the probes do not judge; rules of both that count."""
+    differing = changed(*sides)
+    known = {
+        (line.table, line.chain, line.key)
+        for own, packets in zip(sides, met, strict=True)
+        for line in listed(own)
+        if (line.table, line.chain, line.number) in packets
+    }
+    beside = [
+        one for side, own in enumerate(sides) for one in (*unasked(own, scopes[side], side), *_unmet(own, side, known))
+    ]
+    found = [
+        NotAsked(side, line, why)
+        for side, lines in enumerate(differing)
+        for line in lines
+        if (why := _why(line, scopes[side], met[side], beside))
+    ]
+    named = {(one.side, one.line) for one in found}
+    return found + [one for one in undecided(sides[1], 1) if (1, one.line) not in named]
+
+
+def _unmet(rules: AnyRuleset, side: int, known: Collection[object]) -> list[NotAsked]:
+    """The rules that ask for a connection's state and that no packet of a probe matched on either side."""
+    found = (line for line in listed(rules) if line.number is not None and asks_for_state(line))
+    return [NotAsked(side, line, UNMET) for line in found if (line.table, line.chain, line.key) not in known]
+
+
+def _why(line: ListedLine, scope: Scope, met: Met, beside: Sequence[NotAsked]) -> str:
+    """Why probes do not judge a line that is on one side alone; empty where they do."""
+    if own := scope.unasked(line):
+        return ", ".join(own)
+    if (line.table, line.chain, line.number) not in met:
+        return UNMET
+    return f"beside line {beside[0].line.line}: {beside[0].why}" if beside else ""
+
+
+def certain(
+    found: Iterable[Change], answers: Answers, sides: Sequence[AnyRuleset]
+) -> tuple[list[Change], list[Change]]:
+    """The changes that are not due to chance, and those that may be.
+
+    That may be one whose packets came to a chain with a rule that counts, and in which no rule decided that is on one
+    side alone.
+    """
+    counting = {(one.line.table, one.line.chain) for rules in sides for one in undecided(rules)}
+    if not counting:
+        return [*found], []
+    behind = {str(one.probe): (one, other) for one, other in zip(*answers.sides, strict=True)}
+    by_chance = _by_chance(counting, answers.words)
+    kept: list[Change] = []
+    doubtful: list[Change] = []
+    for change in found:
+        (doubtful if by_chance(behind[change.probe]) else kept).append(change)
+    return kept, doubtful
+
+
+def _by_chance(
+    counting: set[tuple[str, str]], words: Sequence[frozenset[str]]
+) -> Callable[[tuple[Behaviour, Behaviour]], bool]:
+    def is_by_chance(both: tuple[Behaviour, Behaviour]) -> bool:
+        if not any(one.entered is None or one.entered & counting for one in both):
+            return False
+        others = words[::-1]
+        deciding = [{by.removeprefix(ANSWER).removeprefix(ERROR) for by in one.by} for one in both]
+        return all(own <= other for own, other in zip(deciding, others, strict=True))
+
+    return is_by_chance

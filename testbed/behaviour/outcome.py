@@ -1,0 +1,172 @@
+"""From what was traced of a flow, and what arrived, to its outcome in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from testbed.bed import Testbed
+from testbed.behaviour.behaviour import ANSWER, ERROR, LET_THROUGH, Behaviour, spoken
+from testbed.behaviour.flows import ECHO_REPLIES, Passed, ProbeFlow
+from testbed.kernel import routes
+from testbed.observe.header import TracedHeader
+from testbed.topology import Port
+
+_REDIRECT = 5  # no verdict, and a router does not send it every time (ip_rt_send_redirect, net/ipv4/route.c)
+
+
+class Outcomes:
+    """Puts the flows of one bed into words."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self._topology = bed.topology
+        self._host = bed.topology.host
+        self._devices = {index: name for name, index in bed.topology.node(self._host).indexes.items()} | {1: "lo"}
+        self._scripted = {str(a.ip) for n in bed.topology.nodes for i in n.interfaces for a in i.scripted}
+        self._refusal = lru_cache(maxsize=None)(lambda arrival: routes.refusal(bed.host, arrival))
+        self._alone = lru_cache(maxsize=None)(self._without_a_router)
+
+    def of(self, flow: ProbeFlow) -> Behaviour | None:
+        """The behaviour; None where more has to be known than was looked at."""
+        if flow.doubtful:
+            return None
+        if flow.asked is None:
+            return Behaviour(flow.probe, "is not sent: the kernel has no way there", ()) if flow.refused else None
+        ways = flow.ways_of(flow.asked)
+        outcome = self._outcome(flow, flow.asked, ways)
+        if outcome is None:
+            return None
+        by = tuple(decided for way in ways for brief in way.briefs for decided in brief.deciding)
+        entered = frozenset(chain for way in flow.passed for brief in way.briefs for chain in brief.entered)
+        met = frozenset(rule for way in flow.passed for brief in way.briefs for rule in brief.met)
+        return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)), entered, met)
+
+    def astray(self, flow: ProbeFlow) -> bool:
+        """Whether a packet left for somebody who is there, and did not arrive, or came when answers had been given.
+
+        A network loses and delays packets now and then.
+        """
+        if flow.unanswered:
+            return True
+        by_scripts = (flow.answered, flow.erred, flow.asked if flow.probe.origin != self._host else None)
+        for sent in filter(None, by_scripts):
+            if not flow.ways_of(sent) and flow.arrival_of(sent) is None:
+                return True
+        last = ((way.passage.hooks[-1], way.passage) for way in flow.passed if way.ends_in == "POSTROUTING")
+        there = {arrival.header.cookie for arrival in flow.arrivals}
+        return any(
+            hook.after is not None and hook.after.destination in self._scripted and passage.cookie not in there
+            for hook, passage in last
+        )
+
+    def _outcome(self, flow: ProbeFlow, asked: TracedHeader, ways: list[Passed]) -> str | None:
+        dropped, arrival = _dropped_by(ways), flow.arrival_of(asked)
+        if arrival is not None and not dropped:
+            hidden = "" if arrival.header.source == asked.source else f" from {arrival.header.source}"
+            return f"reaches {arrival.node} at {arrival.header.to}{hidden}{self._reply(flow)}"
+        came_back = list(self._came_back(flow, asked, ways))
+        said = spoken(came_back)
+        if dropped:
+            return f"is rejected with {said}" if said else "is dropped"
+        if ways and ways[-1].ends_in == "INPUT":
+            return f"reaches {self._host} itself, {f'answered by {said}' if said else 'not answered'}"
+        if ways and (missing := self._missing(asked, ways[-1])):
+            return f"{LET_THROUGH}; no container with {missing} in this bed (give --host)"
+        why = self._lost(ways[-1]) if ways else ""
+        answers = " and ".join(f"{packet.kind} from {packet.from_}" for packet in came_back)
+        return f"is lost: {why}{f' and answered by {answers}' if answers else ''}" if why else None
+
+    def _reply(self, flow: ProbeFlow) -> str:
+        """What becomes of the answer; of errors about the question, where something else becomes of them."""
+        if flow.answered is None:
+            return ""
+        answer, error = self._heard(flow, flow.answered), self._heard(flow, flow.erred) if flow.erred else None
+        told = f", answered from {answer.from_}" if answer else f", its answer is {self._fate(flow, flow.answered)}"
+        if flow.erred is None or (answer and answer.source) == (error and error.source):
+            return told
+        fate = f"come from {error.source}" if error else f"are {self._fate(flow, flow.erred)}"
+        return f"{told}, errors {fate}"
+
+    def _heard(self, flow: ProbeFlow, sent: TracedHeader) -> TracedHeader | None:
+        """An answer as the asker saw it."""
+        arrival, ways = flow.arrival_of(sent), flow.ways_of(sent)
+        if arrival is not None and arrival.node == flow.probe.origin:
+            return arrival.header
+        if arrival is None and ways and ways[-1].ends_in == "INPUT" and flow.probe.origin == self._host:
+            last = ways[-1].passage.hooks[-1]
+            return last.after or last.header
+        return None
+
+    def _fate(self, flow: ProbeFlow, sent: TracedHeader) -> str:
+        """What became of an answer that the asker did not see."""
+        arrival, ways = flow.arrival_of(sent), flow.ways_of(sent)
+        if _dropped_by(ways):
+            return "dropped"
+        if arrival is not None:
+            return f"delivered to {arrival.node}"
+        return "taken in" if ways and ways[-1].ends_in == "INPUT" else "lost"
+
+    def _came_back(self, flow: ProbeFlow, asked: TracedHeader, ways: list[Passed]) -> Iterator[TracedHeader]:
+        """What the asker was told."""
+        if flow.probe.origin != self._host:
+            for arrival in flow.arrivals:
+                if arrival.node == flow.probe.origin and _answers(arrival.header, arrival.quoted, [asked], flow):
+                    yield arrival.header
+            return
+        seen = [asked, *(hook.after for way in ways for hook in way.passage.hooks if hook.after is not None)]
+        for passed in flow.passed:
+            header = passed.passage.hooks[0].header
+            if passed not in ways and passed.ends_in == "INPUT" and _answers(header, None, seen, flow):
+                yield header
+
+    def _missing(self, asked: TracedHeader, last: Passed) -> str:
+        """The address that a packet was translated to and left for, where no node has it; else empty."""
+        hook = last.passage.hooks[-1]
+        left = self._devices.get(hook.left, "")
+        if hook.after is None or hook.name != "POSTROUTING" or hook.after.destination == asked.destination:
+            return ""
+        return hook.after.destination if self._alone(left) else ""
+
+    def _lost(self, last: Passed) -> str:
+        hook = last.passage.hooks[-1]
+        device = self._devices.get(hook.left or hook.entered, "")
+        if hook.after is None:
+            return ""
+        if hook.name == "POSTROUTING" and self._alone(device):
+            return f"it left by {device}, and nobody there has {hook.after.destination}"
+        if hook.name == "PREROUTING":
+            source, destination = hook.after.source, hook.after.destination
+            return self._refusal(routes.RouteLookup(source, destination, hook.entered, device, hook.mark))
+        return ""
+
+    def _without_a_router(self, device: str) -> bool:
+        """Whether the host is the only router on the segment of a device: what leaves there ends there."""
+        beside = self._topology.segment(Port(self._host, device)) if device != "lo" else ()
+        return not any(node.passes_on and node.name != self._host for node, _ in beside)
+
+
+def _dropped_answers(flow: ProbeFlow) -> Iterator[str]:
+    """By which rules the answer and errors were dropped; of both by the same one once."""
+    answer, error = (_dropped_by(flow.ways_of(sent)) if sent else "" for sent in (flow.answered, flow.erred))
+    if answer:
+        yield f"{ANSWER}{answer}"
+    if error and error != answer:
+        yield f"{ERROR}{error}"
+
+
+def _dropped_by(ways: Iterable[Passed]) -> str:
+    return next((brief.dropped_by for way in ways for brief in way.briefs if brief.dropped_by), "")
+
+
+def _answers(header: TracedHeader, quoted: TracedHeader | None, asked: Iterable[TracedHeader], flow: ProbeFlow) -> bool:
+    """Whether a packet answers a question: it goes the other way as a first answer does, or is about it."""
+    if header.icmp is not None and header.icmp[0] == _REDIRECT and header.protocol == "icmp":
+        return False
+    if header.is_error:
+        about = quoted.identification if quoted is not None else header.quoted
+        return any(about == sent.identification for sent in asked)
+    if (header.from_, header.to) not in [(sent.to, sent.from_) for sent in asked]:
+        return False
+    if header.icmp is not None:
+        return header.icmp in ECHO_REPLIES and header.echo == flow.number
+    return header.protocol != "tcp" or "R" in header.flags or header.flags == "SA"

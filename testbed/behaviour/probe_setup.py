@@ -1,0 +1,23 @@
+"""What a bed needs before it is asked probes, so that one question does not disturb another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from testbed.bed import Testbed
+from testbed.behaviour.probes import Probe
+from testbed.behaviour.static_neighbours import stand_for_nobody
+from testbed.kernel.devices import write_sysctls
+
+# A kernel sends few errors a second to one address (Documentation/networking/ip-sysctl.rst).
+_ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)
+_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of message types that are limited: an error is none
+
+
+def made_ready(bed: Testbed, asked: Iterable[Probe]) -> None:
+    """Have a bed's routers answer each question as if it were the only one, and somebody stand for nobody."""
+    asked = tuple(asked)
+    six = any(":" in probe.address for probe in asked)
+    for router in (node.name for node in bed.topology.nodes if node.passes_on):
+        bed.node(router).run(write_sysctls, (*_ANSWER_ALWAYS, *(_ANSWER_ALWAYS6 if six else ())))
+    stand_for_nobody(bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address})

@@ -1,0 +1,195 @@
+"""The questions worth asking of a rule set: from every origin to every destination, on both sides of each border.
+
+They follow from the rules' own clauses and the topology, always the same ones in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from testbed.behaviour.referenced_values import ReferencedValues
+from testbed.docker.host import Container, DockerHost
+from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6, INTERNET_ADDRESS, INTERNET_ADDRESS6
+from testbed.topology import Address, Prefix, Topology
+from testbed.traffic.packet import place
+
+TCP, UDP, ICMP = "tcp", "udp", "icmp"
+NEW, INVALID, STRAY = "new", "invalid", "stray"
+UNMENTIONED = 9  # a port that hardly anybody's rules name: discard (RFC 863)
+_LAST_PORT = 65535
+_MAX_EQUAL_CONTAINERS = 2  # containers of a network that differ in nothing but their address: so many of them ask
+MOST = 10_000  # probes; what goes beyond is cut, and said to be
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Probe:
+    """One packet from a node to an address: `port` is 0 for an echo request, `source` empty for the node's own address.
+
+    `direct`: it is handed to the host, whatever the sender's routes say (a container on internal networks has none).
+    `state` is `new`; `invalid`: it belongs to no connection and can begin none; `stray`: it belongs to none, and looks
+    as if it did (an ACK).
+    """
+
+    origin: str
+    protocol: str
+    address: str
+    port: int
+    state: str = NEW
+    source: str = ""
+    direct: bool = False
+
+    def __str__(self) -> str:
+        source = f" as {self.source}" if self.source else ""
+        words = (" handed to the host" if self.direct else "") + (f" {self.state}" if self.state != NEW else "")
+        return f"{self.origin}{source} {self.protocol} {place(self.address, self.port)}{words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What is asked, and how many more there would have been."""
+
+    asked: tuple[Probe, ...]
+    cut: int
+
+
+def probes(topology: Topology, host: DockerHost, named: ReferencedValues, most: int = MOST) -> Probes:
+    """A question for each address, port and state that the rules name, and for their neighbours; at most so many."""
+    found = sorted(set(_all(topology, host, named)))
+    return Probes(tuple(found[:most]), max(0, len(found) - most))
+
+
+def _all(topology: Topology, host: DockerHost, named: ReferencedValues) -> Iterator[Probe]:
+    ports = list(_ports(named))
+    for origin, destinations, direct in _ways(topology, host):
+        for address in destinations:
+            for protocol, port in ports:
+                yield Probe(origin, protocol, address, port, direct=direct)
+                for state in _states(named) if protocol == TCP and origin != topology.host else ():
+                    yield Probe(origin, protocol, address, port, state, direct=direct)
+    for source in _sources(topology, named):
+        for protocol, port in ports:
+            to = HOST_ADDRESS6 if ":" in source else HOST_ADDRESS
+            yield Probe("client", protocol, str(to.ip), port, source=source)
+
+
+def _states(named: ReferencedValues) -> Iterator[str]:
+    """What else than a new connection the rules can tell apart."""
+    yield from (INVALID,) * named.invalid
+    yield from (STRAY,) * named.flags
+
+
+def _ways(topology: Topology, host: DockerHost) -> Iterator[tuple[str, list[str], bool]]:
+    """Who asks, for which addresses, and whether by way of the host whatever the routes say."""
+    yield from _ways_of(topology, host, _Places.of(host))
+    if host.ipv6:
+        yield from _ways_of(topology, host, _Places.of_ipv6(host))
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The addresses of one version of IP that are asked for.
+
+    `also` are the host's addresses besides its own one on the LAN, `unused` one of each network that no node has.
+    """
+
+    version: int
+    host: str
+    outside: str
+    bridges: tuple[str, ...]
+    containers: tuple[str, ...]
+    unused: tuple[str, ...]
+    loopback: str
+    also: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, host: DockerHost) -> _Places:
+        own = tuple(str(own.address) for container in host.containers for own in container.attachments)
+        bridges = _bridges(host, 4)
+        unused = tuple(str(_unused(network.subnet, own)) for network in host.networks)
+        also = tuple(str(address.ip) for address in host.also)
+        return cls(4, str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip), bridges, own, unused, "127.0.0.1", also)
+
+    @classmethod
+    def of_ipv6(cls, host: DockerHost) -> _Places:
+        found = [own.address6 for container in host.containers for own in container.attachments]
+        own = tuple(str(address) for address in found if address is not None)
+        bridges = _bridges(host, 6)
+        unused = tuple(str(_unused(network.subnet6, own)) for network in host.networks if network.subnet6 is not None)
+        return cls(6, str(HOST_ADDRESS6.ip), str(INTERNET_ADDRESS6.ip), bridges, own, unused, "::1")
+
+
+def _bridges(host: DockerHost, version: int) -> tuple[str, ...]:
+    """The bridges' own addresses; a network in mode isolated has none."""
+    found = (address for network in host.networks for address in network.bridge_addresses)
+    return tuple(str(address.ip) for address in found if address.version == version)
+
+
+def _ways_of(topology: Topology, host: DockerHost, to: _Places) -> Iterator[tuple[str, list[str], bool]]:
+    inside = (*to.bridges, *to.containers)
+    yield "client", [to.host, to.outside], False
+    yield "client", [*to.also, *inside, *to.unused, to.loopback, to.outside], True
+    yield "internet", [to.host, *to.also], False
+    yield topology.host, [to.host, *to.also, *inside, *to.unused, to.outside, to.loopback], False
+    for container in _askers(host):
+        near = [net for own in container.attachments for net in (own.network.subnet, own.network.subnet6) if net]
+        mine = {str(address) for own in container.attachments for address in (own.address, own.address6)}
+        on_link = [address for address in inside if address not in mine and _within(address, near)]
+        beyond = [
+            address for address in (to.host, *to.also, *inside, *to.unused, to.outside) if not _within(address, near)
+        ]
+        if to.version == 4 or any(own.address6 is not None for own in container.attachments):
+            yield container.name, on_link, False
+            yield container.name, beyond, container.gateway is None
+
+
+def _within(address: str, networks: Iterable[Prefix]) -> bool:
+    return any(ip_address(address) in network for network in networks)
+
+
+def _ports(named: ReferencedValues) -> Iterator[tuple[str, int]]:
+    """Each port that is named, its neighbours, and one that is not named; an echo request."""
+    for protocol in (TCP, UDP):
+        numbers = {UNMENTIONED}
+        for number in (number for of, number in named.ports if of == protocol):
+            numbers |= {near for near in (number - 1, number, number + 1) if 0 < near <= _LAST_PORT}
+        yield from ((protocol, number) for number in sorted(numbers))
+    yield ICMP, 0
+
+
+def _askers(host: DockerHost) -> Iterator[Container]:
+    """The containers that ask: all that publish ports, and a few of each network's others."""
+    quiet: dict[tuple[str, ...], int] = {}
+    for container in host.containers:
+        networks = tuple(own.network.bridge for own in container.attachments)
+        quiet[networks] = quiet.get(networks, 0) + (not container.published)
+        if container.published or quiet[networks] <= _MAX_EQUAL_CONTAINERS:
+            yield container
+
+
+def _unused(network: Prefix, used: Iterable[str]) -> Address:
+    """The last address of a network that nobody has."""
+    taken = set(used)
+    return next(a for a in (network.broadcast_address - back for back in range(1, 256)) if str(a) not in taken)
+
+
+def _sources(topology: Topology, named: ReferencedValues) -> Iterator[str]:
+    """Neighbours on the LAN on both sides of each border that a prefix draws there; nobody's addresses but theirs."""
+    taken = {str(address.ip) for node in topology.nodes for address in node.addresses}
+    lans: list[Prefix] = [own.network for own in topology.node("client").addresses]
+    borders = {border for prefix in named.prefixes for border in _borders(prefix)}
+    for address in sorted(borders, key=lambda own: (own.version, int(own))):
+        lan = next((lan for lan in lans if address in lan), None)
+        if lan is not None and str(address) not in taken and address not in (lan[0], lan[-1]):
+            yield str(address)
+
+
+def _borders(prefix: Prefix) -> Iterator[Address]:
+    """The first and last address inside a prefix, and just outside."""
+    first, last = prefix.network_address, prefix.broadcast_address
+    yield from (first, last)
+    if int(first):
+        yield first - 1
+    if int(last) + 1 < 1 << prefix.max_prefixlen:
+        yield last + 1

@@ -1,0 +1,102 @@
+"""Probes asked again, few at a time, to see their ways rule by rule: the witnesses of what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.bed import Testbed
+from testbed.behaviour import packets
+from testbed.behaviour.probe_setup import made_ready
+from testbed.behaviour.probes import NEW, Probe
+from testbed.behaviour.referenced_values import Ports, free_port
+from testbed.behaviour.variant import RulesetVariant
+from testbed.docker import DockerHost, article
+from testbed.kernel.namespace import quarantine
+from testbed.observe.journey import DELIVERED, LOCAL_INPUT, Journey
+from testbed.observe.tracing import Tracing
+from testbed.rules import environment
+from testbed.traffic import layers
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeJourneys:
+    """What became of a probe and of its answer, packet by packet.
+
+    `question` is None where the asking node's kernel had no way there and sent nothing, `answer` where none was given.
+    """
+
+    question: Journey | None
+    answer: Journey | None = None
+
+    @property
+    def reaches(self) -> bool:
+        """Whether the question came through."""
+        return self.question is not None and self.question.end.kind in (DELIVERED, LOCAL_INPUT)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        question, answer = (journey.as_dict() if journey is not None else None for journey in self.journeys)
+        return {"question": question, "answer": answer}
+
+    @property
+    def journeys(self) -> tuple[Journey | None, Journey | None]:
+        return self.question, self.answer
+
+    @property
+    def gone(self) -> tuple[Journey, ...]:
+        """The journeys of what was sent."""
+        return tuple(journey for journey in self.journeys if journey is not None)
+
+
+Ways = Mapping[str, ProbeJourneys]  # by the probe's words
+
+
+def witnesses(
+    host: DockerHost, sides: Sequence[RulesetVariant], probes: Sequence[Probe], taken: Ports = ()
+) -> tuple[Ways, ...]:
+    """The ways of these probes on each side, by the probes' words; raises what a bed and tracing raise."""
+    topology = environment.with_missing_bridges(article.topology(host), [side.rules for side in sides])
+    with quarantine(), ExitStack() as opened:
+        beds = [opened.enter_context(Testbed(topology, side.rules, side.backend)) for side in sides]
+        return tuple(ways(bed, probes, taken) for bed in beds)
+
+
+def ways(bed: Testbed, probes: Iterable[Probe], taken: Ports = ()) -> Ways:
+    """The ways of these probes on a bed, one after the other, from none of the `taken` ports."""
+    asked = tuple(probes)
+    made_ready(bed, asked)
+    with bed.tracing() as tracing:
+        return {str(probe): _way(bed, tracing, probe, free_port(bed.free_port, taken)) for probe in asked}
+
+
+def _way(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> ProbeJourneys:
+    if probe.origin == bed.topology.host:
+        question = _by_kernel(bed, tracing, probe, number)
+    else:
+        data, via = packets.question(bed, probe, number)
+        question = tracing.journey(bed.send(probe.origin, layers.of(data), to=probe.origin, via=via))
+    return ProbeJourneys(question, _answer(bed, tracing, probe, question, number) if question is not None else None)
+
+
+def _by_kernel(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Journey | None:
+    """What the host's own kernel asks; None: it has no way there."""
+    before = len(tracing.journeys())
+    asking = bed.host.run(packets.speak, [(probe, number)], bed.processor)
+    bed.settle_everywhere()
+    found = tracing.journeys()[before:]
+    bed.host.run(packets.hang_up, [spoken.opened for spoken in asking], bed.processor)
+    return found[0] if found else None
+
+
+def _answer(bed: Testbed, tracing: Tracing, probe: Probe, asked: Journey, number: int) -> Journey | None:
+    """The way of the answer of an end that the probe came to, where one can be given."""
+    seen = asked.arrived
+    if seen is None or asked.end.kind != DELIVERED or probe.state != NEW or probe.source:
+        return None
+    if (asked.end.where, seen.source) == (asked.origin, asked.sent.source):
+        return None  # nobody answers what comes as from himself
+    data = packets.answer(bed, probe, number, asked.end.where, seen)
+    return tracing.journey(bed.send(asked.end.where, layers.of(data), to=asked.end.where))

@@ -1,0 +1,139 @@
+"""From what a packet matched to all it was asked: a walk through the rules of a hook, led by the trace.
+
+The kernel tells the rules that match. Every rule that stands between two of these was asked and did not match; where a
+jump, a return or a chain's end leads follows from the rules.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from testbed.errors import KernelRefused
+from testbed.kernel.trace_events import POLICY, TraceEvent
+from testbed.observe.journey import ChainTraversal, RuleEvaluation
+from testbed.rules.clauses import target_of
+from testbed.rules.loaded import LoadedChain, LoadedRuleset
+from testbed.rules.ruleset import Rule
+
+_ENDS = ("accept", "drop", "queue", "stolen")
+_VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "RETURN": "return", "NFQUEUE": "queue", "QUEUE": "queue"}
+_TAKES = "SYNPROXY"  # answers a SYN itself; other packets it takes, drops or lets go on
+RETURN, END_OF_CHAIN = "return", "end of chain"
+
+
+class RuleMatcher(Protocol):
+    """Knows the packet as a base chain saw it, and holds rules against it."""
+
+    def missed(self, number: int, rule: Rule) -> RuleEvaluation:
+        """Why a rule that the kernel did not match was not matched, as far as that can be told."""
+
+    def matched(self, rule: Rule) -> None:
+        """Agree that a rule matches, as the kernel says; both raise Disagreement where that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainWalk:
+    """A walk through the chains of one hook; `came_out` says whether the packet left it."""
+
+    book: LoadedRuleset
+    events: deque[TraceEvent]
+    came_out: bool
+    judge: Callable[[TraceEvent, LoadedChain], RuleMatcher]
+
+    def chains(self) -> tuple[ChainTraversal, ...]:
+        """Every base chain that was asked, in order."""
+        passed: list[ChainTraversal] = []
+        priority: int | None = None
+        while self.events:
+            base = self.book.chain(self.events[0].table, self.events[0].chain)
+            if base.base is None:
+                raise KernelRefused(f"the trace is not whole: it begins in {base.name}, which no hook begins with.")
+            if priority is not None and base.base.priority <= priority and any(base.name == p.chain for p in passed):
+                break  # the same hook of another packet, which looks the same (passage.py)
+            priority = base.base.priority
+            passed.append(self._chain(base, self.judge(self.events[0], base)))
+            if passed[-1].end in ("drop", "stolen"):
+                break
+        return tuple(passed)
+
+    def _chain(self, chain: LoadedChain, judge: RuleMatcher) -> ChainTraversal:
+        asked: list[RuleEvaluation] = []
+
+        def ended(end: str, reached: int) -> ChainTraversal:
+            return ChainTraversal(chain.table, chain.name, tuple(asked), end, chain.rules[reached:])
+
+        def missed(until: int) -> None:
+            start = asked[-1].number if asked else 0
+            rules = enumerate(chain.rules[start:until], start + 1)
+            asked.extend(judge.missed(number, rule) for number, rule in rules)
+
+        while True:
+            event = self._next(chain)
+            position = chain.position(event.rule) if event is not None and event.kind != POLICY else None
+            if event is None or position is None:
+                if event is not None and chain.base is not None and self._next_is_policy(chain):
+                    continue
+                missed(len(chain.rules))
+                return ended(f"policy {chain.base.policy}" if chain.base else END_OF_CHAIN, len(chain.rules))
+            missed(position)
+            rule = chain.rules[position]
+            judge.matched(rule)
+            verdict = event.verdict or self._of_target(event, rule)
+            kind, _, target = verdict.partition(" ")
+            if kind in ("jump", "goto"):
+                into = self._chain(self.book.chain(event.table, target), judge)
+                asked.append(RuleEvaluation(position + 1, rule, True, verdict, into=into))
+                if into.end in _ENDS:
+                    return ended(into.end, position + 1)
+                if kind == "jump":
+                    continue
+            else:
+                asked.append(RuleEvaluation(position + 1, rule, True, verdict))
+            if kind in _ENDS:
+                return ended(kind, position + 1)
+            if kind in (RETURN, "goto"):
+                return self._returned(chain, ended(RETURN, position + 1))
+
+    def _next(self, chain: LoadedChain) -> TraceEvent | None:
+        """The next event, if it is of this chain; a user-defined chain's end is not told by all."""
+        if self._next_is_of(chain):
+            return self.events.popleft()
+        if chain.base is not None:
+            raise KernelRefused(f"the trace is not whole: {chain.table} {chain.name} did not end.")
+        return None
+
+    def _next_is_policy(self, chain: LoadedChain) -> bool:
+        """nf_tables tells the end of a base chain before its policy."""
+        return self._next_is_of(chain) and self.events[0].kind == POLICY
+
+    def _returned(self, chain: LoadedChain, passed: ChainTraversal) -> ChainTraversal:
+        """A return from a base chain leads to its policy."""
+        if chain.base is None:
+            return passed
+        if self._next_is_policy(chain) or self._next_is_end(chain):
+            self.events.popleft()
+        return replace(passed, end=f"policy {chain.base.policy}")
+
+    def _next_is_end(self, chain: LoadedChain) -> bool:
+        return self._next_is_of(chain) and chain.position(self.events[0].rule) is None
+
+    def _next_is_of(self, chain: LoadedChain) -> bool:
+        return bool(self.events) and (self.events[0].table, self.events[0].chain) == (chain.traced_as, chain.name)
+
+    def _of_target(self, event: TraceEvent, rule: Rule) -> str:
+        """What a rule of iptables-legacy decided: its target says it, or whether the table goes on asking."""
+        target = target_of(rule.spec)
+        if target is None:
+            return "continue"
+        if target.name in _VERDICTS:
+            return _VERDICTS[target.name]
+        if self.book.has(event.table, target.name):
+            return f"{target.verb} {target.name}"
+        if self.events and self.events[0].table == event.table:
+            return "continue"
+        if target.name == _TAKES and not self.came_out and not self.events:
+            return "stolen"
+        return "accept" if self.came_out or self.events else "drop"

@@ -1,0 +1,103 @@
+"""What became of a packet in a hook, in brief: which rules decided, which of them or which policy dropped it.
+
+What a trace says of a packet is said again of each that goes the same way, so the walk through the rules is made once
+for each way; what rules hold it against the packet is left out (assembly.py tells that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from testbed.kernel.trace_events import TraceEvent
+from testbed.observe.chain_walk import ChainWalk
+from testbed.observe.crosscheck import chain_passes, lengthened, lines
+from testbed.observe.demultiplexer import Hook
+from testbed.observe.journey import ChainTraversal, RuleEvaluation
+from testbed.observe.journey_end import dropper, held_by
+from testbed.rules.changed_chains import ChainName
+from testbed.rules.loaded import LoadedChain, LoadedRuleset
+from testbed.rules.reading import CounterLine
+from testbed.rules.ruleset import Rule
+
+_FINAL = ("accept", "drop", "queue", "stolen")
+Met = frozenset[tuple[str, str, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class HookSummary:
+    """`deciding` are rules and policies with which chains ended, `dropped_by` the one that dropped it, empty: none.
+
+    `counted` are the lines that counted the packet, of them `longer` those behind a rule that may have lengthened it,
+    `entered` the chains it was in, each with its table; `met` are the rules that it matched, by table, chain and
+    number, and the policies that decided (None).
+    """
+
+    deciding: tuple[str, ...]
+    dropped_by: str
+    counted: tuple[CounterLine, ...]
+    longer: tuple[CounterLine, ...]
+    entered: frozenset[ChainName]
+    met: Met
+
+
+class HookReader:
+    """Reads the hooks of one node's packets, whose rules are in `book`."""
+
+    def __init__(self, book: LoadedRuleset) -> None:
+        self._book = book
+        self._known: dict[tuple[object, ...], tuple[HookSummary, int]] = {}
+
+    def read(self, hook: Hook) -> HookSummary:
+        """A hook in brief; its events are taken."""
+        events, came_out = hook.events, hook.after is not None
+        key = (came_out, *((event.table, event.chain, event.kind, event.rule, event.verdict) for event in events))
+        if key not in self._known:
+            left = events.copy()
+            chains = ChainWalk(self._book, left, came_out, _unjudged).chains()
+            self._known[key] = _brief(chains, came_out), len(events) - len(left)
+        brief, taken = self._known[key]
+        for _ in islice(range(len(events)), taken):
+            events.popleft()
+        return brief
+
+
+def deciding(chains: tuple[ChainTraversal, ...]) -> Iterator[str]:
+    """The rules with which chains ended, and the policies that dropped: by them a packet got where it did."""
+    for chain in chains:
+        if chain.dropped_by_policy:
+            yield f"{chain.table} :{chain.chain} DROP"
+        elif chain.end in _FINAL:
+            last, asked = list(chain.every)[-1]
+            yield f"{last.table} {asked.rule.text}"
+
+
+def _brief(chains: tuple[ChainTraversal, ...], came_out: bool) -> HookSummary:
+    held = held_by(chains, "queue") if not came_out else None
+    dropping = next(filter(None, (*map(dropper, chains), held)), "")
+    counted = tuple(line for chain in chains for line in lines(chain))
+    entered = frozenset((chain.table, chain.chain) for chain in chain_passes(chains))
+    return HookSummary(tuple(deciding(chains)), dropping, counted, tuple(lengthened(chains)), entered, met(chains))
+
+
+def met(chains: Iterable[ChainTraversal]) -> Met:
+    """The rules that a packet matched, and the policies that decided about it."""
+    passed = tuple(chains)
+    rules = ((of.table, of.chain, asked.number) for chain in passed for of, asked in chain.every if asked.matched)
+    policies = ((chain.table, chain.chain, None) for chain in passed if chain.end.startswith("policy "))
+    return frozenset((*rules, *policies))
+
+
+class _Unjudged:
+    """Asks no rule for its reasons."""
+
+    def missed(self, number: int, rule: Rule) -> RuleEvaluation:
+        return RuleEvaluation(number, rule, matched=False)
+
+    def matched(self, _: Rule) -> None:
+        return None
+
+
+def _unjudged(_: TraceEvent, __: LoadedChain) -> _Unjudged:
+    return _Unjudged()

@@ -1,0 +1,217 @@
+"""What rules name that a bed may not have: interfaces, subnets, ipsets. What can be made is made, the rest is said.
+
+A bridge that rules tie to a subnet (libvirt's virbr0, another network of Docker's) is made with an address there, so
+that packets for it take the way that they take on the rules' own host; nobody is behind it. Of an interface that only
+leads elsewhere (eth0, where the bed has ens33) it is said that no packet passes by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv4Network, ip_network
+
+from testbed.errors import RulesError
+from testbed.rules.clauses import Clause, clauses
+from testbed.rules.nft import AnyRuleset, NftRuleset
+from testbed.topology import LONGEST_NAME, Bridge, Node, Topology
+
+ENTERING, LEAVING = "comes in by", "leaves by"
+_SETS = re.compile(r"--(?:match-set|add-set|del-set|map-set) (\S+)")
+_MADE = re.compile(r"^create (\S+) ", re.MULTILINE)
+_INTERFACES = {"-i": ENTERING, "-o": LEAVING, "--physdev-in": ENTERING, "--physdev-out": LEAVING}
+_NATIVE = re.compile(r'\b(?P<way>[io]if)(?P<name>name)? (?P<not>!= )?(?:vmap )?(?P<what>\{[^}]*\}|"[^"]+")')
+_BEHIND = re.compile(  # a subnet that nftables' words tie to an interface: from there, to there, its own
+    r'iif(?:name)? "([^"]+)" ip saddr ([\d./]+)|oif(?:name)? "([^"]+)" ip daddr ([\d./]+)'
+    r'|oif(?:name)? != "([^"]+)" ip saddr ([\d./]+) (?=.*masquerade)'
+)
+_OWN = re.compile(r'ip saddr ([\d./]+) oif(?:name)? != "([^"]+)" .*masquerade')
+_NATIVE_PREFIX = re.compile(r"\bip [sd]addr (?:!= )?(\{[^}]*\}|[\d./]+)")
+_OUTWARD = re.compile(r"(?:eth|en|em|wl|ww|bond|ppp|venet|team)")  # what interfaces to a LAN or an internet are called
+_MAC = "02:00:00:00:f0:{:02x}"
+_MAX_LISTED = 4  # of a kind that are listed by name
+_NOT_OF_A_NODE = [IPv4Network(text) for text in ("127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "0.0.0.0/32")]
+_WIDEST, _NARROWEST = 8, 30  # prefix lengths of subnets that a bridge may have
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """An interface as a clause names it: a + or a * at the end stands for anything.
+
+    `way` is ENTERING or LEAVING, `subnet` what the rule says is behind it, `by_index`: it must be there when the rules
+    are loaded (nftables' iif and oif).
+    """
+
+    name: str
+    way: str
+    negated: bool = False
+    subnet: IPv4Network | None = None
+    by_index: bool = False
+
+    def is_one_of(self, names: Collection[str]) -> bool:
+        """Return whether one of these interfaces is named."""
+        if self.name.endswith(("+", "*")):
+            return any(name.startswith(self.name[:-1]) for name in names)
+        return self.name in names
+
+
+def is_outward(name: str) -> bool:
+    """Whether it is what interfaces to a LAN or an internet are called."""
+    return bool(_OUTWARD.match(name))
+
+
+def mentions(ruleset: AnyRuleset) -> list[Mention]:
+    """Every interface that a clause names, in the order of the rules."""
+    if isinstance(ruleset, NftRuleset):
+        return [*_native(ruleset.text)]
+    return [mention for _, rule in ruleset.rules for mention in _of_rule(clauses(rule.spec), rule.spec)]
+
+
+def with_missing_bridges(topology: Topology, rulesets: Sequence[AnyRuleset]) -> Topology:
+    """With a bridge in the host for each interface that is missing and can be made."""
+    made = _made(topology, rulesets)
+    nodes = (
+        replace(node, bridges=(*node.bridges, *made)) if node.name == topology.host else node for node in topology.nodes
+    )
+    return replace(topology, nodes=tuple(nodes)) if made else topology
+
+
+def warnings(topology: Topology, rulesets: Sequence[AnyRuleset]) -> list[str]:
+    """What rules name and nobody here is, in sentences; `topology` is the one before it was furnished."""
+    made = _made(topology, rulesets)
+    said = [
+        f"{bridge.name} is made{f' with {address}' if address else ''}, as rules name it; nobody is behind it."
+        for bridge in made
+        for address in [next(iter(bridge.addresses), None)]
+    ]
+    named = list(dict.fromkeys(mention for rules in rulesets for mention in mentions(rules)))
+    said += _nobodys(topology.node(topology.host), named, {bridge.name for bridge in made})
+    absent = [str(prefix) for prefix in _absent(with_missing_bridges(topology, rulesets), rulesets)]
+    return [*said, f"Nobody here has an address in {_some(absent)}, which rules name."] if absent else said
+
+
+def require_sets(ruleset: AnyRuleset) -> None:
+    """Raise RulesError where rules need ipsets that the rule set does not bring, before iptables refuses the first."""
+    if isinstance(ruleset, NftRuleset):
+        return
+    brought = set(_MADE.findall(ruleset.sets))
+    needed = dict.fromkeys(name for _, rule in ruleset.rules for name in _SETS.findall(rule.spec))
+    if lacking := [name for name in needed if name not in brought]:
+        sets = "the ipset" if len(lacking) == 1 else "the ipsets"
+        raise RulesError(
+            f"{ruleset.source}: rules need {sets} {', '.join(lacking)}, which no dump brings.",
+            "Add what `ipset save` prints on that host: behind the rules, or as --rules FILE,SETS.",
+        )
+
+
+def at_load(ruleset: AnyRuleset) -> bool:
+    """Whether interfaces have to be there when the rules are loaded, since these ask for their indexes."""
+    return isinstance(ruleset, NftRuleset) and any(mention.by_index for mention in mentions(ruleset))
+
+
+def _of_rule(own: Sequence[Clause], spec: str) -> Iterator[Mention]:
+    for clause in own:
+        if clause.option in _INTERFACES and clause.values:
+            way = _INTERFACES[clause.option]
+            wanted = "-s" if way == ENTERING or clause.negated else "-d"
+            tied = not clause.negated or (clause.option == "-o" and "-j MASQUERADE" in spec)
+            subnet = next(
+                (_subnet(o.values[0]) for o in own if o.option == wanted and not o.negated and o.values), None
+            )
+            yield Mention(clause.values[0], way, clause.negated, subnet if tied else None)
+
+
+def _native(text: str) -> Iterator[Mention]:
+    pairs = [tuple(filter(None, found)) for found in _BEHIND.findall(text)]
+    pairs += [(name, prefix) for prefix, name in _OWN.findall(text)]
+    subnets = {name: _subnet(prefix) for name, prefix in pairs}
+    for found in _NATIVE.finditer(text):
+        way = ENTERING if found["way"] == "iif" else LEAVING
+        for name in re.findall(r'"([^"]+)"', found["what"]):
+            yield Mention(name, way, bool(found["not"]), subnets.get(name), by_index=not found["name"])
+
+
+def _subnet(text: str) -> IPv4Network | None:
+    """A private subnet that a bridge may have, if it is one."""
+    prefix = _prefix(text)
+    fits = prefix is not None and prefix.is_private and _WIDEST <= prefix.prefixlen <= _NARROWEST
+    return prefix if fits else None
+
+
+def _prefix(text: str) -> IPv4Network | None:
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return found if isinstance(found, IPv4Network) else None
+
+
+def _made(topology: Topology, rulesets: Sequence[AnyRuleset]) -> tuple[Bridge, ...]:
+    """The bridges to make: those that have a subnet of their own, or must be there."""
+    present = _present(topology.node(topology.host))
+    used = {address.network for node in topology.nodes for address in node.addresses if address.version == 4}
+    bridges: dict[str, Bridge] = {}
+    addresses: tuple[IPv4Interface, ...] = ()
+    named = [mention for rules in rulesets for mention in mentions(rules)]
+    for mention in sorted(named, key=lambda mention: mention.subnet is None):
+        subnet, name = mention.subnet, mention.name
+        if name in bridges or name[-1] in "+*" or len(name) > LONGEST_NAME or mention.is_one_of(present):
+            continue
+        own = subnet is not None and not _OUTWARD.match(name) and not any(subnet.overlaps(network) for network in used)
+        if subnet is not None and own:
+            used.add(subnet)
+            addresses = (IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}"),)
+        elif mention.by_index:
+            addresses = ()
+        else:
+            continue
+        bridges[name] = Bridge(name, _MAC.format(len(bridges)), addresses)
+    return tuple(bridges.values())
+
+
+def _present(host: Node) -> frozenset[str]:
+    return frozenset(("lo", *(device.name for device in host.devices)))
+
+
+def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[str]:
+    """That no packet passes by interfaces which only the rules have; and of negated clauses, that all packets do."""
+    present = _present(host) | made
+    missing = [mention for mention in named if not mention.is_one_of(present)]
+    outside = next((own.name for own in host.interfaces if own.master is None), "")
+    for way in (ENTERING, LEAVING):
+        for outward in (True, False):
+            of_it = [m for m in missing if m.way == way and bool(_OUTWARD.match(m.name)) == outward]
+            names = list(dict.fromkeys(mention.name for mention in of_it if not mention.negated))
+            why = f"the bed's external interface is {outside}" if outward else "nobody is behind it here"
+            if names:
+                yield f"No packet {way} {_some(names)}, which rules name: {why}."
+            negated = list(dict.fromkeys(mention.name for mention in of_it if mention.negated))
+            if negated:
+                yield f"Every packet {way} another interface than {_some(negated)}, which rules ask for: {why}."
+
+
+def _absent(topology: Topology, rulesets: Iterable[AnyRuleset]) -> list[IPv4Network]:
+    """The prefixes that rules name in which no node has an address."""
+    known = {own.network for node in topology.nodes for own in node.addresses if isinstance(own.network, IPv4Network)}
+    named = (prefix for rules in rulesets for text in _prefixes(rules) if (prefix := _prefix(text)) is not None)
+    return [p for p in dict.fromkeys(named) if not any(p.overlaps(one) for one in (*known, *_NOT_OF_A_NODE))]
+
+
+def _prefixes(ruleset: AnyRuleset) -> Iterator[str]:
+    if isinstance(ruleset, NftRuleset):
+        for found in _NATIVE_PREFIX.findall(ruleset.text):
+            yield from re.findall(r"[\d.]+(?:/\d+)?", found)
+        return
+    for _, rule in ruleset.rules:
+        for clause in clauses(rule.spec):
+            if clause.option in ("-s", "-d"):
+                yield from (part for value in clause.values for part in value.split(","))
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    rest = len(names) - _MAX_LISTED
+    if rest > 0:
+        return f"{', '.join(names[:_MAX_LISTED])} and {rest} more"
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
