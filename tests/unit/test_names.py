@@ -21,4 +21,4 @@ def test_class_names_are_defined_in_one_module() -> None:
                 modules[node.name].add(str(path.relative_to(package)))
     assert len(modules) > 200
     twice = {name: sorted(paths) for name, paths in modules.items() if len(paths) > 1}
-    assert set(twice) == STILL_TWICE, twice
+    assert set(twice) <= STILL_TWICE, twice
