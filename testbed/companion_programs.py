@@ -96,7 +96,8 @@ def _relays(host: DockerHost) -> Iterator[str]:
         to = container.gateway
         if port.protocol == "sctp" or to is None:
             continue
-        if port.in_version(4):
+        versions = host.versions_of(container, port)
+        if 4 in versions:
             yield f"{port.protocol}/{port.address or '0.0.0.0'}/{port.host}/{to.address}/{port.container}"
-        if port.in_version(6) and host.ipv6:
+        if 6 in versions:
             yield f"{port.protocol}/{port.address or '::'}/{port.host}/{to.address6 or to.address}/{port.container}"

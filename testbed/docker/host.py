@@ -274,8 +274,24 @@ class DockerHost:
         return tuple((c, port) for c in self.containers if c.gateway is not None for port in c.published)
 
     def offered(self) -> tuple[tuple[Container, PublishedPort], ...]:
-        """The TCP ports that the LAN can ask for, and whose they are."""
-        return tuple((c, port) for c, port in self.published() if port.protocol == "tcp" and not port.on_loopback)
+        """The TCP ports of the host that the LAN can ask for, and whose they are."""
+        return tuple(
+            (container, port)
+            for container, port in self.published()
+            if port.protocol == "tcp" and not port.on_loopback and self.versions_of(container, port)
+        )
+
+    def versions_of(self, container: Container, port: PublishedPort) -> tuple[int, ...]:
+        """The versions of IP in which the host itself has a container's port: none where the network is routed.
+
+        Engines bind no port there, and start no docker-proxy (moby, libnetwork/drivers/bridge/port_mapping_linux.go:
+        attemptBindHostPorts).
+        """
+        gateway = container.gateway
+        if gateway is None:
+            return ()
+        modes = {4: gateway.network.mode, 6: gateway.network.mode6} if self.ipv6 else {4: gateway.network.mode}
+        return tuple(v for v, mode in modes.items() if port.in_version(v) and mode is not GatewayMode.ROUTED)
 
 
 def isolated_only_within(network: Network) -> None:
