@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.engines import engine_or_native
 from testbed.errors import TestbedError
 from testbed.kernel import named_namespaces
 from testbed.kernel.backends import ALL
@@ -24,7 +25,8 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Record:
     """What is ours of a bed: its namespaces by device and inode, its programs by process id and start time.
 
-    `host` is the text of the file that describes its Docker host, None for the article's.
+    `host` is the text of the file that describes its Docker host, None for the article's; `engine` the generation that
+    builds it, empty for none.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Record:
     namespaces: dict[str, tuple[int, int]]
     companions: tuple[tuple[int, int], ...] = ()
     complete: bool = False
+    engine: str = ""
 
     def path(self, node: str) -> Path:
         """Where a node's namespace is pinned; its name there is what `ip netns` calls it."""
@@ -55,7 +58,8 @@ class Record:
     @property
     def docker_host(self) -> DockerHost:
         """The Docker host that it has."""
-        return hostfile.parse(self.host) if self.host is not None else article.HOST
+        host = hostfile.parse(self.host) if self.host is not None else article.HOST
+        return engine_or_native(self.engine).built(host) if self.engine else host
 
     @property
     def topology(self) -> Topology:
@@ -150,8 +154,9 @@ def _record(name: str, facts: Any) -> Record:
     """The record that JSON describes; KeyError, TypeError or ValueError for what is none."""
     if not isinstance(facts, dict):
         raise TypeError("it is no object")
+    facts = {"engine": "", **facts}
     kinds: dict[str, tuple[type, ...]] = {
-        **dict.fromkeys(("name", "backend", "rules", "source"), (str,)),
+        **dict.fromkeys(("name", "backend", "rules", "source", "engine"), (str,)),
         "host": (str, type(None)),
         "complete": (bool,),
     }

@@ -30,10 +30,11 @@ DEFAULT_NAME = "testbed"
 HTTP_PORT = 80
 
 
-def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) -> tuple[Record, bool]:
+def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None, engine: str = "") -> tuple[Record, bool]:
     """Make a bed of that name stand; the record of it, and whether it was made now or stood already.
 
-    `host` is the text that describes its Docker host, where it is not the article's.
+    `host` is the text that describes its Docker host, where it is not the article's; `engine` the generation that
+    builds it, if any.
 
     Raises NameTaken when a bed of that name stands with other rules, is just being made, or a namespace has its name;
     RulesError and MissingRequirement as Testbed does.
@@ -42,7 +43,7 @@ def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) ->
     with _alone_with(name):
         old = _whole(name)
         if old is not None and old.stands:
-            if (old.backend, old.host, old.rules) != (backend, host, text):
+            if (old.backend, old.host, old.rules, old.engine) != (backend, host, text, engine):
                 raise NameTaken(
                     f"the bed {name} is up already, with {old.backend} and {old.source}.",
                     f"Take it down first (invoke down --name {name}), or choose another name.",
@@ -50,7 +51,8 @@ def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None) ->
             return old, False
         if old is not None:
             _clear(old)
-        return _make(Record(name, backend, host, text, ruleset.source, {}), ruleset), True
+        record = Record(name, backend, host, text, ruleset.source, {}, engine=engine)
+        return _make(record, ruleset), True
 
 
 def down(name: str) -> list[str]:

@@ -12,7 +12,7 @@ from testbed.docker.engines import ENGINES, Engine
 from testbed.pytest_plugin import MakeBed
 
 BedOf = Callable[[str], Testbed]
-SAME_HERE = ("23.0", "24.0.6", "25.0", "28.0.2")  # write a neighbour's rules for all that these cases ask
+SAME_HERE = ("23.0", "24.0.6", "25.0.0", "25.0.4", "28.0.2")  # write a neighbour's rules for all that these cases ask
 DIFFERENT = [known for known in ENGINES if known.name not in SAME_HERE]
 
 
@@ -27,6 +27,6 @@ def bed_of(make_bed: MakeBed, engine: Engine) -> BedOf:
 
     def make(text: str) -> Testbed:
         host: DockerHost = hostfile.parse(text)
-        return make_bed(host, rules=engine.rules(host))
+        return make_bed(engine.built(host), rules=engine.rules(host))
 
     return make

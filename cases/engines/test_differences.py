@@ -107,7 +107,7 @@ def with_columns(guide: str, columns: dict[str, list[str]]) -> str:
 def outcome(make_bed: MakeBed, text: str, ask: Callable[[Testbed], Crossing], known: Engine[AnyRuleset]) -> str:
     """`reached`, or where the one rule or policy stands that counted the packet and drops."""
     host = hostfile.parse(text)
-    bed = make_bed(host, rules=known.rules(host))
+    bed = make_bed(known.built(host), rules=known.rules(host))
     with bed.counting() as counting:
         crossing = ask(bed)
     bed.close()

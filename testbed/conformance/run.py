@@ -64,7 +64,8 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
     began = time.perf_counter()
     host = wishes.given_out(host, version)
     try:
-        model = engine_of(version).rules(host)
+        known = engine_of(version)
+        model, host = known.rules(host), known.built(host)
     except TopologyError as error:
         return Conformance(name, left_out=error.what)
     try:

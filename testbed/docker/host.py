@@ -98,7 +98,9 @@ class Network:
     `binding` is the host's address on which ports are published that name none (host_binding_ipv4).
     `snat` and `snat6` are addresses of the host under which containers go out in place of the way's own
     (com.docker.network.host_ipv4); `trusted` are interfaces from which a container's own address can be reached, as
-    from the bridge (com.docker.network.bridge.trusted_host_interfaces, since 28.2).
+    from the bridge (com.docker.network.bridge.trusted_host_interfaces, since 28.2). `addressed`: the bridge has its
+    address of IPv4; `routes_out`: containers have a default route by it, though it be internal. Engines see to both
+    (docker/engines/building.py).
     """
 
     bridge: str
@@ -116,6 +118,8 @@ class Network:
     snat: IPv4Address | None = None
     snat6: IPv6Address | None = None
     trusted: tuple[str, ...] = ()
+    addressed: bool = True
+    routes_out: bool = False
 
     @property
     def subnet(self) -> IPv4Network:
@@ -128,7 +132,8 @@ class Network:
     @property
     def bridge_addresses(self) -> tuple[AddressWithPrefix, ...]:
         """What the bridge itself has: none of a version of IP whose mode is isolated (as seen with 28.5.2)."""
-        found = ((self.gateway, self.mode), (self.gateway6, self.mode6))
+        gateway = self.gateway if self.addressed else None
+        found = ((gateway, self.mode), (self.gateway6, self.mode6))
         return tuple(gateway for gateway, mode in found if gateway is not None and mode is not GatewayMode.ISOLATED)
 
 
@@ -182,6 +187,12 @@ class Container:
             self.gateway_priority,
         )
         return (first, *self.also)
+
+    @property
+    def default_route(self) -> Attachment | None:
+        """The connection by which it reaches all that is elsewhere: its gateway, or an internal network's bridge."""
+        inside = (own for own in self.attachments if own.network.routes_out)
+        return self.gateway or min(inside, key=lambda own: own.network.name, default=None)
 
     @property
     def gateway(self) -> Attachment | None:

@@ -260,7 +260,7 @@ def _switch() -> Node:
 def _container(container: Container, scripted: bool) -> Node:
     six = any(own.address6 is not None for own in container.attachments)
     ends = tuple(_end(number, own, scripted) for number, own in enumerate(container.attachments))
-    gateway = container.gateway
+    gateway = container.default_route
     ways_out: tuple[Route, ...] = ()
     if gateway is not None:
         ways_out = _ways_out(gateway.network.gateway, gateway.network.gateway6)

@@ -53,7 +53,7 @@ def up(
     chosen = choose(host, engine, rules)
     chosen.warn()
     require(backend_for(chosen.rules, backend).name)
-    record, made = named.up(name, chosen.rules, backend, chosen.text)
+    record, made = named.up(name, chosen.rules, backend, chosen.text, chosen.engine)
     if json:
         as_json(_facts(record))
         return

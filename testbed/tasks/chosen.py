@@ -7,7 +7,7 @@ from pathlib import Path
 
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.contradictions import contradictions
-from testbed.docker.engines import chosen_for
+from testbed.docker.engines import Engine, chosen_for
 from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
@@ -31,12 +31,14 @@ class Chosen:
     """A Docker host, the text it was read from (None: the article's), and its rules.
 
     `contradictions` are sentences about published ports that rules which were given lead elsewhere than the host.
+    `engine` is the generation whose rules these are, and that builds the host; empty: none.
     """
 
     host: DockerHost
     text: str | None
     rules: AnyRuleset
     contradictions: tuple[str, ...] = ()
+    engine: str = ""
 
     def warn(self) -> None:
         """Print the contradictions, before the answer."""
@@ -53,9 +55,13 @@ def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
     require_values(host=host, engine=engine, rules=rules)
     described = hostfile.described(host) if host is not None else None
     docker_host = described.host if described is not None else article.HOST
-    found = _rules(docker_host, host, engine, rules)
+    known = None if rules is not None else _engine(docker_host, host, engine)
+    found = _rules(docker_host, host, engine, known) if rules is None else rulefile.read(rules)
+    if known is not None:
+        docker_host = known.built(docker_host)
     apart = contradictions(docker_host, found) if described is not None and rules is not None else ()
-    return Chosen(docker_host, described.text if described is not None else None, found, tuple(apart))
+    text = described.text if described is not None else None
+    return Chosen(docker_host, text, found, tuple(apart), known.name if known is not None else "")
 
 
 def require_values(**options: str | None) -> None:
@@ -65,13 +71,17 @@ def require_values(**options: str | None) -> None:
             raise TestbedError(f"--{option} is empty.", f"Give --{option} a value, or leave it out.")
 
 
-def _rules(docker_host: DockerHost, host: str | None, engine: str | None, rules: str | None) -> AnyRuleset:
-    if rules is not None:
-        return rulefile.read(rules)
-    if host is None and engine is None:
+def _engine(docker_host: DockerHost, host: str | None, engine: str | None) -> Engine[AnyRuleset] | None:
+    """The engine that is asked for, or stands for none; None: the article's own rules."""
+    return None if host is None and engine is None else chosen_for(docker_host, engine or NEWEST_MEASURED)
+
+
+def _rules(
+    docker_host: DockerHost, host: str | None, engine: str | None, known: Engine[AnyRuleset] | None
+) -> AnyRuleset:
+    if known is None:
         return article.ruleset()
     wanted = engine or NEWEST_MEASURED
-    known = chosen_for(docker_host, wanted)
     written = known.rules(docker_host)
     same = "" if known.name.startswith(wanted.removeprefix("v")) else f" ({wanted} writes the same)"
     return replace(written, source=f"{written.source} for {_short(host) if host else 'the article'}{same}")

@@ -160,8 +160,10 @@ def test_ip6tables_is_off_before_27_and_on_since_where_nothing_is_said(
         ("23.0.18", "23.0"),
         ("24.0.5", "23.0"),
         ("24", "24.0.6"),
-        ("25.0.0", "25.0"),
-        ("26.0", "25.0"),
+        ("25.0.0", "25.0.0"),
+        ("25.0", "25.0.4"),
+        ("25.0.3", "25.0.0"),
+        ("26.0", "25.0.4"),
         ("26.1", "26.1"),
         ("v27.5.1", "27"),
         ("28.0.0", "28.0.0"),
@@ -300,6 +302,10 @@ def test_an_isolated_network_has_the_rules_of_an_internal_one(version: str) -> N
 def test_a_classic_engine_has_no_gateway_modes() -> None:
     with pytest.raises(TopologyError, match=r"back: engine 26\.1 has no gateway mode routed"):
         engine("26.1").rules(with_mode(GatewayMode.ROUTED))
+
+
+def test_the_name_of_a_generation_is_a_version_of_it() -> None:
+    assert [engine(known.name).name for known in ENGINES] == [known.name for known in ENGINES]
 
 
 @pytest.mark.parametrize("known", ENGINES, ids=lambda known: known.name)

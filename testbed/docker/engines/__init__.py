@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from testbed.docker.engines import native
+from testbed.docker.engines.building import AS_BUILT, Building
 from testbed.docker.engines.classic import Classic
 from testbed.docker.engines.forward import Generation
 from testbed.docker.host import DockerHost
@@ -26,26 +27,45 @@ R = TypeVar("R", bound=AnyRuleset, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Engine(Generic[R]):
-    """A generation: the first version that writes its rules so, what it was read from, and how."""
+    """A generation: the first version that writes its rules so, what it was read from, and how.
+
+    `built` gives a host as such an engine builds it: beds are made of that one.
+    """
 
     name: str
     since: _Version
     known_from: str
     rules: Callable[[DockerHost], R]
+    building: Building = AS_BUILT
+
+    def built(self, host: DockerHost) -> DockerHost:
+        """The host as this engine builds its networks."""
+        return self.building.built(host)
 
 
 _LISTINGS, _SOURCE = "moby's listings of its rules", "moby's source"
 
 
-def _generation(since: _Version, known_from: str, generation: Classic | Generation) -> Engine[Ruleset]:
-    return Engine(generation.name, since, known_from, generation.rules)
+_ROUTES_INSIDE = Building(default_route=True)
+
+
+def _generation(
+    since: _Version, known_from: str, generation: Classic | Generation, building: Building = AS_BUILT
+) -> Engine[Ruleset]:
+    return Engine(generation.name, since, known_from, generation.rules, building)
 
 
 ENGINES = (
-    _generation((20, 10), "real engine 20.10.24", Classic("20.10", user6=False, guarded6=False, own_snat6=False)),
-    _generation((23,), _SOURCE, Classic("23.0", guarded6=False, own_snat6=False)),
-    _generation((24, 0, 6), _SOURCE, Classic("24.0.6", own_snat6=False)),
-    _generation((25,), _SOURCE, Classic("25.0")),
+    _generation(
+        (20, 10),
+        "real engine 20.10.24",
+        Classic("20.10", user6=False, guarded6=False, own_snat6=False),
+        _ROUTES_INSIDE,
+    ),
+    _generation((23,), _SOURCE, Classic("23.0", guarded6=False, own_snat6=False), _ROUTES_INSIDE),
+    _generation((24, 0, 6), _SOURCE, Classic("24.0.6", own_snat6=False), _ROUTES_INSIDE),
+    _generation((25,), _SOURCE, Classic("25.0.0"), Building(bridge_address=False)),
+    _generation((25, 0, 4), _SOURCE, Classic("25.0.4")),
     _generation((26, 1), "real engine 26.1.5", Classic("26.1")),
     _generation((27,), _SOURCE, Classic("27", routed=True)),
     _generation(
