@@ -55,7 +55,7 @@ def test_text_of_a_rule_is_never_executed_by_mutate(machine: Machine, tmp_path: 
         ("diff", "article", "ansi.rules", "--list"),
         ("diff", "article", "ansi.rules", "--json"),
         ("diff", "article", "ansi.rules", "--annotations"),
-        ("handshake",),
+        ("handshake", "--from", "web", "--to", "192.168.66.1:443"),
     ],
 )
 def test_escape_sequences_and_markup_in_a_comment_are_shown_as_text(
