@@ -1,1 +1,1 @@
-"""What rules do, asked of the kernel probe by probe; and what is different between two rule sets."""
+"""Behaviours of a rule set, found by sending probes through the kernel, and differences between two rule sets."""

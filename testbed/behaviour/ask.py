@@ -1,4 +1,4 @@
-"""A bed asked probes: many at once, those that were lost once more by themselves."""
+"""Send probes through a bed in waves, and retrace the lost ones one by one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from testbed.behaviour.probe_setup import made_ready
 from testbed.behaviour.probes import Probe
 from testbed.behaviour.referenced_values import Ports
 
-AT_ONCE = 128  # probes in a wave: a kernel repeats what it asks after a second
-_MAX_IDLE_ROUNDS = 10  # how often in vain what went astray is asked again, before that is what becomes of it
+AT_ONCE = 128  # probes in a wave: a kernel retransmits a question after one second
+_MAX_IDLE_ROUNDS = 10  # rounds without progress, after which the last behaviour found counts
 
 
 def behaviours(
@@ -24,9 +24,10 @@ def behaviours(
     at_once: int = AT_ONCE,
     taken: Ports = (),
 ) -> list[Behaviour]:
-    """Ask a bed each probe, `at_once` of them at a time, from none of the `taken` ports; `step` is called for each.
+    """Return the behaviour of each probe on a bed.
 
-    Raises what tracing raises: KernelRefused for a lost event, Disagreement when two witnesses differ.
+    `at_once` probes are on their way at a time, from none of the `taken` ports. `step` is called once for each probe.
+    Raise what tracing raises: KernelRefused for a lost event, Disagreement if trace and counters differ.
     """
     asked = tuple(probes)
     made_ready(bed, asked)
@@ -42,7 +43,7 @@ def behaviours(
 def _asked(
     bed: Testbed, asked: Sequence[Probe], step: Callable[[], object], at_once: int, taken: Ports
 ) -> dict[Probe, Behaviour]:
-    """What is known of each; those of which a packet went astray, or was taken for another's, are asked again."""
+    """Return the known behaviours; repeat probes with a lost packet or one mistaken for another flow's."""
     outcomes, found = Outcomes(bed), dict[Probe, Behaviour]()
     last: dict[Probe, Behaviour] = {}
     left, fruitless = list(asked), 0

@@ -1,4 +1,4 @@
-"""A probe and what became of it, in words."""
+"""A probe with its outcome, as text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from testbed.observe.header import TracedHeader
 from testbed.observe.hook_summary import Met
 from testbed.rules.changed_chains import ChainName
 
-ANSWER, ERROR = "answer: ", "error: "  # before a rule that dropped the answer, or errors about the question
-LET_THROUGH = "is let through"  # by every rule, for an address that no node of the bed has
+ANSWER, ERROR = "answer: ", "error: "  # prefix of a rule that dropped the answer, or errors about the question
+LET_THROUGH = "is let through"  # accepted by every rule, for an address that no node of the bed has
 PASSING = ("reaches ", LET_THROUGH)
 _SPOKEN = {
     "icmp 3/3": "port unreachable",
@@ -29,9 +29,9 @@ _SPOKEN = {
 class Behaviour:
     """A probe and its outcome; `by` are the rules and policies that decided.
 
-    Behind ANSWER stands the one that dropped the answer, behind ERROR the one that dropped errors about it. `entered`
-    are the chains, with their tables, that a packet of it was in; None: that is not known. `met` are the rules that its
-    packets matched, by table, chain and number, and the policies that decided about them (None).
+    ANSWER prefixes the rule that dropped the answer, ERROR the one that dropped errors about the question. `entered`
+    are the chains, with their tables, that the probe's packets entered; None if that is unknown. `met` are the rules
+    that its packets matched, by table, chain and number, and the policies (number None) that decided about them.
     """
 
     probe: Probe
@@ -42,10 +42,10 @@ class Behaviour:
 
     @property
     def reaches(self) -> bool:
-        """Whether it comes through: to an end, to a node's own kernel, or as far as rules decide."""
+        """Return whether the packet reaches an endpoint or a node's kernel, or is accepted by every rule."""
         return self.outcome.startswith(PASSING)
 
 
 def spoken(packets: Iterable[TracedHeader]) -> str:
-    """What a kernel answered, in words: `RST/ACK`, `port unreachable`."""
+    """Describe the packets that a kernel answered with: `RST/ACK`, `port unreachable`."""
     return " and ".join(_SPOKEN.get(packet.kind, packet.kind) for packet in packets)

@@ -1,4 +1,4 @@
-"""A test case as a row of values: one packet, and what is expected of it. One function sends it and compares."""
+"""A test case as a row of values: one packet and the expected result. One function sends it and compares."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _ECHO_REQUESTS = ((8, 0), (128, 0))
 
 @dataclass(frozen=True, slots=True)
 class PacketCase:
-    """A packet of a node to an address and a port (0: none), and what is expected of it.
+    """A packet of a node to an address and a port (0: none), and the expected result.
 
-    The packet: `protocol` is tcp, udp or icmp (an echo request), `state` new, invalid or stray as in a probe, `source`
-    the address that it comes from (empty: the node's own), `via` the router's address that it is handed to (empty: as
-    the node's routes say). The host's packets are sent by its own kernel.
+    The packet: `protocol` is tcp, udp or icmp (an echo request). `state` is new, invalid or stray as in a probe.
+    `source` is its source address (empty: the node's own). `via` is the address of the router that gets it (empty: by
+    the node's routes). The host's packets are sent by its own kernel.
 
     `expected` is one of
-    - delivered: the packet arrives at the node `at`, under the destination `dnat` and from the address `snat` (empty:
-      not translated). `answer`: the node's answer comes back to the sender from that place. `error`: so does the
-      node's ICMP error about the packet.
+    - delivered: the packet arrives at the node `at`, with the destination `dnat` and the source `snat` (empty: not
+      translated). `answer`: the node's answer returns to the sender from that place. `error`: the node's ICMP error
+      about the packet returns too.
     - not delivered: it does not arrive at `at`.
     - refused, answered, not answered: what the sender's own kernel learns of its TCP connection or echo request.
     - counted: the rules count what the lines `counters` say, as `iptables-save -c` prints them.
-    - behaves: `outcome` is what a table of behaviours says of it.
+    - behaves: `outcome` equals the outcome in a table of behaviours.
     """
 
     origin: str
@@ -68,14 +68,14 @@ class PacketCase:
 
     @property
     def probe(self) -> Probe:
-        """The packet as a probe."""
+        """Return the packet as a probe."""
         return Probe(
             self.origin, self.protocol, self.address, self.port, self.state, self.source, direct=bool(self.via)
         )
 
 
 def check(bed: Testbed, case: PacketCase) -> None:
-    """Send the packet of a case; AssertionError where something else is true of it than the case says."""
+    """Send the packet of a case; raise AssertionError if the result differs from the expected one."""
     _CHECKS[case.expected](bed, case)
 
 
@@ -151,7 +151,7 @@ def _by_kernel(bed: Testbed, case: PacketCase) -> bool:
 
 
 def _arrivals_of_the_kernels(bed: Testbed, case: PacketCase) -> list[str]:
-    """Return the destinations of the packets that arrive when the sender's own kernel asks."""
+    """Return the destinations of the packets that arrive when the sender's own kernel sends the question."""
     receiver = bed.endpoint(case.at)
     bed.send_from_kernel(case.origin, case.protocol, (case.address, case.port))
     return [packet.to for packet in receiver.arrivals() if _is_question(case, packet)]
@@ -164,7 +164,7 @@ def _is_question(case: PacketCase, packet: Packet) -> bool:
 
 
 def _send(bed: Testbed, case: PacketCase, receiver: str) -> Crossing:
-    """Send the packet from the sender's scripted end; return how it comes out at a node."""
+    """Send the packet from the sender's scripted endpoint; return its packet result at the receiver."""
     source = case.source or bed.endpoint(case.origin).address_towards(case.address)
     packet = _ip(source, case.address) / _contents(case, source)
     return bed.send(case.origin, packet, to=receiver, via=case.via or None)
@@ -179,7 +179,7 @@ def _contents(case: PacketCase, source: str) -> Any:
 
 
 def _answer(case: PacketCase, seen: Packet) -> Any:
-    """What the receiver says to the packet as it saw it: that it agrees."""
+    """Return the receiver's positive answer to the packet as it arrived."""
     ports: dict[str, Any] = {"sport": seen.destination_port, "dport": seen.source_port}
     if case.protocol == TCP:
         contents: Any = layers.TCP(**ports, flags="SA", seq=2000, ack=1001)
@@ -189,7 +189,7 @@ def _answer(case: PacketCase, seen: Packet) -> Any:
 
 
 def _error(case: PacketCase, seen: Packet) -> Any:
-    """What the receiver says to a datagram of IPv4 as it saw it: that the port is not reachable."""
+    """Return the receiver's `port unreachable` error about an IPv4 packet as it arrived."""
     ports: dict[str, Any] = {"sport": seen.source_port, "dport": seen.destination_port}
     quoted = _ip(seen.source, seen.destination) / (layers.TCP(**ports) if case.protocol == TCP else layers.UDP(**ports))
     return _ip(seen.destination, seen.source) / layers.ICMP(type=3, code=3) / layers.Raw(bytes(quoted))

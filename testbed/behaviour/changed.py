@@ -21,11 +21,11 @@ _USED = re.compile(r"--match-set (\S+)")
 
 @dataclass(frozen=True, slots=True)
 class ListedLine:
-    """A line of a rule set: a rule, by its `number` in its chain, from 1; else (None) a policy or a set's line.
+    """A line of a rule set: a rule with its `number` in its chain, from 1, or a policy or a set's line (number None).
 
-    `text` is the line without counters and comments, `spec` a rule's own words, empty where it is none; `line` is its
-    number in its `file` (empty: the rule set's), 0 where that is not known. `leads`: a rule's target is a chain;
-    `native`: it is in nftables' words.
+    `text` is the line without counters and comments. `spec` is a rule's specification, empty for other lines. `line` is
+    the line number in `file` (empty: the rule set's file), 0 if unknown. `leads`: the rule's target is a chain.
+    `native`: the line is in nftables' syntax.
     """
 
     table: str
@@ -40,7 +40,7 @@ class ListedLine:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What two lines have in common that say the same."""
+        """Return a key that is equal for lines of the same meaning."""
         if self.native or self.number is None:
             return (self.text,)
         asked = tuple(map(_meaning, clauses(self.spec)))
@@ -49,7 +49,7 @@ class ListedLine:
 
 
 def listed(ruleset: AnyRuleset) -> list[ListedLine]:
-    """Every line that may matter; of iptables' chains only those that a packet can come to."""
+    """Return every relevant line; of iptables' chains only those that a packet can enter."""
     if isinstance(ruleset, NftRuleset):
         return [*_native(ruleset.text)]
     found = [line for table in ruleset.tables for line in _of_table(table)]
@@ -57,7 +57,7 @@ def listed(ruleset: AnyRuleset) -> list[ListedLine]:
 
 
 def changed(old: AnyRuleset, new: AnyRuleset) -> tuple[list[ListedLine], list[ListedLine]]:
-    """The lines of the old rule set that the new one has not at the same place, and those of the new one."""
+    """Return the lines that only the old rule set has at their place, and those that only the new one has."""
     before, now = _by_block(listed(old)), _by_block(listed(new))
     gone: list[ListedLine] = []
     added: list[ListedLine] = []
@@ -72,7 +72,7 @@ def changed(old: AnyRuleset, new: AnyRuleset) -> tuple[list[ListedLine], list[Li
 
 
 def fingerprint(ruleset: AnyRuleset) -> str:
-    """The same for two rule sets that do not differ."""
+    """Return a hash that is equal for two rule sets without a relevant difference."""
     blocks = _by_block(listed(ruleset))
     lines = (f"{block} {line.key}" for block in sorted(blocks) for line in blocks[block])
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -83,7 +83,7 @@ def _meaning(clause: Clause) -> tuple[object, ...]:
 
 
 def _by_block(lines: Iterable[ListedLine]) -> dict[tuple[str, str], list[ListedLine]]:
-    """The lines of each chain, and of each other block, in order."""
+    """Return the lines of each chain, and of each other block, in order."""
     found: dict[tuple[str, str], list[ListedLine]] = {}
     for line in lines:
         found.setdefault((line.table, line.chain), []).append(line)
@@ -91,7 +91,7 @@ def _by_block(lines: Iterable[ListedLine]) -> dict[tuple[str, str], list[ListedL
 
 
 def _of_table(table: Table) -> Iterator[ListedLine]:
-    """Its policies that do not accept, and the rules of chains that begin at a hook or are jumped to."""
+    """Yield the policies that do not accept, and the rules of base chains and of chains reached by jumps and gotos."""
     rules = {chain.name: table.rules_of(chain.name) for chain in table.chains}
     left = [chain.name for chain in table.chains if chain.policy is not None]
     entered: dict[str, None] = {}
@@ -112,7 +112,7 @@ def _of_table(table: Table) -> Iterator[ListedLine]:
 
 
 def _sets(ruleset: Ruleset) -> Iterator[ListedLine]:
-    """The lines of the ipsets that rules match, in no order."""
+    """Yield the lines of the ipsets that rules match, sorted."""
     used = {name for _, rule in ruleset.rules for name in _USED.findall(rule.spec)}
     for text in sorted(ruleset.sets.splitlines()):
         words = text.split()
@@ -121,7 +121,7 @@ def _sets(ruleset: Ruleset) -> Iterator[ListedLine]:
 
 
 def _native(text: str) -> Iterator[ListedLine]:
-    """Rules by their chains; every other line by the block that it stands in."""
+    """Yield rules by their chains, and every other line by its enclosing block."""
     rules = {number: (table, chain) for number, table, chain, of_rule in statements(text) if of_rule}
     numbers: dict[tuple[str, str], int] = {}
     inside: list[str] = []
@@ -138,7 +138,7 @@ def _native(text: str) -> Iterator[ListedLine]:
 
 
 def _reached(ruleset: AnyRuleset, lines: list[ListedLine]) -> list[ListedLine]:
-    """Without the rules that no packet can reach, since a rule before decides about all that come."""
+    """Return the lines without unreachable rules: an earlier rule decides about every packet that could match them."""
     if not lines or isinstance(ruleset, NftRuleset):
         return lines
     rules = [LimitedRule(table.name, rule.chain, rule.spec) for table, rule in ruleset.rules]

@@ -1,4 +1,4 @@
-"""Two rule sets, or tables of what they do, compared: what differs, and what the probes do not judge."""
+"""Compare two rule sets, or tables of behaviours: the differences, and what the probes do not judge."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHANCE = "{} of {} probes fared differently, in chains with rules that count: t
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One side: rules to be asked, or the rows of a table with the fingerprint of the rules that it was written for."""
+    """One side of a comparison: a rule set to probe, or the rows of a table with the fingerprint of its rule set."""
 
     side: RulesetVariant | None
     rows: tuple[Row, ...] = ()
@@ -30,10 +30,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs among `compared` probes; the lines that these do not judge, and sentences on what else they do not.
+    """The differences among `compared` probes, the lines that the probes do not judge, and other limits as sentences.
 
-    `answers` is None where both sides are tables, `remarks` are sentences on the bed, `assumed` those on what the host
-    was given since rules name it; `host` is the host that was asked.
+    `answers` is None if both sides are tables. `remarks` are sentences on the bed. `assumed` are sentences on what was
+    added to the host since rules name it. `host` is the host that was probed.
     """
 
     host: DockerHost
@@ -47,16 +47,16 @@ class Comparison:
 
     @property
     def open(self) -> bool:
-        """Whether something was not judged."""
+        """Return whether something was not judged."""
         return bool(self.lines or self.sentences)
 
 
 def compare(
     host: DockerHost, described: bool, sides: Sequence[Given], progress: Progress, allowed: Collection[str] = ()
 ) -> Comparison:
-    """Ask the sides that have rules, and compare; `allowed` are changes that are meant, as their words say them.
+    """Probe the sides that have rules, and compare; `allowed` are the intended changes, as `str(Change)` prints them.
 
-    `described`: the host is the user's own, so that rules add nothing to it but IPv6. Raises what a bed and tracing
+    `described`: the host is the user's own, so that rules add nothing to it but IPv6. Raise what a bed and tracing
     raise.
     """
     own = [one.side for one in sides if one.side is not None]
@@ -84,7 +84,10 @@ def _fingerprint(one: Given) -> str:
 
 
 def _of_tables(sides: Sequence[Given], answers: Answers | None) -> list[NotAsked]:
-    """Beside a table: the other side's rules with clauses that no probe tells apart, unless they are the table's."""
+    """Return the rules, compared with a table, whose clauses no probe distinguishes.
+
+    If the rules are those of the table, return only the rules that decide by chance, time or memory.
+    """
     same = len({_fingerprint(one) for one in sides}) == 1
     if answers is None:
         return []

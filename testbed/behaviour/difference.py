@@ -1,4 +1,4 @@
-"""What behaves differently between two rule sets, grouped so that one cause is one entry."""
+"""Differences in behaviour between two rule sets, grouped so that one cause is one entry."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Changes of one kind that were decided by the same rules before and by the same rules now.
+    """Changes of one kind, decided by the same rules before and by the same rules now.
 
-    `parted` is the rule or policy on each side that dropped the packet, else the first that is not on the other, empty
-    where there is none.
+    `parted` is the rule or policy on each side that dropped the packet. If none did, it is the first that decided on
+    this side only; empty if there is none.
     """
 
     kind: str
@@ -56,25 +56,25 @@ class Cause:
 
     @property
     def witness(self) -> Change:
-        """The change that stands for all of them."""
+        """Return the change that represents the cause."""
         return self.changes[0]
 
 
 def changes(old: Iterable[Row], new: Iterable[Row]) -> list[Change]:
-    """What differs, for each probe that both tables have, in their order."""
+    """Return the changes, for each probe that both tables have, in their order."""
     now = {row.probe: row for row in new}
     pairs = ((row, now[row.probe]) for row in old if row.probe in now)
     return [Change(kind, one, other) for one, other in pairs if (kind := _kind(one, other)) is not None]
 
 
 def unpaired(old: Iterable[Row], new: Iterable[Row]) -> tuple[list[str], list[str]]:
-    """The probes that only the first table has, and those that only the second has."""
+    """Return the probes that only the first table has, and those that only the second has."""
     before, now = ([row.probe for row in rows] for rows in (old, new))
     return [probe for probe in before if probe not in set(now)], [probe for probe in now if probe not in set(before)]
 
 
 def causes(found: Sequence[Change]) -> list[Cause]:
-    """Changes by cause, the gravest kind first."""
+    """Group changes by cause, the gravest kind first."""
     grouped: dict[tuple[object, ...], list[Change]] = {}
     for change in found:
         key = change.kind, *_parting(change), change.old.outcome.split(" ")[0], change.new.outcome.split(" ")[0]
@@ -94,7 +94,7 @@ def _kind(old: Row, new: Row) -> str | None:
 
 
 def decided(row: Row, rule: str) -> str:
-    """By what a packet fared as it did; of one that was dropped always what dropped it, `rule` behind it."""
+    """Name the rules that decided about a packet; for a dropped packet the dropping rule first, then `rule`."""
     dropper = _dropper(row)
     if not dropper or rule == dropper or rule.startswith((ANSWER, ERROR)):
         return rule or dropper
@@ -106,7 +106,7 @@ def _parting(change: Change) -> tuple[str, str]:
 
 
 def _decisive(own: Row, other: Row) -> str:
-    """What dropped a packet here alone, whatever decided before; else what decided on this side alone."""
+    """Return the rule that dropped the packet on this side only; else the first that decided on this side only."""
     dropper = _dropper(own)
     if dropper and not _dropper(other):
         return dropper
@@ -114,6 +114,6 @@ def _decisive(own: Row, other: Row) -> str:
 
 
 def _dropper(row: Row) -> str:
-    """What dropped a packet: the last rule or policy that decided; empty for one that was not dropped."""
+    """Return the rule or policy that dropped the packet, the last that decided; empty if it was not dropped."""
     of_question = [rule for rule in row.by if not rule.startswith((ANSWER, ERROR))]
     return of_question[-1] if of_question and row.outcome.startswith(DROPPED) else ""

@@ -1,4 +1,4 @@
-"""Where the ways of one packet under two rule sets part: the rule on each side that made the difference."""
+"""Find where the journeys of one packet under two rule sets diverge: the rule on each side that made the difference."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from testbed.behaviour.witness import ProbeJourneys
 from testbed.observe.journey import ChainTraversal, Journey, RuleEvaluation
 
 _ACCEPT = "ACCEPT"
-_LEADING_ON = ("jump", "goto", "return", "continue")  # verdicts, in the trace's words
+_LEADING_ON = ("jump", "goto", "return", "continue")  # verdicts that continue the traversal, as in the kernel's trace
 
 
 @dataclass(frozen=True, slots=True)
 class JourneyStep:
-    """A rule that a packet was held against; a policy that decided, a translation, or the end, which have no `asked`.
+    """A rule evaluation; or a policy that decided, a translation, or the end, which have no `asked`.
 
-    `place` is `NODE HOOK`, empty for the end; `text` the rule's, the policy's (`:FORWARD DROP`), or words.
+    `place` is `NODE HOOK`, empty for the end. `text` is the rule, the policy (`:FORWARD DROP`), or a description.
     """
 
     place: str
@@ -29,27 +29,27 @@ class JourneyStep:
 
     @property
     def matched(self) -> bool:
-        """All but a rule that the packet was held against in vain."""
+        """Return False only for a rule that did not match."""
         return self.asked is None or self.asked.matched
 
     @property
     def decides(self) -> bool:
-        """Whether it did something; a policy that accepts does not."""
+        """Return whether the step had an effect; an accepting policy has none."""
         return self.matched and not (self.is_policy and self.text.endswith(f" {_ACCEPT}"))
 
     @property
     def final(self) -> bool:
-        """Whether it decided or changed something, and did not only lead on."""
+        """Return whether the step decided or changed something, other than a jump, goto, return or continue."""
         return self.decides and (self.asked is None or self.asked.verdict.split(" ")[0] not in _LEADING_ON)
 
     @property
     def failed(self) -> str:
-        """The clause of a rule that did not hold; empty for one that matched, or where that cannot be told."""
+        """Return the clause of a rule that failed; empty if the rule matched or the clause is unknown."""
         return self.asked.failed.text if self.asked is not None and self.asked.failed is not None else ""
 
     @property
     def said(self) -> tuple[str, str, str]:
-        """What it is and where; equal on both sides where their rules are."""
+        """Return the step's identity: table, chain and text; equal on both sides if their rules are."""
         return self.table, self.chain, self.text
 
     @property
@@ -64,7 +64,7 @@ class JourneyStep:
         return f"{self.table} {self.text}".strip()
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         return {
             "table": self.table,
             "chain": self.chain,
@@ -77,9 +77,9 @@ class JourneyStep:
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """The first steps that are not the same, of the questions' ways or (`of_answer`) of the answers'.
+    """The first steps that differ, of the questions' journeys or (`of_answer`) of the answers'.
 
-    `gone`: it is a rule that only the old side has, in a chain that both passed.
+    `gone`: the old step is a rule that only the old side has, in a chain that both packets entered.
     """
 
     old: JourneyStep
@@ -92,14 +92,14 @@ class Parting:
         return self.old, self.new
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         return {"of": "answer" if self.of_answer else "question", "old": self.old.as_dict(), "new": self.new.as_dict()}
 
 
 def parting(old: ProbeJourneys, new: ProbeJourneys) -> Parting | None:
-    """Where two ways part; None when they are the same, or one was not gone.
+    """Return the divergence of two probes' journeys; None if they are equal or one is missing.
 
-    Of the question and its answer it is the one of which something else became, where there is such a one.
+    Between question and answer, prefer the one whose end or delivered packet differs.
     """
     both = zip(old.journeys, new.journeys, strict=True)
     found = [
@@ -111,15 +111,15 @@ def parting(old: ProbeJourneys, new: ProbeJourneys) -> Parting | None:
 
 
 def _became(journey: Journey) -> tuple[object, ...]:
-    """How it ended, and as what it came out; but for its own port, that is anew each time."""
+    """Return where the packet ended, and its addresses on arrival, without the probe's port, which is new each time."""
     seen = journey.arrived
     return journey.end.place, (seen.source, seen.destination) if seen is not None else None
 
 
 def steps(journey: Journey) -> Iterator[JourneyStep]:
-    """A journey as steps, in order: every rule asked, policies, translations, the end.
+    """Yield the steps of a journey in order: every rule evaluation, policies, translations, the end.
 
-    Of translations only the addresses are compared where a port is one that a kernel chose, anew each time.
+    A port that the kernel chose is written as `*` in translations, since it is new each time.
     """
     chosen = max(journey.sent.source_port, journey.sent.destination_port)
     for passed, hook in journey.hooks:
@@ -134,7 +134,7 @@ def steps(journey: Journey) -> Iterator[JourneyStep]:
 
 
 def _between(old: Journey, new: Journey) -> tuple[JourneyStep, JourneyStep, bool] | None:
-    """What did something is compared first: a rule that matched on neither side changes nothing."""
+    """Compare deciding steps first: a rule that matched on neither side changes nothing."""
     before, now = (list(_stretches(journey)) for journey in (old, new))
     ends = _ends([stretch[-1] for stretch in before], [stretch[-1] for stretch in now])
     if ends is None:
@@ -147,10 +147,10 @@ def _between(old: Journey, new: Journey) -> tuple[JourneyStep, JourneyStep, bool
 
 
 def _ends(old: Sequence[JourneyStep], new: Sequence[JourneyStep]) -> tuple[int, int] | None:
-    """The places behind the last step in common before the first that was final and is not the same.
+    """Return the index after the last common step before the first differing final step; None if all are equal.
 
-    So a RETURN more, after which both went on in the same way, is not where they parted. Where all that was final is
-    the same it is the first step that is not.
+    So an additional RETURN, after which both journeys continue equally, is not the divergence. If all final steps are
+    equal, return the index of the first step that differs.
     """
     finals = [[n for n, step in enumerate(side) if step.final] for side in (old, new)]
     for a, b in zip(*finals, strict=False):
@@ -163,7 +163,7 @@ def _ends(old: Sequence[JourneyStep], new: Sequence[JourneyStep]) -> tuple[int, 
 
 
 def _stretches(journey: Journey) -> Iterator[list[JourneyStep]]:
-    """The steps up to each one that did something, with that as the last."""
+    """Yield the steps up to and including each deciding step."""
     stretch: list[JourneyStep] = []
     for step in steps(journey):
         stretch.append(step)
@@ -173,10 +173,11 @@ def _stretches(journey: Journey) -> Iterator[list[JourneyStep]]:
 
 
 def _named(own: Sequence[JourneyStep], other: JourneyStep, known_there: set[tuple[str, str, str]]) -> JourneyStep:
-    """The step of a stretch that tells why it did not end with what the other side's ended with.
+    """Return the step of a stretch that explains why it did not end as the other side's stretch ended.
 
-    That is what this side alone has; else what the other side's rule is here: held against in vain, changed into one
-    that was, or gone, so that the chain's policy decided.
+    That is the deciding rule if only this side has it. Otherwise it is this side's counterpart of the other side's
+    rule: the same rule without a match, a changed rule without a match, or, if the rule is gone, the policy of its
+    chain.
     """
     decided, passed = own[-1], own[:-1]
     if decided.is_rule and decided.said not in known_there:
@@ -188,7 +189,7 @@ def _named(own: Sequence[JourneyStep], other: JourneyStep, known_there: set[tupl
 
 
 def _known(journey: Journey) -> set[tuple[str, str, str]]:
-    """Every rule of the chains that it passed, asked or not reached, and each of the chains by itself."""
+    """Return the evaluated and unreached rules of every chain that the packet entered, and each chain itself."""
     return {known for _, hook in journey.hooks for chain in hook.chains for known in _of(chain)}
 
 

@@ -1,4 +1,4 @@
-"""What differs, with the ways that its witness goes on both sides."""
+"""Explain differences by the journeys of their witnesses on both sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from testbed.visible import visible
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A cause, and the ways of its witness; None on a side that is a table, of which nothing can be asked again."""
+    """A cause, and the journeys of its witness; None on a side that is a table, since a table has no rules to probe."""
 
     cause: Cause
     old: ProbeJourneys | None = None
@@ -29,18 +29,18 @@ class Explained:
 
     @property
     def parting(self) -> Parting | None:
-        """Where the ways part; None where they do not, or one is not known."""
+        """Return the divergence of the journeys; None if they do not diverge or one is unknown."""
         return parting(self.old, self.new) if self.old is not None and self.new is not None else None
 
     @property
     def otherwise(self) -> bool:
-        """Whether the witness fared otherwise when it was asked again, by itself: something counts or remembers."""
+        """Return whether the witness, sent again by itself, had another outcome: a rule counts or keeps state."""
         witness = self.cause.witness
         pairs = (self.old, witness.old), (self.new, witness.new)
         return any(way is not None and _fared_otherwise(way, row) for way, row in pairs)
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         old, new = (way.as_dict() if way is not None else None for way in (self.old, self.new))
         found = self.parting
         return {
@@ -52,7 +52,7 @@ class Explained:
 
 
 def _fared_otherwise(way: ProbeJourneys, row: Row) -> bool:
-    """Whether it came through, or was dropped by a rule, other than the row says."""
+    """Return whether the packet was delivered, or dropped by a rule, contrary to the row."""
     end = way.question.end if way.question is not None else None
     if end is not None and end.kind == LET_THROUGH:
         return row.outcome.startswith(DROPPED_OUTCOMES)
@@ -67,9 +67,9 @@ def explained(
     causes: Sequence[Cause],
     taken: Ports = (),
 ) -> list[Explained]:
-    """Each cause with the ways of its witness, asked again on a bed of each side that can be; None is a table.
+    """Return each cause with the journeys of its witness, sent again on a bed of each side; None is a table.
 
-    Raises what a bed and tracing raise.
+    Raise what a bed and tracing raise.
     """
     wanted = {cause.witness.probe for cause in causes}
     asked = [probe for probe in probes if str(probe) in wanted]

@@ -1,7 +1,7 @@
-"""Many probes on their way at once, each a flow of its own: what was traced of it, and what arrived where.
+"""Send many probes at once, each as a flow of its own, and collect their traces and arrivals.
 
-A flow is known by a port, or an echo identifier, that no other has. Nothing that rules ask a packet for ties one flow
-to another, but for rules that keep count of packets; where there are such, probes go one by one (answers.py).
+A flow is identified by a port, or an echo identifier, that no other flow has. Rules cannot make one flow depend on
+another, except rules that count packets. With such rules the probes are sent one by one (see probing.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class CapturedPacket:
-    """A packet as it arrived at an end; `quoted` is the header that an ICMP error quotes."""
+    """A packet as it arrived at an endpoint; `quoted` is the header that an ICMP error quotes."""
 
     node: str
     header: TracedHeader
@@ -43,24 +43,25 @@ class CapturedPacket:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A packet's passage through the host, with each hook in brief."""
+    """A packet's passage through the host, with a summary of each hook."""
 
     passage: Passage
     briefs: tuple[HookSummary, ...]
 
     @property
     def ends_in(self) -> str:
-        """The hook that it left last; empty where it did not come out of the one that it was in."""
+        """Return the hook that the packet left last; empty if it did not leave its last hook."""
         last = self.passage.hooks[-1]
         return last.name if last.after is not None else ""
 
 
 @dataclass(slots=True)
 class ProbeFlow:
-    """A probe and all that became of it: `asked`, `answered` and `erred` are the question, the answer, and an error
-    about the question, as they left; the last two where the question arrived, and can have such.
+    """A probe with the packets of its flow.
 
-    `doubtful`: packets of it could not be told from another flow's.
+    `asked`, `answered` and `erred` are the question, the answer, and an error about the question, as they were sent.
+    The last two exist only if the question arrived and can have them. `doubtful`: packets of the flow could not be told
+    from another flow's.
     """
 
     probe: Probe
@@ -74,16 +75,19 @@ class ProbeFlow:
     passed: list[Passed] = field(default_factory=list)
 
     def ways_of(self, sent: TracedHeader) -> list[Passed]:
-        """The passages of a packet of it through the host, in order."""
+        """Return the passages of one of the flow's packets through the host, in order."""
         return [own for own in self.passed if own.passage.cookie == sent.cookie]
 
     def arrival_of(self, sent: TracedHeader) -> CapturedPacket | None:
-        """Where a packet of it came out, if it did."""
+        """Return where one of the flow's packets was delivered; None if it was not."""
         return next((own for own in self.arrivals if own.header.cookie == sent.cookie), None)
 
     @property
     def question_arrived(self) -> CapturedPacket | None:
-        """Where the question came out, if it is one that is answered: nobody answers what comes as from himself."""
+        """Return where the question was delivered, if an answer is possible.
+
+        A node does not answer a packet that carries its own address as source.
+        """
         if self.asked is None or self.probe.state != NEW or self.probe.source:
             return None
         came = self.arrival_of(self.asked)
@@ -92,15 +96,15 @@ class ProbeFlow:
 
     @property
     def unanswered(self) -> bool:
-        """Whether the question came so late that it was not answered any more."""
+        """Return whether the question arrived too late to be answered."""
         due = (self.answered,) if self.probe.protocol == ICMP else (self.answered, self.erred)
         return self.question_arrived is not None and None in due
 
 
 class Flows:
-    """A context manager that sends waves of probes; everything that the host sees meanwhile is traced and counted.
+    """A context manager that sends waves of probes, and traces and counts all packets of the host meanwhile.
 
-    Raises KernelRefused for a lost trace message or frame, Disagreement where rules did not count what was traced.
+    Raise KernelRefused for a lost trace message or frame, Disagreement if rules did not count what was traced.
     """
 
     def __init__(self, bed: Testbed, taken: Ports = ()) -> None:
@@ -135,7 +139,7 @@ class Flows:
         self._stack.close()
 
     def ask(self, probes: Sequence[Probe]) -> list[ProbeFlow]:
-        """Send all of these, then answers to those that arrive, then errors about them; a flow for each, in order."""
+        """Send all questions, then answers to those that arrived, then errors about them; return the flows in order."""
         flows = [ProbeFlow(probe, number) for probe, number in zip(probes, self._numbers(probes), strict=True)]
         self._flows = {flow.number: flow for flow in flows}
         self._sent.clear()
@@ -155,7 +159,7 @@ class Flows:
         self._check(self._counters())
         return flows
 
-    # sending
+    # Sending.
 
     def _numbers(self, probes: Iterable[Probe]) -> Iterator[int]:
         taken = {probe.port for probe in probes}
@@ -165,7 +169,7 @@ class Flows:
             yield number
 
     def _spoken(self, flows: Sequence[ProbeFlow]) -> list[socket.socket]:
-        """The host's own kernel asks; the sockets, to be kept until answers have come."""
+        """Have the host's own kernel send its questions; return the sockets, to be kept until answers have come."""
         own = [flow for flow in flows if flow.probe.origin == self._host]
         asking = self._bed.host.run(packets.speak, [(flow.probe, flow.number) for flow in own], self._bed.processor)
         for flow, spoken in zip(own, asking, strict=True):
@@ -194,10 +198,10 @@ class Flows:
         self._sent[header.cookie] = flow
         return header
 
-    # looking
+    # Receiving.
 
     def _look(self) -> bool:
-        """Take in what was traced and what arrived, once nothing is on its way; whether anything was traced."""
+        """Wait until no packet is on its way, and read traces and arrivals; return whether anything was traced."""
         self._bed.settle_everywhere()
         for passage in self._sorter.passages():
             self._passages.append(passage)
@@ -210,7 +214,7 @@ class Flows:
         return self._sorter.heard
 
     def _seen_leaving(self, header: TracedHeader) -> None:
-        """Whether it is a question of the host's own kernel, which chose what it is known by."""
+        """Record a question that the host's own kernel sent, with the identifiers that the kernel chose."""
         flow = self._flows.get(header.source_port or header.echo or 0)
         if flow is None or flow.asked is not None or header.icmp in ECHO_REPLIES:
             return
@@ -241,10 +245,10 @@ class Flows:
                         end.node, header, data, TracedHeader.quoted_in(data) if header.is_error else None
                     )
 
-    # counting
+    # Counting.
 
     def _counters(self) -> CounterReading:
-        """The counters at a moment at which all that they counted has been traced."""
+        """Read the counters at a moment when every counted packet has been traced."""
         for _ in range(_ATTEMPTS):
             self._look()
             counted = self._bed.raw_counters()
@@ -253,7 +257,7 @@ class Flows:
         raise TestbedError("the host never stops passing packets on.", "Ask when nobody else uses the bed.")
 
     def _check(self, now: CounterReading) -> None:
-        """Read the passages, and hold them against what was counted."""
+        """Read the passages, and compare them with the counters."""
         traced: dict[CounterLine, Counters] = {}
         longer: set[CounterLine] = set()
         for passage in self._passages:

@@ -1,4 +1,4 @@
-"""What the probes of a comparison cannot judge: the lines of both rule sets of which too little was asked."""
+"""What a comparison does not judge: the lines of both rule sets that the probes exercise too little."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ UNMET = "no probe meets it"
 
 @dataclass(frozen=True, slots=True)
 class NotAsked:
-    """A line of one side (0: the first, 1: the second) that the probes do not judge, and why, in words."""
+    """A line of one side (0: the first, 1: the second) that the probes do not judge, with the reason as text."""
 
     side: int
     line: ListedLine
     why: str
 
     def place(self, source: str) -> str:
-        """`FILE:LINE`, or the name of its rule set where it is in no file."""
+        """Return `FILE:LINE`, or the name of the rule set if the line is in no file."""
         file = self.line.file or source
         return f"{file}:{self.line.line}" if self.line.line else file
 
     def said(self, source: str) -> str:
-        """In a line: where it is, what it is, and what of it is not asked."""
+        """Describe the line: its place, its text, and the clauses that are not probed."""
         return f"{self.place(source)}: {f'{self.line.table} {self.line.text}'.strip()}: {self.why}"
 
     def as_dict(self, source: str) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         own = self.line
         file = own.file or source
         return {"file": file, "line": own.line, "table": own.table, "rule": own.text, "why": self.why}
 
 
 def unasked(rules: AnyRuleset, scope: Scope, side: int = 0) -> list[NotAsked]:
-    """Every line with a clause of which probes do not ask both sides."""
+    """Return every rule with a clause that probes do not exercise on both sides, matching and not matching."""
     return [
         NotAsked(side, line, ", ".join(found))
         for line in listed(rules)
@@ -53,19 +53,19 @@ def unasked(rules: AnyRuleset, scope: Scope, side: int = 0) -> list[NotAsked]:
 
 
 def undecided(rules: AnyRuleset, side: int = 0) -> list[NotAsked]:
-    """Every rule that decides by chance, time or memory."""
+    """Return every rule that decides by chance, time or memory."""
     return [NotAsked(side, line, f"counts: {counted(line)}") for line in listed(rules) if counts(line)]
 
 
 def not_asked(rules: AnyRuleset, scope: Scope, side: int = 0) -> list[NotAsked]:
-    """Every rule that probes do not judge for sure: by its clauses, or since it decides by chance."""
+    """Return every rule that probes do not judge for certain: by its clauses, or since it decides by chance."""
     found = unasked(rules, scope, side)
     known = {own.line for own in found}
     return found + [own for own in undecided(rules, side) if own.line not in known]
 
 
 def not_judged(sides: Sequence[AnyRuleset], scopes: Sequence[Scope], met: Sequence[Met]) -> list[NotAsked]:
-    """The lines in which two rule sets differ and that the probes do not judge; rules of both that count."""
+    """Return the differing lines that the probes do not judge, and rules of both sides that count."""
     differing = changed(*sides)
     known = {
         (line.table, line.chain, line.key)
@@ -87,13 +87,13 @@ def not_judged(sides: Sequence[AnyRuleset], scopes: Sequence[Scope], met: Sequen
 
 
 def _unmet(rules: AnyRuleset, side: int, known: Collection[object]) -> list[NotAsked]:
-    """The rules that ask for a connection's state and that no packet of a probe matched on either side."""
+    """Return the rules that match a connection's state and that no probe's packet matched on either side."""
     found = (line for line in listed(rules) if line.number is not None and asks_for_state(line))
     return [NotAsked(side, line, UNMET) for line in found if (line.table, line.chain, line.key) not in known]
 
 
 def _why(line: ListedLine, scope: Scope, met: Met, beside: Sequence[NotAsked]) -> str:
-    """Why probes do not judge a line that is on one side alone; empty where they do."""
+    """Return why probes do not judge a line that only one side has; empty if they do."""
     if own := scope.unasked(line):
         return ", ".join(own)
     if (line.table, line.chain, line.number) not in met:
@@ -104,10 +104,10 @@ def _why(line: ListedLine, scope: Scope, met: Met, beside: Sequence[NotAsked]) -
 def certain(
     found: Iterable[Change], answers: Answers, sides: Sequence[AnyRuleset]
 ) -> tuple[list[Change], list[Change]]:
-    """The changes that are not due to chance, and those that may be.
+    """Return the changes that are not due to chance, and those that may be.
 
-    That may be one whose packets came to a chain with a rule that counts, and in which no rule decided that is on one
-    side alone.
+    A change may be due to chance if its packets entered a chain with a counting rule, and no rule that only one side
+    has decided.
     """
     counting = {(one.line.table, one.line.chain) for rules in sides for one in undecided(rules)}
     if not counting:

@@ -1,4 +1,4 @@
-"""From what was traced of a flow, and what arrived, to its outcome in words."""
+"""Derive the outcome of a flow, as text, from its trace and its arrivals."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from testbed.kernel import routes
 from testbed.observe.header import TracedHeader
 from testbed.topology import Port
 
-_REDIRECT = 5  # no verdict, and a router does not send it every time (ip_rt_send_redirect, net/ipv4/route.c)
+_REDIRECT = 5  # a redirect is no verdict, and a router omits some (ip_rt_send_redirect, net/ipv4/route.c)
 
 
 class Outcomes:
-    """Puts the flows of one bed into words."""
+    """Describes the outcomes of one bed's flows."""
 
     def __init__(self, bed: Testbed) -> None:
         self._topology = bed.topology
@@ -27,7 +27,7 @@ class Outcomes:
         self._alone = lru_cache(maxsize=None)(self._without_a_router)
 
     def of(self, flow: ProbeFlow) -> Behaviour | None:
-        """The behaviour; None where more has to be known than was looked at."""
+        """Return the behaviour; None if it needs more than was observed."""
         if flow.doubtful:
             return None
         if flow.asked is None:
@@ -42,7 +42,7 @@ class Outcomes:
         return Behaviour(flow.probe, outcome, (*by, *_dropped_answers(flow)), entered, met)
 
     def astray(self, flow: ProbeFlow) -> bool:
-        """Whether a packet left for somebody who is there, and did not arrive, or came when answers had been given.
+        """Return whether a packet left for an existing node and did not arrive, or arrived too late to be answered.
 
         A network loses and delays packets now and then.
         """
@@ -77,7 +77,7 @@ class Outcomes:
         return f"is lost: {why}{f' and answered by {answers}' if answers else ''}" if why else None
 
     def _reply(self, flow: ProbeFlow) -> str:
-        """What becomes of the answer; of errors about the question, where something else becomes of them."""
+        """Describe the answer's outcome, and that of errors about the question if it differs."""
         if flow.answered is None:
             return ""
         answer, error = self._heard(flow, flow.answered), self._heard(flow, flow.erred) if flow.erred else None
@@ -88,7 +88,7 @@ class Outcomes:
         return f"{told}, errors {fate}"
 
     def _heard(self, flow: ProbeFlow, sent: TracedHeader) -> TracedHeader | None:
-        """An answer as the asker saw it."""
+        """Return an answer as the sender of the question received it; None if it did not."""
         arrival, ways = flow.arrival_of(sent), flow.ways_of(sent)
         if arrival is not None and arrival.node == flow.probe.origin:
             return arrival.header
@@ -98,7 +98,7 @@ class Outcomes:
         return None
 
     def _fate(self, flow: ProbeFlow, sent: TracedHeader) -> str:
-        """What became of an answer that the asker did not see."""
+        """Describe the outcome of an answer that the sender of the question did not receive."""
         arrival, ways = flow.arrival_of(sent), flow.ways_of(sent)
         if _dropped_by(ways):
             return "dropped"
@@ -107,7 +107,7 @@ class Outcomes:
         return "taken in" if ways and ways[-1].ends_in == "INPUT" else "lost"
 
     def _came_back(self, flow: ProbeFlow, asked: TracedHeader, ways: list[Passed]) -> Iterator[TracedHeader]:
-        """What the asker was told."""
+        """Yield the packets that the sender of the question received in return."""
         if flow.probe.origin != self._host:
             for arrival in flow.arrivals:
                 if arrival.node == flow.probe.origin and _answers(arrival.header, arrival.quoted, [asked], flow):
@@ -120,7 +120,7 @@ class Outcomes:
                 yield header
 
     def _missing(self, asked: TracedHeader, last: Passed) -> str:
-        """The address that a packet was translated to and left for, where no node has it; else empty."""
+        """Return the address that a packet was translated to and left for if no node has it; else an empty string."""
         hook = last.passage.hooks[-1]
         left = self._devices.get(hook.left, "")
         if hook.after is None or hook.name != "POSTROUTING" or hook.after.destination == asked.destination:
@@ -140,13 +140,13 @@ class Outcomes:
         return ""
 
     def _without_a_router(self, device: str) -> bool:
-        """Whether the host is the only router on the segment of a device: what leaves there ends there."""
+        """Return whether the host is the only router on a device's segment: packets that leave there end there."""
         beside = self._topology.segment(Port(self._host, device)) if device != "lo" else ()
         return not any(node.passes_on and node.name != self._host for node, _ in beside)
 
 
 def _dropped_answers(flow: ProbeFlow) -> Iterator[str]:
-    """By which rules the answer and errors were dropped; of both by the same one once."""
+    """Yield the rules that dropped the answer and the errors; a rule that dropped both only once."""
     answer, error = (_dropped_by(flow.ways_of(sent)) if sent else "" for sent in (flow.answered, flow.erred))
     if answer:
         yield f"{ANSWER}{answer}"
@@ -159,7 +159,7 @@ def _dropped_by(ways: Iterable[Passed]) -> str:
 
 
 def _answers(header: TracedHeader, quoted: TracedHeader | None, asked: Iterable[TracedHeader], flow: ProbeFlow) -> bool:
-    """Whether a packet answers a question: it goes the other way as a first answer does, or is about it."""
+    """Return whether a packet answers a question: it is the first packet in reply direction, or an error about it."""
     if header.icmp is not None and header.icmp[0] == _REDIRECT and header.protocol == "icmp":
         return False
     if header.is_error:

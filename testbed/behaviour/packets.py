@@ -1,4 +1,4 @@
-"""The packets of probes: what scripts send, what they answer, and what the host's own kernel is told to ask."""
+"""The packets of probes: questions and answers of scripted endpoints, and questions that the host's kernel sends."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from testbed.traffic import template
 from testbed.traffic.packet import Packet
 from testbed.traffic.template import Form
 
-# No two kinds of packets are equally long, so that a number that a kernel chose by chance does not make one look like
-# another: scripts ask without contents, and a kernel's echo reply has what it was asked with.
+# No two kinds of packets have the same length, so that a number that a kernel chose at random cannot make one look
+# like another. Scripted questions have no contents, and a kernel's echo reply repeats the contents of its request.
 _QUESTION, _ECHOED, _AGREED = b"question", bytes(4), bytes(12)
 _FORMS = {
     (TCP, NEW): "tcp S",
@@ -27,23 +27,23 @@ _FORMS = {
     (ICMP, NEW): "echo",
 }
 _ANSWERS = {TCP: "tcp SA", UDP: "udp", ICMP: "echo reply"}
-# What the kernel says although it asked: the packet was dropped on its way out, or an answer is there already.
+# Errors of a socket that did send: the packet was dropped in the output path, or an answer has come already.
 _ASKED = (errno.EPERM, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ECONNRESET)
-_AT_ONCE = struct.pack("=ii", 1, 0)  # struct linger: a connection that is closed ends by a reset, and is over
+_AT_ONCE = struct.pack("=ii", 1, 0)  # struct linger: closing a connection resets it, and nothing is sent later
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The socket by which a kernel asked; `refused`: it did not, since it has no way there."""
+    """The socket by which a kernel sends a question; `refused`: it sent nothing, since it has no route."""
 
     opened: socket.socket
     refused: bool
 
 
 def question(bed: Testbed, probe: Probe, number: int) -> tuple[bytes, str | None]:
-    """The packet that asks, and by which router it goes, None: the sender's routes say it.
+    """Return the question as bytes, and the router that gets it; None: by the sender's routes.
 
-    `number` is its source port or echo identifier, by which it is known.
+    `number` is its source port or echo identifier, which identifies the flow.
     """
     end = bed.endpoint(probe.origin)
     data = template.build(
@@ -52,14 +52,14 @@ def question(bed: Testbed, probe: Probe, number: int) -> tuple[bytes, str | None
         probe.address,
         (number, probe.port),
         end.identification(),
-        seq=number,  # so that what a kernel answers can be told from its other answers
+        seq=number,  # distinguishes a kernel's answers from each other
         echo=number,
     )
     return data, str(end.kernel_beside) if probe.direct else None
 
 
 def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: TracedHeader | Packet) -> bytes:
-    """What the end says to which a question came, as it saw it: that it agrees."""
+    """Return the positive answer of the endpoint that received the question, to the question as it arrived."""
     return template.build(
         Form(_ANSWERS[probe.protocol], _version(seen.source)),
         seen.destination,
@@ -74,19 +74,19 @@ def answer(bed: Testbed, probe: Probe, number: int, node: str, seen: TracedHeade
 
 
 def error(bed: Testbed, node: str, seen: TracedHeader, data: bytes) -> bytes:
-    """What the end says besides: that nobody listens at that port; `data` is the question as it came."""
+    """Return the endpoint's `port unreachable` error; `data` is the question as it arrived."""
     form, number = Form("error", _version(seen.source)), bed.endpoint(node).identification()
     return template.build(form, seen.destination, seen.source, (0, 0), number, contents=data)
 
 
 def speak(asked: Sequence[tuple[Probe, int]], cpu: int) -> list[Spoken]:
-    """Have the kernel of the calling thread's namespace ask; sockets are to be kept until answers have come."""
+    """Send the questions from the kernel of the calling thread's namespace; return the sockets to be kept."""
     with on_cpu(cpu):
         return [_asking(probe, number) for probe, number in asked]
 
 
 def hang_up(opened: Iterable[socket.socket], cpu: int) -> None:
-    """Close them, with nothing left that would be sent later."""
+    """Close the sockets so that the kernel sends nothing later."""
     with on_cpu(cpu):
         for one in opened:
             if one.type == socket.SOCK_STREAM:
@@ -107,7 +107,7 @@ def _asking(probe: Probe, number: int) -> Spoken:
         opened.connect((probe.address, probe.port))
         if probe.protocol != TCP:
             opened.send(_echo(six, number) if probe.protocol == ICMP else _QUESTION)
-    except BlockingIOError:  # it is asking
+    except BlockingIOError:  # the connection attempt is in progress
         pass
     except OSError as error:
         return Spoken(opened, error.errno not in _ASKED)
@@ -115,7 +115,7 @@ def _asking(probe: Probe, number: int) -> Spoken:
 
 
 def _echo(six: bool, number: int) -> bytes:
-    """An echo request without its IP header; the kernel makes the sum of IPv6's anew (RFC 3542, 3.1)."""
+    """Return an echo request without its IP header; the kernel computes the checksum of ICMPv6 (RFC 3542, 3.1)."""
     source, destination = ("::", "::") if six else ("0.0.0.0", "0.0.0.0")
     asked = template.build(Form("echo", 6 if six else 4), source, destination, (0, 0), 0, echo=number, contents=_ECHOED)
     return asked[40 if six else 20 :]

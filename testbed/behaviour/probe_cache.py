@@ -1,4 +1,4 @@
-"""A rule set compared with many others: each question is put to it once, and to another only where that may differ."""
+"""Compare one rule set with many others: probe it once, and each other only where its behaviour may differ."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from testbed.rules.changed_chains import chains_apart
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 
-_FIRST = 8  # probes that are asked before the others when one that fares differently is enough
+_FIRST = 8  # probes that are sent first if one difference is enough
 
 
 @dataclass(slots=True)
 class _Known:
-    """What a side names, what it has answered, and how often a probe of it has fared differently elsewhere."""
+    """A side's referenced values, its behaviours, and how often each probe has shown a difference on another side."""
 
     named: ReferencedValues
     behaviours: dict[Probe, Behaviour] = field(default_factory=dict)
@@ -34,17 +34,17 @@ class _Known:
 
 
 class ProbeCache:
-    """Compares one side with others, on beds that stay until it is closed."""
+    """Compares one side with others, on beds that stay until the cache is closed."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Topology, RulesetVariant], _Known] = {}
         self._beds: dict[tuple[Topology, str], tuple[RulesetVariant, Testbed]] = {}
 
     def ask(self, host: DockerHost, one: RulesetVariant, other: RulesetVariant, briefly: bool = False) -> Answers:
-        """What both answer; raises what a bed and tracing raise.
+        """Return the behaviours of both sides; raise what a bed and tracing raise.
 
-        The other is asked only what was in a chain of the one that is another there: what was in none of these meets
-        the same rules all its way. `briefly`: nothing more when a probe has fared differently.
+        The other side gets only probes that entered a chain of the first side that differs there. A probe that entered
+        none of these meets the same rules on its whole journey. `briefly`: stop after the first difference.
         """
         bare, rules = article.topology(host), [one.rules, other.rules]
         topology = environment.with_missing_bridges(bare, rules)
@@ -57,7 +57,7 @@ class ProbeCache:
             together = known.named | named(self._bed(topology, other))
             asked = probes(topology, host, together)
             missing = tuple(environment.warnings(bare, rules))
-            if together.counting:  # what one probe leaves behind may decide about the next: all are asked, in a row
+            if together.counting:  # one probe's state may decide about the next: send all, one by one
                 rows = [tuple(behaviours(self._bed(topology, side), asked.asked, at_once=1)) for side in (one, other)]
                 return Answers(tuple(rows), asked, together, missing)
             left = [probe for probe in asked.asked if probe not in known.behaviours]
@@ -69,7 +69,7 @@ class ProbeCache:
             return Answers((before, tuple(now.get(own.probe, own) for own in before)), asked, together, missing)
 
     def close(self) -> None:
-        """Let the beds go."""
+        """Close the beds."""
         while self._beds:
             self._beds.popitem()[1][1].close()
 
@@ -81,7 +81,7 @@ class ProbeCache:
         sides: tuple[RulesetVariant, RulesetVariant],
         briefly: bool,
     ) -> dict[Probe, Behaviour]:
-        """What the second side answers to that which can fare differently there."""
+        """Return the second side's behaviours for the probes whose outcome can differ there."""
         apart = _apart(*sides)
         meeting = [own for own in before if apart is None or own.entered is None or own.entered & apart]
         likely = sorted(meeting, key=lambda own: -known.telling[own.probe])
@@ -97,7 +97,7 @@ class ProbeCache:
         return found
 
     def _bed(self, topology: Topology, side: RulesetVariant) -> Testbed:
-        """A bed into which that side's rules are loaded."""
+        """Return a bed with the rules of a side loaded."""
         key = topology, backend_for(side.rules, side.backend).name
         if key in self._beds:
             held, bed = self._beds.pop(key)
@@ -119,7 +119,7 @@ def _sets(side: RulesetVariant) -> str:
 
 
 def _apart(one: RulesetVariant, other: RulesetVariant) -> frozenset[tuple[str, str]] | None:
-    """The chains that are not the same on both sides; None where that does not say it all."""
+    """Return the chains that differ between the sides; None if the chains alone do not show every difference."""
     before, now = one.rules, other.rules
     if one.backend != other.backend or not isinstance(before, Ruleset) or not isinstance(now, Ruleset):
         return None

@@ -1,4 +1,4 @@
-"""What a bed needs before it is asked probes, so that one question does not disturb another."""
+"""Prepare a bed for probes, so that one question does not disturb another."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from testbed.behaviour.probes import Probe
 from testbed.behaviour.static_neighbours import stand_for_nobody
 from testbed.kernel.devices import write_sysctls
 
-# A kernel sends few errors a second to one address (Documentation/networking/ip-sysctl.rst).
+# A kernel limits the rate of ICMP errors to one address (Documentation/networking/ip-sysctl.rst).
 _ANSWER_ALWAYS = (("net.ipv4.icmp_ratemask", "0"),)
-_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of message types that are limited: an error is none
+_ANSWER_ALWAYS6 = (("net.ipv6.icmp.ratemask", "0"),)  # the list of rate-limited message types, without errors
 
 
 def made_ready(bed: Testbed, asked: Iterable[Probe]) -> None:
-    """Have a bed's routers answer each question as if it were the only one, and somebody stand for nobody."""
+    """Disable ICMP rate limiting on routers; add permanent neighbour entries for probed addresses that no node has."""
     asked = tuple(asked)
     six = any(":" in probe.address for probe in asked)
     for router in (node.name for node in bed.topology.nodes if node.passes_on):

@@ -1,6 +1,6 @@
-"""The questions worth asking of a rule set: from every origin to every destination, on both sides of each border.
+"""The probes for a rule set: from every origin to every destination, on both sides of each border.
 
-They follow from the rules' own clauses and the topology, always the same ones in the same order.
+They follow from the clauses of the rules and from the topology. Equal inputs give equal probes in equal order.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from testbed.traffic.packet import place
 
 TCP, UDP, ICMP = "tcp", "udp", "icmp"
 NEW, INVALID, STRAY = "new", "invalid", "stray"
-UNMENTIONED = 9  # a port that hardly anybody's rules name: discard (RFC 863)
+UNMENTIONED = 9  # a port that rules hardly ever name: discard (RFC 863)
 _LAST_PORT = 65535
-_MAX_EQUAL_CONTAINERS = 2  # containers of a network that differ in nothing but their address: so many of them ask
-MOST = 10_000  # probes; what goes beyond is cut, and said to be
+_MAX_EQUAL_CONTAINERS = 2  # of containers of a network that differ only in their address, so many send probes
+MOST = 10_000  # probes; the rest is cut, and the number of cut probes is reported
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Probe:
     """One packet from a node to an address: `port` is 0 for an echo request, `source` empty for the node's own address.
 
-    `direct`: it is handed to the host, whatever the sender's routes say (a container on internal networks has none).
-    `state` is `new`; `invalid`: it belongs to no connection and can begin none; `stray`: it belongs to none, and looks
-    as if it did (an ACK).
+    `direct`: it is handed to the host, regardless of the sender's routes (a container on internal networks has none).
+    `state` is `new`; `invalid`: it belongs to no connection and can begin none; `stray`: it belongs to no connection
+    and looks as if it did (an ACK).
     """
 
     origin: str
@@ -48,14 +48,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What is asked, and how many more there would have been."""
+    """The probes to send, and the number of probes that were cut."""
 
     asked: tuple[Probe, ...]
     cut: int
 
 
 def probes(topology: Topology, host: DockerHost, named: ReferencedValues, most: int = MOST) -> Probes:
-    """A question for each address, port and state that the rules name, and for their neighbours; at most so many."""
+    """Return a probe for each address, port and state that the rules name and for their neighbours, at most `most`."""
     found = sorted(set(_all(topology, host, named)))
     return Probes(tuple(found[:most]), max(0, len(found) - most))
 
@@ -75,13 +75,13 @@ def _all(topology: Topology, host: DockerHost, named: ReferencedValues) -> Itera
 
 
 def _states(named: ReferencedValues) -> Iterator[str]:
-    """What else than a new connection the rules can tell apart."""
+    """Yield the states, besides new, that the rules can distinguish."""
     yield from (INVALID,) * named.invalid
     yield from (STRAY,) * named.flags
 
 
 def _ways(topology: Topology, host: DockerHost) -> Iterator[tuple[str, list[str], bool]]:
-    """Who asks, for which addresses, and whether by way of the host whatever the routes say."""
+    """Yield each origin, its destinations, and whether its packets are handed to the host regardless of routes."""
     yield from _ways_of(topology, host, _Places.of(host))
     if host.ipv6:
         yield from _ways_of(topology, host, _Places.of_ipv6(host))
@@ -89,9 +89,9 @@ def _ways(topology: Topology, host: DockerHost) -> Iterator[tuple[str, list[str]
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """The addresses of one version of IP that are asked for.
+    """The destination addresses of one IP version.
 
-    `also` are the host's addresses besides its own one on the LAN, `unused` one of each network that no node has.
+    `also` are the host's addresses besides its LAN address. `unused` is one address of each network that no node has.
     """
 
     version: int
@@ -121,7 +121,7 @@ class _Places:
 
 
 def _bridges(host: DockerHost, version: int) -> tuple[str, ...]:
-    """The bridges' own addresses; a network in mode isolated has none."""
+    """Return the bridges' own addresses; a network in mode isolated has none."""
     found = (address for network in host.networks for address in network.bridge_addresses)
     return tuple(str(address.ip) for address in found if address.version == version)
 
@@ -149,7 +149,7 @@ def _within(address: str, networks: Iterable[Prefix]) -> bool:
 
 
 def _ports(named: ReferencedValues) -> Iterator[tuple[str, int]]:
-    """Each port that is named, its neighbours, and one that is not named; an echo request."""
+    """Yield each named port, its neighbours, and one port that is not named; then an echo request."""
     for protocol in (TCP, UDP):
         numbers = {UNMENTIONED}
         for number in (number for of, number in named.ports if of == protocol):
@@ -159,7 +159,7 @@ def _ports(named: ReferencedValues) -> Iterator[tuple[str, int]]:
 
 
 def _askers(host: DockerHost) -> Iterator[Container]:
-    """The containers that ask: all that publish ports, and a few of each network's others."""
+    """Yield the containers that send probes: all that publish ports, and a few of the others of each network."""
     quiet: dict[tuple[str, ...], int] = {}
     for container in host.containers:
         networks = tuple(own.network.bridge for own in container.attachments)
@@ -169,13 +169,13 @@ def _askers(host: DockerHost) -> Iterator[Container]:
 
 
 def _unused(network: Prefix, used: Iterable[str]) -> Address:
-    """The last address of a network that nobody has."""
+    """Return the last address of a network that is not in use."""
     taken = set(used)
     return next(a for a in (network.broadcast_address - back for back in range(1, 256)) if str(a) not in taken)
 
 
 def _sources(topology: Topology, named: ReferencedValues) -> Iterator[str]:
-    """Neighbours on the LAN on both sides of each border that a prefix draws there; nobody's addresses but theirs."""
+    """Yield unused LAN addresses on both sides of each border that a prefix draws in the LAN."""
     taken = {str(address.ip) for node in topology.nodes for address in node.addresses}
     lans: list[Prefix] = [own.network for own in topology.node("client").addresses]
     borders = {border for prefix in named.prefixes for border in _borders(prefix)}
@@ -186,7 +186,7 @@ def _sources(topology: Topology, named: ReferencedValues) -> Iterator[str]:
 
 
 def _borders(prefix: Prefix) -> Iterator[Address]:
-    """The first and last address inside a prefix, and just outside."""
+    """Yield the first and last address inside a prefix, and those just outside."""
     first, last = prefix.network_address, prefix.broadcast_address
     yield from (first, last)
     if int(first):

@@ -1,4 +1,4 @@
-"""A rule set asked all the probes that it, and those it is compared with, can answer differently."""
+"""Probe rule sets with all probes that any of them can answer differently."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ from testbed.observe.hook_summary import Met
 from testbed.rules import NftRuleset, environment
 from testbed.topology import Topology
 
-Progress = Callable[[int], Callable[[], None]]  # told how many probes there will be; called once for each
+Progress = Callable[[int], Callable[[], None]]  # called with the number of probes; the result is called once for each
 
 _MIN_SHARED_PROBES, _SHARED_BATCH = (
     4000,
     1024,
-)  # so many questions are shared out among processes, and so many each takes at a time
+)  # from so many probes on, processes share them, in batches of so many
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What each side answered, to the same probes in the same order; `named` is what the rules can tell apart."""
+    """The behaviours of each side for the same probes in the same order; `named` are the rules' referenced values."""
 
     sides: tuple[tuple[Behaviour, ...], ...]
     probes: Probes
     named: ReferencedValues
-    missing: tuple[str, ...] = ()  # what the rules name and nobody here is, in sentences
+    missing: tuple[str, ...] = ()  # sentences on what the rules name and the bed does not have
     scopes: tuple[Scope, ...] = ()  # what the probes vary, for each side
-    words: tuple[frozenset[str], ...] = ()  # the rules and policies of each side, as a behaviour's `by` has them
+    words: tuple[frozenset[str], ...] = ()  # the rules and policies of each side, as in a behaviour's `by`
 
     @property
     def met(self) -> tuple[Met, ...]:
-        """The rules of each side that packets matched, and the policies that decided."""
+        """Return the rules of each side that packets matched, and the policies that decided."""
         return tuple(frozenset(rule for own in side for rule in own.met) for side in self.sides)
 
     @property
     def cut(self) -> list[str]:
-        """How many probes were left out, in a sentence."""
+        """Return a sentence on the number of probes that were cut, if any were."""
         return [f"{self.probes.cut} more probes were cut."] if self.probes.cut else []
 
     @property
     def remarks(self) -> list[str]:
-        """What was left out, in sentences."""
+        """Return sentences on everything that was left out."""
         return [*self.cut, *self.missing]
 
 
 def ask(host: DockerHost, sides: Sequence[RulesetVariant], progress: Progress) -> Answers:
-    """Ask each side, on a bed of its own around the same host; raises what a bed and tracing raise."""
+    """Probe each side, on a bed of its own around the same host; raise what a bed and tracing raise."""
     bare, rules = article.topology(host), [side.rules for side in sides]
     topology = environment.with_missing_bridges(bare, rules)
     for side in sides:
@@ -81,19 +81,19 @@ def ask(host: DockerHost, sides: Sequence[RulesetVariant], progress: Progress) -
             tuple(_words(bed) for bed in beds),
         )
         if together.counting or len(asked.asked) * len(sides) < _MIN_SHARED_PROBES:
-            at_once = 1 if together.counting else AT_ONCE  # what one probe leaves behind may decide about the next
+            at_once = 1 if together.counting else AT_ONCE  # one probe's state may decide about the next
             given = (behaviours(bed, asked.asked, step, at_once, together.source_ports) for bed in beds)
             return replace(told, sides=tuple(tuple(side) for side in given))
     return replace(told, sides=_shared_out(topology, sides, asked.asked, step, together.source_ports))
 
 
 def named(bed: Testbed) -> ReferencedValues:
-    """What the rules of a bed can tell apart."""
+    """Return the values that the rules of a bed reference."""
     return mentioned(bed.backend.book(bed.host), isinstance(bed.loaded, NftRuleset))
 
 
 def _words(bed: Testbed) -> frozenset[str]:
-    """The rules and the policies that drop, each with its table."""
+    """Return the rules and the dropping policies, each with its table."""
     book = bed.backend.book(bed.host)
     policies = (f"{chain.table} :{chain.name} DROP" for chain in book if chain.base and chain.base.policy == "DROP")
     return frozenset((*(f"{chain.table} {rule.text}" for chain in book for rule in chain.rules), *policies))
@@ -102,7 +102,7 @@ def _words(bed: Testbed) -> frozenset[str]:
 def _shared_out(
     topology: Topology, sides: Sequence[RulesetVariant], asked: Sequence[Probe], step: Callable[[], None], taken: Ports
 ) -> tuple[tuple[Behaviour, ...], ...]:
-    """What each side answers, asked by as many processes as there are processors, each with beds of its own."""
+    """Return the behaviours of each side, probed by one process for each processor, each with beds of its own."""
     jobs = len(os.sched_getaffinity(0))
     shares = [asked[start : start + _SHARED_BATCH] for start in range(0, len(asked), _SHARED_BATCH)]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
@@ -114,6 +114,6 @@ def _shared_out(
 
 
 def _share(topology: Topology, side: RulesetVariant, asked: Sequence[Probe], taken: Ports) -> list[Behaviour]:
-    """What a side answers to some of the probes, on a bed of this process."""
+    """Return the behaviours of a side for some of the probes, on a bed of this process."""
     with quarantine(), Testbed(topology, side.rules, side.backend) as bed:
         return behaviours(bed, asked, taken=taken)

@@ -1,4 +1,4 @@
-"""What the rules of a rule set can tell apart: the ports and prefixes that they name, and what cannot be told."""
+"""The values that a rule set references: ports and prefixes, and whether it matches states, flags or counts."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _FLAGS = ("--syn", "--tcp-flags", "--tcp-option", "flags")
 _SOURCE_PORTS = ("--sport", "--sports", "--ports", "sport")
 _RANGE = re.compile(r"(\d*)[:-](\d*)")
 Reader = Callable[[str], tuple[Clause, ...]]
-Ports = tuple[tuple[int, int], ...]  # the first and the last of each range
+Ports = tuple[tuple[int, int], ...]  # the first and the last port of each range
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencedValues:
-    """Ports with their protocols, prefixes, and the ranges of source ports, none of which a probe may have by chance.
+    """Ports with their protocols, prefixes, and ranges of source ports, which no probe may use by chance.
 
-    `invalid`: packets that belong to no connection are told apart; `flags`: what begins a
-    TCP connection. `counting`: rules keep count of packets, so that one may decide about the next.
+    `invalid`: the rules match packets that belong to no connection. `flags`: the rules match packets that begin a TCP
+    connection. `counting`: the rules count packets, so that one packet may decide about the next.
     """
 
     ports: frozenset[tuple[str, int]] = frozenset()
@@ -55,7 +55,7 @@ class ReferencedValues:
 
 
 def mentioned(book: LoadedRuleset, native: bool) -> ReferencedValues:
-    """What the rules of a rule set name; `native`: they are in nftables' own words."""
+    """Return the values that the rules reference; `native`: the rules are in nftables' syntax."""
     read: Reader = nft_clauses.clauses if native else clauses.clauses
     specs = [rule.spec for chain in book for rule in chain.rules]
     found = [(clause, read(spec)) for spec in specs for clause in read(spec)]
@@ -79,7 +79,7 @@ def _ports(clause: Clause, others: Iterable[Clause]) -> Iterable[tuple[str, int]
 
 
 def _source_ports(clause: Clause) -> Iterator[tuple[int, int]]:
-    """The ranges of ports that a clause asks a packet's source for."""
+    """Yield the port ranges that a clause requires of a packet's source."""
     for part in (part for value in clause.values for part in value.split(",")):
         if clause.option in _SOURCE_PORTS and (found := _RANGE.fullmatch(part)):
             yield int(found[1] or 0), int(found[2] or LAST_PORT)
@@ -88,7 +88,7 @@ def _source_ports(clause: Clause) -> Iterator[tuple[int, int]]:
 
 
 def free_port(next_port: Callable[[], int], taken: Ports) -> int:
-    """The next port that is in none of the ranges; ranges that leave too few behind them contain all ports alike."""
+    """Return the next port outside the ranges; ignore ranges that leave too few ports after them."""
     left = [(first, last) for first, last in taken if last <= LAST_PORT - _ROOM]
     found = next_port()
     while any(first <= found <= last for first, last in left):
@@ -97,13 +97,13 @@ def free_port(next_port: Callable[[], int], taken: Ports) -> int:
 
 
 def _protocols_of(others: Iterable[Clause]) -> list[str]:
-    """The protocols that the rest of a rule leaves open."""
+    """Return the protocols that the rest of a rule allows."""
     named = [value for other in others if other.option in ("-p", "--ctproto", "l4proto") for value in other.values]
     return [protocol for protocol in _TRANSPORTS if protocol in named] or list(_TRANSPORTS)
 
 
 def _targets(specs: Iterable[str]) -> Iterable[tuple[str, int]]:
-    """The ports that packets are translated to."""
+    """Yield the ports that packets are translated to."""
     for spec in specs:
         for port in _TRANSLATED.findall(spec):
             yield from ((protocol, int(port)) for protocol in _TRANSPORTS if f"{protocol} " in spec)
@@ -116,5 +116,5 @@ def _prefixes(clause: Clause) -> Iterable[IPv4Network | IPv6Network]:
         for part in value.split("-"):
             try:
                 yield ip_network(part, strict=False)
-            except ValueError:  # a name, or a set of nftables'
+            except ValueError:  # a name, or a set of nftables
                 continue

@@ -1,4 +1,4 @@
-"""Packets that were lost, asked again one by one with all that can be known of them: where they ended, and why."""
+"""Send lost probes again one by one with a full trace, to find where they ended and why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOST, Journ
 
 
 def behaviours(bed: Testbed, probes: Sequence[Probe], taken: Ports) -> list[Behaviour]:
-    """What becomes of each; raises what tracing raises."""
+    """Return the behaviour of each probe; raise what tracing raises."""
     found = ways(bed, probes, taken)
     return [_behaviour(probe, found[str(probe)].question) for probe in probes]
 

@@ -1,4 +1,4 @@
-"""Which clauses of rules the probes of a comparison ask both sides of, and which they do not."""
+"""Decide which clauses of rules the probes of a comparison exercise on both sides: matching and not matching."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STATES = {"NEW", "ESTABLISHED", "RELATED", "INVALID"}
 _PROTOCOLS = {"tcp", "udp", "icmp", "icmpv6", "ipv6-icmp", "all", "6", "17", "1", "58", "0"}
 _ECHOES = {"8", "8/0", "echo-request", "0", "0/0", "echo-reply", "128", "129", "128/0", "129/0", "any", "255"}
 _FIRST_OF_A_CONNECTION = ("FIN,SYN,RST,ACK", "SYN")
-_NO_OPTION = {"tcp", "udp", "icmp", "icmp6", "comment"}  # matches that ask nothing by themselves
+_NO_OPTION = {"tcp", "udp", "icmp", "icmp6", "comment"}  # matches without a condition of their own
 _PORT = re.compile(r"[1-9]\d*")
 _COUNTING = {"limit", "hashlimit", "recent", "connlimit", "quota", "statistic", "connbytes", "nth", "random", "rateest"}
 _COUNTING_NATIVE = re.compile(
@@ -43,7 +43,7 @@ _LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv4Network("0.0.0.0/0"), IPv6Network("
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the probes vary: the host's interfaces, who asks, what is asked for, whole networks, members of ipsets."""
+    """What the probes vary: the host's interfaces, sources, destinations, whole networks, members of ipsets."""
 
     interfaces: frozenset[str]
     sources: frozenset[str]
@@ -53,7 +53,7 @@ class Scope:
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def unasked(self, line: ListedLine) -> tuple[str, ...]:
-        """What of a line no probe tells apart, in its own words; nothing where both sides of every clause are asked."""
+        """Return the clauses of a line that probes do not exercise on both sides; empty if there are none."""
         if line.number is None:
             return () if line.chain and not line.native and line.table != "ipset" else (line.text,)
         if line.native:
@@ -71,7 +71,7 @@ class Scope:
             yield end
 
     def _asked(self, clause: Clause) -> bool:
-        """Whether probes are on both sides of a clause."""
+        """Return whether probes exist that match a clause, and others that do not."""
         module, option, values = clause.module, clause.option, clause.values
         if not option:
             return module in _NO_OPTION
@@ -111,7 +111,7 @@ class Scope:
         )
 
     def _address(self, text: str, known: frozenset[str]) -> bool:
-        """Whether it is a single address that probes have, or a network all of which a bed's node stands for."""
+        """Return whether the text is a single address of the probes, or a network that a node of the bed represents."""
         try:
             prefix = ip_network(text)
         except ValueError:
@@ -121,7 +121,7 @@ class Scope:
         )
 
     def _members(self, values: tuple[str, ...]) -> bool:
-        """Of a set all of whose members are asked for: networks of the bed, or single addresses."""
+        """Return whether probes cover all members of a set: networks of the bed, or single addresses."""
         name, ways = (*values, "", "")[:2]
         known = {"src": self.sources, "dst": self.destinations}.get(ways)
         members = self.sets.get(name)
@@ -129,7 +129,7 @@ class Scope:
 
 
 def scope(topology: Topology, probes: Iterable[Probe], ruleset: AnyRuleset) -> Scope:
-    """What these probes vary on a bed with that rule set."""
+    """Return what these probes vary on a bed with that rule set."""
     asked = tuple(probes)
     host = topology.node(topology.host)
     origins = {probe.origin for probe in asked}
@@ -146,13 +146,13 @@ def scope(topology: Topology, probes: Iterable[Probe], ruleset: AnyRuleset) -> S
 
 
 def asks_for_state(line: ListedLine) -> bool:
-    """Whether a rule asks for a connection's state: not every packet of a connection is a probe."""
+    """Return whether a rule matches a connection's state: not every packet of a connection is a probe."""
     read = nft_clauses.clauses if line.native else clauses.clauses
     return any(clause.module in _OF_CONNECTIONS for clause in read(line.spec))
 
 
 def counts(line: ListedLine) -> bool:
-    """Whether a rule decides by chance, time or memory: two packets that are alike may fare differently."""
+    """Return whether a rule decides by chance, time or memory: two equal packets may have different outcomes."""
     if line.number is None:
         return False
     if line.native:
@@ -166,7 +166,7 @@ def counts(line: ListedLine) -> bool:
 
 
 def counted(line: ListedLine) -> str:
-    """The clauses by which a rule counts, or its target, in its own words."""
+    """Return the clauses by which a rule counts, or its target, as text."""
     if line.native:
         return line.spec
     found = [clause.text for clause in clauses.clauses(line.spec) if clause.module in _COUNTING]
@@ -175,7 +175,7 @@ def counted(line: ListedLine) -> str:
 
 
 def _target(line: ListedLine) -> Iterator[str]:
-    """What a rule does that no outcome shows: a mark, a field of the packet, a queue, one of several destinations."""
+    """Yield a target that no outcome shows: a mark, a changed field, a queue, one of several destinations."""
     target = target_of(line.spec)
     if target is None or line.leads or target.name in _HARMLESS or _ONE_PLACE.fullmatch(target.text):
         return
@@ -183,7 +183,7 @@ def _target(line: ListedLine) -> Iterator[str]:
 
 
 def _sets(ruleset: Ruleset) -> dict[str, tuple[str, ...]]:
-    """The members of each ipset."""
+    """Return the members of each ipset."""
     found: dict[str, list[str]] = {}
     for words in (line.split() for line in ruleset.sets.splitlines()):
         if words[:1] == ["create"]:

@@ -1,4 +1,4 @@
-"""Addresses that nobody has, without the time that a kernel takes to find that out."""
+"""Static neighbour entries for unused addresses, so that a kernel does not wait for address resolution."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _NOBODY = "02:00:00:00:00:fe"
 
 
 def stand_for_nobody(host: Namespace, topology: Topology, addresses: Iterable[str]) -> None:
-    """Give the host a neighbour entry for each address on its networks that no node has.
+    """Give the host a permanent neighbour entry for each given address on its networks that no node has.
 
-    Without it the host asks for three seconds who has the address, and then says so to itself and to others, in the
-    middle of other questions (arp_error_report, net/ipv4/arp.c). With it the packet leaves, and nobody takes it.
+    Without the entry the host sends ARP requests for three seconds and then reports an error to itself and to others,
+    in the middle of other probes (arp_error_report, net/ipv4/arp.c). With it the packet leaves, and no node receives
+    it.
     """
     taken = {str(address.ip) for node in topology.nodes for address in node.addresses}
     node = topology.node(topology.host)

@@ -1,4 +1,4 @@
-"""A behaviour table as a text file: a line for each probe, sorted, to be kept beside the rules and read in reviews."""
+"""A behaviour table as a text file: a sorted line for each probe, to keep beside the rules and read in reviews."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BETWEEN = " ;; "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table: the probe and the outcome in words, and the rules that decided."""
+    """A line of a table: the probe and the outcome as text, and the rules that decided."""
 
     probe: str
     outcome: str
@@ -28,7 +28,7 @@ class Row:
 
     @property
     def reaches(self) -> bool:
-        """Whether it comes through."""
+        """Return whether the packet is delivered, or accepted by every rule."""
         return self.outcome.startswith(PASSING)
 
     def __str__(self) -> str:
@@ -37,36 +37,36 @@ class Row:
 
 
 def rows(found: Iterable[Behaviour]) -> list[Row]:
-    """A row for each behaviour, in the order of the probes."""
+    """Return a row for each behaviour, in the order of the probes."""
     return [
         Row(str(behaviour.probe), visible(behaviour.outcome), tuple(map(visible, behaviour.by))) for behaviour in found
     ]
 
 
 def text(found: Sequence[Row], about: str, remarks: Iterable[str] = (), fingerprint: str = "") -> str:
-    """The file: what it is about, what was left out, the rules' fingerprint, and a line for each row."""
+    """Return the text of the file: its subject, what was left out, the rules' fingerprint, and a line for each row."""
     head = [f"{_HEAD} {about}: {len(found)} probes.", *(f"# {remark}" for remark in remarks)]
     head += [f"{_RULES}{fingerprint}"] if fingerprint else []
     return "".join(f"{line}\n" for line in (*head, *map(str, found)))
 
 
 def fingerprint_in(content: str) -> str:
-    """The fingerprint of the rules that a table was written for; empty where it has none."""
+    """Return the fingerprint of the rules that a table was written for; empty if it has none."""
     return next((line.removeprefix(_RULES) for line in content.splitlines() if line.startswith(_RULES)), "")
 
 
 def is_table(content: str) -> bool:
-    """Whether a file's text is such a table."""
+    """Return whether a file's text is such a table."""
     return content.startswith(_HEAD)
 
 
 def read(path: Path | str) -> list[Row]:
-    """The rows of a table; TestbedError with the line where one is not understood."""
+    """Return the rows of a table; raise TestbedError with the line that cannot be parsed."""
     return parse(files.text_of(path, "Give a file that `invoke behaviours` wrote.", TestbedError), str(path))
 
 
 def parse(content: str, source: str) -> list[Row]:
-    """The rows in a text; raises as `read` does."""
+    """Return the rows in a text; raise as `read` does."""
     found = []
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):

@@ -9,7 +9,7 @@ from testbed.rules import AnyRuleset
 
 @dataclass(frozen=True, slots=True)
 class RulesetVariant:
-    """A rule set, and what loads it."""
+    """A rule set and the backend that loads it."""
 
     rules: AnyRuleset
     backend: str

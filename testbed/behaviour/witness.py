@@ -1,4 +1,4 @@
-"""Probes asked again, few at a time, to see their ways rule by rule: the witnesses of what differs."""
+"""Send probes again, few at a time, and record their journeys rule by rule: the witnesses of differences."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from testbed.traffic import layers
 
 @dataclass(frozen=True, slots=True)
 class ProbeJourneys:
-    """What became of a probe and of its answer, packet by packet.
+    """The journeys of a probe's question and of its answer.
 
-    `question` is None where the asking node's kernel had no way there and sent nothing, `answer` where none was given.
+    `question` is None if the sending node's kernel had no route and sent nothing, `answer` if there was none.
     """
 
     question: Journey | None
@@ -33,11 +33,11 @@ class ProbeJourneys:
 
     @property
     def reaches(self) -> bool:
-        """Whether the question came through."""
+        """Return whether the question was delivered."""
         return self.question is not None and self.question.end.kind in (DELIVERED, LOCAL_INPUT)
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         question, answer = (journey.as_dict() if journey is not None else None for journey in self.journeys)
         return {"question": question, "answer": answer}
 
@@ -47,17 +47,17 @@ class ProbeJourneys:
 
     @property
     def gone(self) -> tuple[Journey, ...]:
-        """The journeys of what was sent."""
+        """Return the journeys of the packets that were sent."""
         return tuple(journey for journey in self.journeys if journey is not None)
 
 
-Ways = Mapping[str, ProbeJourneys]  # by the probe's words
+Ways = Mapping[str, ProbeJourneys]  # by the probe's text
 
 
 def witnesses(
     host: DockerHost, sides: Sequence[RulesetVariant], probes: Sequence[Probe], taken: Ports = ()
 ) -> tuple[Ways, ...]:
-    """The ways of these probes on each side, by the probes' words; raises what a bed and tracing raise."""
+    """Return the journeys of these probes on each side, by the probes' text; raise what a bed and tracing raise."""
     topology = environment.with_missing_bridges(article.topology(host), [side.rules for side in sides])
     with quarantine(), ExitStack() as opened:
         beds = [opened.enter_context(Testbed(topology, side.rules, side.backend)) for side in sides]
@@ -65,7 +65,7 @@ def witnesses(
 
 
 def ways(bed: Testbed, probes: Iterable[Probe], taken: Ports = ()) -> Ways:
-    """The ways of these probes on a bed, one after the other, from none of the `taken` ports."""
+    """Return the journeys of these probes on a bed, sent one after the other, from none of the `taken` ports."""
     asked = tuple(probes)
     made_ready(bed, asked)
     with bed.tracing() as tracing:
@@ -82,7 +82,7 @@ def _way(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> ProbeJour
 
 
 def _by_kernel(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Journey | None:
-    """What the host's own kernel asks; None: it has no way there."""
+    """Return the journey of the question that the host's own kernel sends; None if it has no route."""
     before = len(tracing.journeys())
     asking = bed.host.run(packets.speak, [(probe, number)], bed.processor)
     bed.settle_everywhere()
@@ -92,11 +92,11 @@ def _by_kernel(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Jou
 
 
 def _answer(bed: Testbed, tracing: Tracing, probe: Probe, asked: Journey, number: int) -> Journey | None:
-    """The way of the answer of an end that the probe came to, where one can be given."""
+    """Return the journey of the receiving endpoint's answer; None if an answer is impossible."""
     seen = asked.arrived
     if seen is None or asked.end.kind != DELIVERED or probe.state != NEW or probe.source:
         return None
     if (asked.end.where, seen.source) == (asked.origin, asked.sent.source):
-        return None  # nobody answers what comes as from himself
+        return None  # a node does not answer a packet with its own source address
     data = packets.answer(bed, probe, number, asked.end.where, seen)
     return tracing.journey(bed.send(asked.end.where, layers.of(data), to=asked.end.where))
