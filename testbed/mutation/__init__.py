@@ -1,1 +1,1 @@
-"""Which mistakes in a rule set the cases would notice: each mutant is loaded in place of the rules."""
+"""Mutation testing of a rule set: load each mutant in place of the rules, and run the cases against it."""

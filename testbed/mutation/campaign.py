@@ -1,4 +1,4 @@
-"""A campaign: the cases once on the rules as they are, then every mutant against the cases that reach it."""
+"""A campaign: run the cases once on the original rules, then every mutant against the cases that reach it."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from testbed.mutation.session import Session
 from testbed.rules import save
 from testbed.rules.ruleset import IPV6, Ruleset
 
-Progress = Callable[[int, int], None]  # told how many mutants are done, and of how many
+Progress = Callable[[int, int], None]  # called with the number of mutants that are done, and of all
 _WHOLE_READING = re.compile(r"\.result\s*==")
-_MAX_IDLE_SESSIONS = 2  # sessions that found nothing, after which the rest is given up
+_MAX_IDLE_SESSIONS = 2  # sessions without a result, after which the remaining mutants are given up
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignConfig:
-    """What a campaign is about. `rules` are the rules to mutate; `engine`: in what that engine writes for cases' hosts.
+    """A campaign's configuration. `rules` are the rules to mutate; with `engine`, its rules for the cases' hosts.
 
-    `rules_file` is where the cases are to get the rules from, `since` what they were once: only rules that are not
-    among those are mutated. `workers` are execnet's names of processes elsewhere (`ssh=HOST`), `table` is the text of a
-    behaviour table to be asked in place of cases. `fresh`: every bed is built anew.
+    `rules_file` is the file from which the cases read the rules. `since` is an earlier rule set: only rules that are
+    not in it are mutated. `workers` are execnet's names of processes elsewhere (`ssh=HOST`). `table` is the text of a
+    behaviour table that replaces the cases. `fresh`: every bed is built anew.
     """
 
     rules: Ruleset
@@ -66,7 +66,7 @@ class CampaignConfig:
 
 @dataclass(frozen=True, slots=True)
 class CampaignResult:
-    """A mutant, the rules that it is made from, and what became of it."""
+    """A mutant, the rules that it is made from, and its result."""
 
     mutant: Mutant
     rules: Ruleset
@@ -74,12 +74,12 @@ class CampaignResult:
 
     @property
     def was(self) -> str:
-        """The line that was mutated, without its table."""
+        """Return the line that was mutated, without its table."""
         return _line(self.mutant, self.rules).removeprefix(f"{self.mutant.table} ")
 
     @property
     def line(self) -> int:
-        """Its number in the text of the rule set, as it is rendered."""
+        """Return the line's number in the text of the rule set, as it is rendered."""
         table = ""
         for number, line in enumerate(save.render(self.rules).splitlines(), start=1):
             table = line[1:] if line.startswith("*") else table
@@ -89,13 +89,13 @@ class CampaignResult:
 
     @property
     def where(self) -> str:
-        """Rule set, line and table."""
+        """Return rule set, line and table, as text."""
         return f"{self.rules.source}, line {self.line}, table {self.mutant.table}"
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """All that was found; `cases` ran on the rules as they are, in `baseline` seconds; all took `seconds`."""
+    """The results of a campaign. `cases` took `baseline` seconds on the original rules, the campaign `seconds`."""
 
     wanted: CampaignConfig
     found: tuple[CampaignResult, ...]
@@ -109,15 +109,15 @@ class Campaign:
         return Score.of(one.outcome for one in self.found)
 
     def of(self, *statuses: str) -> list[CampaignResult]:
-        """The mutants that came out so."""
+        """Return the mutants with one of these statuses."""
         return [one for one in self.found if one.outcome.status in statuses]
 
 
 def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaign:
-    """Run a campaign; what the journal knows already is not run again.
+    """Run a campaign; reuse the results that the journal has.
 
-    Raises TestbedError where nothing can be said: the cases fail without any mutant, none is chosen, the trace is not
-    whole, there is nothing to mutate.
+    Raise TestbedError if the campaign can give no result: the cases fail without a mutant, no case is chosen, the trace
+    is incomplete, or there is nothing to mutate.
     """
     require(wanted.backend)
     chosen = _some(list(_mutants(wanted)))
@@ -172,7 +172,7 @@ def _judge(
     outcomes: dict[str, MutantResult],
     done: Callable[[MutantResult], None],
 ) -> None:
-    """Run what is left to run; a session that ended before all was done is begun again, without who is gone."""
+    """Run the remaining mutants; restart a session that ended early, without workers that cannot be reached."""
     left, said, in_vain = dict(tasks), "", 0
     while in_vain < _MAX_IDLE_SESSIONS:
         before, left = len(left), {name: task for name, task in left.items() if name not in outcomes}
@@ -181,14 +181,14 @@ def _judge(
         if said:
             in_vain += before == len(left)
             wanted = replace(wanted, workers=tuple(filter(_answers, wanted.workers)))
-        likely_to_share = sorted(left.values(), key=lambda task: task.cases[:1])  # what a case says without a mutant
+        likely_to_share = sorted(left.values(), key=lambda task: task.cases[:1])  # sharing results without a mutant
         said = _session(wanted, replace(plan, tasks=tuple(likely_to_share)), done, []) or "nothing"
     for name in left:
         done(MutantResult(name, ERROR, said=f"the session ended before: {said.strip()[-300:]}"))
 
 
 def _answers(worker: str) -> bool:
-    """Whether a process elsewhere can be reached."""
+    """Return whether a process elsewhere can be reached."""
     group = execnet.Group()
     try:
         group.makegateway(worker)
@@ -201,7 +201,7 @@ def _answers(worker: str) -> bool:
 
 @dataclass(slots=True)
 class _Baseline:
-    """The cases as they came out on the rules as they are."""
+    """The results of the cases on the original rules."""
 
     passed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -223,7 +223,7 @@ class _Baseline:
 
 
 def _cases_pass(wanted: CampaignConfig, plan: Plan) -> _Baseline:
-    """Run the cases on the rules as they are, traced; TestbedError unless all pass and the trace is whole."""
+    """Run the cases on the original rules, traced; raise TestbedError unless all pass and the trace is complete."""
     baseline = _Baseline()
     if not Path(wanted.cases).exists():
         raise TestbedError(f"there are no cases in {wanted.cases}.", "Run it where they are, or say where with --path.")
@@ -245,7 +245,7 @@ def _cases_pass(wanted: CampaignConfig, plan: Plan) -> _Baseline:
 
 
 def _strict(baseline: _Baseline) -> Iterator[str]:
-    """The cases that compare a whole reading of the counters, by their text."""
+    """Yield the cases that compare a whole reading of the counters, by their source text."""
     files = {case.partition("::")[0] for case in baseline.cases}
     functions = {file: _comparing(baseline.root / file) for file in files if (baseline.root / file).is_file()}
     for case in baseline.cases:
@@ -262,7 +262,7 @@ def _comparing(path: Path) -> set[str]:
 
 
 def _table_holds(wanted: CampaignConfig) -> _Baseline:
-    """A behaviour table as the only case; TestbedError where the rules as they are behave otherwise."""
+    """Use a behaviour table as the only case; raise TestbedError if the original rules behave differently."""
     host = hostfile.parse(wanted.host) if wanted.host else article.HOST
     answers = ask(host, [RulesetVariant(wanted.rules, wanted.backend)], lambda _: lambda: None)
     committed = table.parse(wanted.table, "the behaviour table")
@@ -278,10 +278,10 @@ def _table_holds(wanted: CampaignConfig) -> _Baseline:
 def _session(
     wanted: CampaignConfig, plan: Plan, done: Callable[[MutantResult], None], more: list[str], *plugins: object
 ) -> str:
-    """A pytest session with that plan, here or in other processes; what pytest printed is returned."""
-    nothing = str(Path(__file__).parent)  # where there are no cases
+    """Run a pytest session with a plan, here or in other processes; return the text that pytest printed."""
+    nothing = str(Path(__file__).parent)  # a directory without cases
     arguments = [nothing if wanted.table else str(Path(wanted.cases).resolve()), "-p", "testbed.mutation.session"]
-    briefly = "--tb=line" if plan.tasks else "--tb=short"  # which reads no source, failure after failure
+    briefly = "--tb=line" if plan.tasks else "--tb=short"  # this traceback style reads no source for each failure
     arguments += ["--testbed-backend", wanted.backend, "-q", briefly, "-p", "no:cacheprovider", *more]
     arguments += _spread(wanted)
     if wanted.rules_file:
@@ -294,7 +294,7 @@ def _session(
 
 
 def _spread(wanted: CampaignConfig) -> list[str]:
-    """How xdist is told to spread it. A bed sleeps half of its time, so that two processes share a processor well."""
+    """Return the options of xdist. A bed sleeps half of its time, so that two processes share a processor well."""
     if wanted.workers:
         there = [word for worker in wanted.workers for word in ("--tx", worker)]
         return [*there, "--dist", "worksteal", "--rsyncdir", str(Path.cwd())]
@@ -309,7 +309,7 @@ def _some(chosen: list[Mutant]) -> list[Mutant]:
 
 
 def _mutants(wanted: CampaignConfig) -> Iterator[Mutant]:
-    """Every mutant of the rules, or of those among them that have changed."""
+    """Yield every mutant of the rules, or of the changed rules only."""
     before = set(wanted.since.listing) if wanted.since is not None else set()
     for mutant in mutants(wanted.rules, wanted.strong):
         if _line(mutant, wanted.rules) not in before:
@@ -317,7 +317,7 @@ def _mutants(wanted: CampaignConfig) -> Iterator[Mutant]:
 
 
 def _line(mutant: Mutant, rules: Ruleset) -> str:
-    """The line of a rule set's listing that is mutated."""
+    """Return the mutated line of a rule set's listing."""
     if mutant.rule is not None:
         return f"{mutant.table} {mutant.rule.text}"
     policy = next(chain.policy for chain in rules.table(mutant.table).chains if chain.name == mutant.chain)

@@ -1,4 +1,4 @@
-"""What a campaign has found so far, mutant by mutant, so that it can go on after whatever ended it."""
+"""The results of a campaign so far, mutant by mutant, so that it can continue after an interruption."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from testbed.mutation.plan import Plan, Task
 
 
 class Journal:
-    """A file of JSON lines, one for each mutant that was judged, found again by what its outcome depends on.
+    """A file of JSON lines, one for each judged mutant, with a key made of everything that the result depends on.
 
-    A line that is not whole, because its writer was killed, says nothing.
+    An incomplete line, left by a killed writer, is ignored.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,18 +41,18 @@ class Journal:
                 continue
 
     def known(self, key: str) -> MutantResult | None:
-        """What was found before for a key; None: nothing."""
+        """Return the recorded result for a key; None if there is none."""
         return self._known.get(key)
 
     def add(self, key: str, outcome: MutantResult) -> None:
-        """Write it down; it is in the file when this returns."""
+        """Write a result; it is in the file when this function returns."""
         with self._path.open("a") as file:
             file.write(json.dumps({"key": key, "outcome": outcome.as_dict()}) + "\n")
         self._known[key] = outcome
 
 
 def key(plan: Plan, task: Task, root: Path) -> str:
-    """What an outcome depends on: rules, mutant, cases and what they say, host, kernel, the testbed itself."""
+    """Return a hash of all inputs of a result: rules, mutant, cases and their files, host, kernel, the testbed."""
     rules = plan.rules
     files = sorted({case.partition("::")[0] for case in task.cases})
     parts = [
@@ -72,7 +72,7 @@ def key(plan: Plan, task: Task, root: Path) -> str:
 
 
 def _contents(files: Iterable[Path]) -> list[str]:
-    """The digests of files and of every conftest.py above them."""
+    """Return the digests of files and of every conftest.py above them."""
     found: dict[Path, None] = {}
     for file in files:
         found |= dict.fromkeys([file, *(above / "conftest.py" for above in file.parents)])

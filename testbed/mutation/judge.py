@@ -1,4 +1,4 @@
-"""Whether the cases notice a mutant, and by what."""
+"""Decide whether the cases kill a mutant, and by what."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from testbed.observe.mutation_injection import Observations
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
-_HOSTS = 4  # of cases, on which a witness is looked for
+_HOSTS = 4  # hosts of cases on which a witness is searched
 
 
 @dataclass(frozen=True, slots=True)
 class CaseRun:
-    """A case that ran: the failure in words (empty: it passed), what it was told, for which hosts it made beds."""
+    """The run of a case: the failure as text (empty: it passed), its observations, and the hosts of its beds."""
 
     failure: str
     seen: Observations
@@ -47,7 +47,7 @@ class CaseRun:
 
 @dataclass(slots=True)
 class Exchanges:
-    """Puts a mutant into every rule set that holds the rule; `pairs` are those rule sets and what they became."""
+    """Injects a mutant into every rule set that has the rule; `pairs` map those rule sets to their mutants."""
 
     mutant: Mutant
     source: str
@@ -62,16 +62,16 @@ class Exchanges:
         return changed
 
     def sides(self, host: DockerHost) -> list[Sides]:
-        """What it got into, on a host."""
+        """Return the mutated rule sets, on a host."""
         return [(host, given, now) for given, now in self.pairs.items()]
 
 
 class MutantJudge:
     """Runs cases against mutants; `run` runs a case, by name, in this process.
 
-    A case that fails may have seen a packet fare differently or only other counters. Where no packet that it sent from
-    one end to another came out otherwise than without the mutant, it runs once more and is told the counters that it
-    reads without it: when it fails even so, it was a packet.
+    A failed case may have seen another outcome of a packet, or only other counters. If no packet that it sent between
+    endpoints had another result than without the mutant, the case runs again with the counters that it reads without
+    the mutant. If it fails again, a packet was the reason.
     """
 
     def __init__(self, run: Callable[[str], CaseRun], plan: Plan, host: DockerHost) -> None:
@@ -84,7 +84,7 @@ class MutantJudge:
         self._memory = ProbeCache()
 
     def outcome(self, mutant: Mutant, rules: Ruleset, task: Task) -> MutantResult:
-        """What becomes of a mutant."""
+        """Return the result of a mutant."""
         began = time.perf_counter()
         try:
             found = self._judged(mutant, rules, task)
@@ -94,7 +94,7 @@ class MutantJudge:
         return replace(found, cases=len(task.cases), ran=ran, seconds=time.perf_counter() - began)
 
     def close(self) -> None:
-        """Let go of the beds on which probes were asked."""
+        """Close the beds that probes used."""
         self._memory.close()
 
     def _judged(self, mutant: Mutant, rules: Ruleset, task: Task) -> MutantResult:
@@ -112,7 +112,7 @@ class MutantJudge:
         return MutantResult(mutant.id, status, witness=self._witness(mutant, rules, met))
 
     def _witness(self, mutant: Mutant, rules: Ruleset, met: Iterable[Sides]) -> Witness | None:
-        """Looked for with the rules on the campaign's host, then on the smallest hosts of cases as these make them."""
+        """Search a witness on the campaign's host with its rules, then on the cases' smallest hosts with theirs."""
         under_test = None if self._source else rules
         known = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
         asked = sorted(known, key=lambda sides: len(sides[0].containers))[:_HOSTS]
@@ -122,7 +122,7 @@ class MutantJudge:
         return witness(mutant, asked, under_test, self._backend, self._memory)
 
     def _by_table(self, mutant: Mutant, rules: Ruleset, committed: Sequence[Row]) -> MutantResult:
-        """Held against a behaviour table: whether a row of it is another with the mutant."""
+        """Compare a mutant with a behaviour table: it is killed if a row differs."""
         changed = mutant.apply(rules)
         if changed is None:
             return MutantResult(mutant.id, NO_COVERAGE)
@@ -150,7 +150,7 @@ class MutantJudge:
         return MutantResult(mutant, KILLED, how, killer=case, said=ran.failure)
 
     def _case_without(self, case: str) -> CaseRun:
-        """The case on the rules as they are."""
+        """Return the run of the case on the original rules."""
         if case not in self._without:
             self._without[case] = self._run(case)
         return self._without[case]
@@ -161,13 +161,13 @@ class MutantJudge:
 
 
 def _crossed_otherwise(seen: Observations, without: Observations) -> bool:
-    """Whether a packet that a case sent in both runs came out otherwise."""
+    """Return whether a packet that a case sent in both runs had another result."""
     both = zip(seen.crossings, without.crossings, strict=False)
     return any(one.sent == other.sent and one.arrived != other.arrived for one, other in both)
 
 
 def _alike(seen: Observations, without: Observations) -> bool:
-    """Whether a case that may have ended early was told what it is told without the mutant, up to there."""
+    """Return whether a case, which may have ended early, read the same values as without the mutant up to its end."""
     return (
         seen.readings == without.readings[: len(seen.readings)]
         and seen.journeys == without.journeys[: len(seen.journeys)]

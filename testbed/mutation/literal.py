@@ -1,4 +1,4 @@
-"""Values as Python expressions, to be shown and pasted. Text becomes a literal and is never part of the program."""
+"""Values as Python expressions, to show and to paste. Text becomes a literal and never code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ADDRESSES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interfac
 
 
 def expression(value: Any) -> str:
-    """Return an expression that is equal to a value; TypeError for a type that is not known here."""
+    """Return an expression that is equal to a value; raise TypeError for an unsupported type."""
     kind = type(value)
     if kind in _PLAIN:
         return repr(value)
@@ -30,7 +30,7 @@ def expression(value: Any) -> str:
 
 
 def imports(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield module and name of every type that the expression of a value names."""
+    """Yield the module and the name of every type that the expression of a value uses."""
     kind = type(value)
     if kind is tuple:
         for item in value:
@@ -43,7 +43,7 @@ def imports(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def arguments(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a dataclass that are not as they are by default."""
+    """Yield the fields of a dataclass that differ from their defaults."""
     for field in fields(value):
         held = getattr(value, field.name)
         if not _is_default(field, held):

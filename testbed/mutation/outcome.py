@@ -1,4 +1,4 @@
-"""What became of a mutant."""
+"""The result of a mutant."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COUNTERS = "counters"
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A probe that tells a mutant from the rules, and what becomes of it with each; `kind` is one of difference.KINDS.
+    """A probe that distinguishes a mutant from the rules, with both outcomes; `kind` is one of difference.KINDS.
 
-    `case` is the source of a test that is shown, and never run here: its case fails with the mutant and passes without
-    it, both tried as values (behaviour/case.py). Empty where none was found.
+    `case` is the source of a test to show; it never runs here. Its case fails with the mutant and passes without it;
+    both were tried as values (behaviour/case.py). Empty if no case was found.
     """
 
     probe: str
@@ -31,12 +31,12 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class MutantResult:
-    """What became of a mutant; `status` is one of STATUSES.
+    """The result of a mutant; `status` is one of STATUSES.
 
-    `how` says what gave a killed one away: BEHAVIOUR, a packet of the case `killer` fared differently; COUNTERS, only
-    rules counted differently, and no probe fares differently either; SEEN_IN_COUNTERS, the case noticed only counters,
-    and yet some probe fares differently. `cases` is how many reach the mistake, `ran` how many of them ran until one
-    noticed it, `said` a proof, a failure or an error in words, `seconds` the time that it took.
+    `how` tells how a mutant was killed. BEHAVIOUR: a packet of the case `killer` had another outcome. COUNTERS: only
+    counters differed, and no probe has another outcome either. SEEN_IN_COUNTERS: the case saw only counters differ, but
+    some probe has another outcome. `cases` is the number of cases that reach the mutation, `ran` the number that ran
+    until one killed it. `said` is a proof, a failure or an error as text. `seconds` is the time that the mutant took.
     """
 
     mutant: str
@@ -50,19 +50,19 @@ class MutantResult:
     witness: Witness | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For a journal, and to be sent between processes."""
+        """Return a dict for the journal, and to send between processes."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> MutantResult:
-        """What `as_dict` was made of; KeyError or TypeError for anything else."""
+        """Return the result that `as_dict` converted; raise KeyError or TypeError for anything else."""
         witness = value["witness"]
         return cls(**{**value, "witness": Witness(**witness) if witness is not None else None})
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many mutants came out how."""
+    """The number of mutants with each result."""
 
     made: int
     equivalent: int
@@ -93,6 +93,6 @@ class Score:
 
     @property
     def percent(self) -> float:
-        """Of the mutants that can be told from the rules, how many were killed: 100 where there are none."""
+        """Return the percentage of killed mutants among all but equivalent ones and errors; 100 if there are none."""
         judged = self.killed + self.survived + self.no_coverage
         return 100 * self.killed / judged if judged else 100.0

@@ -1,4 +1,4 @@
-"""What a campaign has to do: which mutants there are, and which cases can notice each, the likeliest first."""
+"""The tasks of a campaign: the mutants, and for each the cases that can kill it, the likeliest first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Place = tuple[str, str, int]  # table, chain, number of the rule from 1; 0: the 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A mutant, and the cases that reach the mistake."""
+    """A mutant, and the cases that reach the mutation."""
 
     mutant: str
     cases: tuple[str, ...]
@@ -28,11 +28,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the processes of a campaign are told: the rules that mutants are made from, and what to do with each.
+    """What a campaign sends to its processes: the rules that mutants are made from, and the tasks.
 
-    `source`: only rule sets that came from there are mutated; empty for all that hold the rule. `engine`: only cases of
-    this engine are collected. `host` is the text of the host that probes are sent to, empty for the article's,
-    `table` the text of a behaviour table that is asked in place of cases. `fresh`: every bed is built anew.
+    `source`: only rule sets from there are mutated; empty for all that have the rule. `engine`: only cases of this
+    engine are collected. `host` is the text of the probed host, empty for the article's. `table` is the text of a
+    behaviour table that replaces the cases. `fresh`: every bed is built anew.
     """
 
     rules: Ruleset
@@ -46,7 +46,7 @@ class Plan:
     tasks: tuple[Task, ...] = ()
 
     def text(self) -> str:
-        """As JSON."""
+        """Return the plan as JSON."""
         value = {name: getattr(self, name) for name in _PLAIN}
         value["rules"] = [save.render(self.rules), self.rules.source, self.rules.sets]
         value["tasks"] = [[task.mutant, task.cases] for task in self.tasks]
@@ -54,7 +54,7 @@ class Plan:
 
     @classmethod
     def parse(cls, text: str) -> Plan:
-        """What `text` was made of."""
+        """Return the plan that `text` wrote."""
         value = json.loads(text)
         return cls(
             rules=_rules(*value["rules"]),
@@ -72,12 +72,12 @@ def _rules(written: str, source: str, sets: str) -> Ruleset:
 
 
 class Reach:
-    """Which cases reach what a mutant changes, by their coverage; `strict` are those that compare all counters.
+    """Find the cases that reach the change of a mutant, by their coverage; `strict` cases compare all counters.
 
-    The likeliest to notice it comes first. A rule that matches less, or does something else, is noticed by a case that
-    matches it, one that matches more by a case that only reaches it, so that these take turns. Of the latter come first
-    those that miss the rule for a clause alone that is not there any more. Then a strict case comes before others, then
-    the one that matches the fewest rules.
+    The likeliest case to kill the mutant comes first. A rule that matches less, or has another target, is detected by a
+    case that matches it. A rule that matches more is detected by a case that only reaches it. So the two groups
+    alternate. In the second group, cases that miss the rule because of the removed clause alone come first. Then strict
+    cases come before others, and cases that match fewer rules before cases that match more.
     """
 
     def __init__(self, coverage: Coverage, source: str, strict: Container[str] = ()) -> None:
@@ -86,9 +86,9 @@ class Reach:
         self._strict = strict
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
-        """The cases of which a packet reaches the first place at which a chain is another.
+        """Return the cases with a packet that reaches the first place at which a chain differs.
 
-        A packet that does not get there fares as without the mutant: its way up to there is the same.
+        A packet that does not reach it has the same result as without the mutant: its journey up to there is equal.
         """
         matches: dict[str, bool] = {}
         breadth: dict[str, int] = {}
@@ -112,7 +112,7 @@ _MATCHING_MORE = ("drop-clause",)
 
 
 def listed(listing: Iterable[str], source: str) -> Ruleset:
-    """The rule set that has this listing (Ruleset.listing): tables by name, without counters."""
+    """Return the rule set with this listing (Ruleset.listing): tables by name, without counters."""
     tables: dict[str, list[Chain | Rule]] = {}
     for line in listing:
         if (found := _LISTED.fullmatch(line)) is not None:
@@ -126,7 +126,7 @@ def listed(listing: Iterable[str], source: str) -> Ruleset:
 
 
 class _Reached:
-    """A rule set that cases load, and which of them reach what in it; `breadth` is how many rules a case matches."""
+    """A rule set that cases load, and its rules with the cases that reach them; `breadth` counts a case's matches."""
 
     def __init__(self, record: RuleSetRecord) -> None:
         self.rules = listed(record.listing, record.source)
@@ -135,7 +135,7 @@ class _Reached:
         self.breadth = Counter(test for rule in record.rules for test in rule.matched_by)
 
     def missing(self, mutant: Mutant) -> set[str]:
-        """The cases of which a packet misses the rule for a clause alone that the mutant does not have."""
+        """Return the cases with a packet that misses the rule by one clause alone, which the mutant does not have."""
         if mutant.rule is None or len(mutant.replaced) != 1:
             return set()
         left = {clause.text for clause in clauses.clauses(mutant.replaced[0].removeprefix(f"-A {mutant.chain} "))}
@@ -149,17 +149,17 @@ class _Reached:
         }
 
     def by(self, places: Iterable[Place]) -> Iterator[tuple[str, bool]]:
-        """Each case that gets to one of these places, and whether it matches the rule that stands there."""
+        """Yield each case that reaches one of these places, and whether it matches the rule there."""
         for table, chain, number in places:
             record = self._records.get((table, chain, number))
-            if record is None:  # behind the last rule of a chain of somebody's own
+            if record is None:  # after the last rule of a user-defined chain
                 record = self._records.get((table, chain, number - 1))
             reached = record.reached_by if record is not None else sorted(self._tests)
             yield from ((test, record is not None and test in record.matched_by) for test in reached)
 
 
 def first_differences(rules: Ruleset, changed: Ruleset, mutant: Mutant) -> list[Place]:
-    """Of each chain that is another, the place of the first rule (or the policy: 0) at which it is."""
+    """Return the place of the first differing rule (or of the policy: 0) of each chain that differs."""
     places: list[Place] = []
     for table in rules.tables:
         now = changed.table(table.name)
@@ -178,7 +178,7 @@ def first_differences(rules: Ruleset, changed: Ruleset, mutant: Mutant) -> list[
 
 
 def _parting(old: Sequence[str], new: Sequence[str]) -> int | None:
-    """Where two lists part, counted from 0; None: nowhere."""
+    """Return the first index at which two lists differ, from 0; None if they are equal."""
     for at, (one, other) in enumerate(zip(old, new, strict=False)):
         if one != other:
             return at

@@ -1,4 +1,4 @@
-"""Proposes cases against a mutant: a packet and what is expected of it, as values, from two behaviours."""
+"""Propose cases against a mutant: a packet and the expected result, as values, from two behaviours."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REFUSED = f"{_ITSELF}, answered by RST/ACK"
 class Setting:
     """The bed of a case: a host, and the rules that are loaded for it.
 
-    `engine` writes these rules for the host; where it is empty they are the rules under test.
+    `engine` writes these rules for the host. If it is empty, they are the rules under test.
     """
 
     host: DockerHost
@@ -55,7 +55,7 @@ class Proposal:
 
 
 def setting(host: DockerHost, rules: Ruleset, under_test: Ruleset | None) -> Setting | None:
-    """Return the setting that has these rules on this host; None for rules that a case has changed for itself."""
+    """Return the setting that has these rules on this host; None for rules that a case modified."""
     if rules == under_test:
         return Setting(host, rules)
     for engine in ENGINES:
@@ -72,7 +72,7 @@ def _rules_of(engine: Engine[Ruleset], host: DockerHost) -> Ruleset | None:
 
 
 def cases(before: Behaviour, now: Behaviour, made: Setting, backend: str) -> Iterator[PacketCase]:
-    """Yield cases that should notice what changed from one behaviour to the other, the plainest first."""
+    """Yield cases that should detect the change from one behaviour to the other, the simplest first."""
     probe = before.probe
     packet = PacketCase(
         probe.origin,
@@ -96,7 +96,7 @@ def cases(before: Behaviour, now: Behaviour, made: Setting, backend: str) -> Ite
 
 
 def _of_the_packet(asked: PacketCase, before: Behaviour, now: Behaviour) -> Iterator[PacketCase]:
-    """Where it comes out, under which addresses; then its answer, or an error about it."""
+    """Yield cases on the delivered packet and its addresses; then on its answer, or on an error about it."""
     reached, reaches_now = _REACHES.fullmatch(before.outcome), _REACHES.fullmatch(now.outcome)
     if reached is not None:
         arrives = _arriving(asked, reached)
@@ -109,7 +109,7 @@ def _of_the_packet(asked: PacketCase, before: Behaviour, now: Behaviour) -> Iter
 
 
 def _of_the_hosts_call(asked: PacketCase, before: Behaviour, now: Behaviour) -> Iterator[PacketCase]:
-    """Whether the host's own kernel is refused by itself, or the end that it calls sees that, and for what."""
+    """Yield cases on the host's own kernel: its refusal or answer, or the packet that arrives at another endpoint."""
     if asked.protocol == TCP and before.outcome == _REFUSED:
         yield replace(asked, expected=REFUSED)
     if asked.protocol == ICMP and before.outcome.startswith(_ITSELF) and not _echo6(before.probe):
@@ -122,7 +122,7 @@ def _of_the_hosts_call(asked: PacketCase, before: Behaviour, now: Behaviour) -> 
 
 
 def _arriving(asked: PacketCase, reached: re.Match[str]) -> PacketCase:
-    """The packet arrives where it was seen, translated as it was seen."""
+    """Return the case that expects the packet where it was delivered, translated as it was."""
     translated = reached["to"] != place(asked.address, asked.port)
     return replace(
         asked,
@@ -134,7 +134,7 @@ def _arriving(asked: PacketCase, reached: re.Match[str]) -> PacketCase:
 
 
 def _of_counters(asked: PacketCase, made: Setting, backend: str) -> PacketCase:
-    """What the rules count of the packet: tried here, to be written down."""
+    """Return the case on the counters of the packet, counted here."""
     with quarantine(), Testbed(article.topology(made.host), made.rules, backend) as bed:
         return replace(asked, expected=COUNTED, counters=counted(bed, asked))
 
@@ -144,6 +144,6 @@ def _echo6(probe: Probe) -> bool:
 
 
 def _via(probe: Probe, made: Setting) -> str:
-    """The host's address on the segment of the sender's first interface."""
+    """Return the host's address on the segment of the sender's first interface."""
     topology = article.topology(made.host)
     return str(topology.nearest_kernel(Port(probe.origin, topology.node(probe.origin).interfaces[0].name)))

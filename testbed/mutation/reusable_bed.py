@@ -1,10 +1,10 @@
-"""Beds that stand from case to case: to load a mutant into one takes a fraction of the time that building takes.
+"""Beds that are reused from case to case: loading a mutant takes a fraction of the time of building a bed.
 
-A bed is used again only when nothing but the packets of scripted ends can have left something in it, and what these
-leave is taken away: connections are forgotten, rules and counters replaced, ends opened anew. Whoever gets at a
-namespace (its programs, sockets, sysctls), sends a fragment, or has to do with what kernels say unasked, such as ICMP
-errors, which they send in limited numbers and learn routes from, has had the bed for itself. So has a case with rules
-that keep state (rules/memory.py): lists of addresses, sets, what a limit has left.
+A bed is reused only if nothing but packets of scripted endpoints can have left state in it. That state is removed:
+connections are flushed, rules and counters replaced, endpoints opened anew. These taint a bed: direct access to a
+namespace (its programs, sockets, sysctls), a fragment, and spontaneous messages of kernels, such as ICMP errors, which
+kernels send in limited numbers and learn routes from. Rules that keep state (rules/memory.py) taint it too: address
+lists, sets, the remainder of a limit.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from testbed.traffic.tcp import TcpConversation
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_ERRORS = (3, 4, 5, 11, 12)  # types of ICMP messages that are no questions or answers (RFC 792)
+_ERRORS = (3, 4, 5, 11, 12)  # types of ICMP messages that are neither requests nor replies (RFC 792)
 _Key = tuple[Topology, str]
 
 
 class ReusableBed(Testbed):
-    """A bed that knows whether it may be used again."""
+    """A bed that records whether it can be reused."""
 
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
         self._depth = 0
@@ -44,7 +44,7 @@ class ReusableBed(Testbed):
         super().__init__(topology, ruleset, backend)
 
     def close(self) -> None:
-        """Also done by cases that are through with a bed; it does not stand any more."""
+        """Close the bed; cases call this too when they are done with it. It cannot be reused afterwards."""
         self._private = True
         if not self._closed:
             self._closed = True
@@ -52,18 +52,18 @@ class ReusableBed(Testbed):
 
     @property
     def clean(self) -> bool:
-        """Whether only packets have left something in it, and only what can be taken away."""
+        """Return whether only packets left state in the bed, and only state that can be removed."""
         return not self._private and not self._disturbed()
 
     def _disturbed(self) -> bool:
-        """Whether an end has sent an ICMP error, or a kernel has spoken unasked."""
+        """Return whether an endpoint sent an ICMP error, or a kernel sent a spontaneous one."""
         self.settle()
         ends = self._endpoints.values()
         packets = (packet for end in ends for packet in (*end.arrivals(), *end.sent, *end.departures()))
         routers = {self.topology.host, *(node.name for node in self.topology.nodes if node.passes_on)}
         return any(map(_is_error, packets)) or any(self._namespaces[name].run(sent_errors) for name in routers)
 
-    # what only packets come of
+    # Methods that leave only packets behind.
 
     def tcp(self, *args: Any, **kwargs: Any) -> TcpConversation:
         return self._inside(super().tcp, *args, **kwargs)
@@ -89,7 +89,7 @@ class ReusableBed(Testbed):
     def tracing(self) -> Tracing:
         return self._inside(super().tracing)
 
-    # whatever else may come of these
+    # Methods with unknown effects.
 
     @property
     def namespaces(self) -> Mapping[str, Namespace]:
@@ -114,7 +114,7 @@ class ReusableBed(Testbed):
         super().settle_everywhere()
 
     def _inside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the bed that may use others."""
+        """Call a method of the bed that may use other methods."""
         self._depth += 1
         try:
             return function(*args, **kwargs)
@@ -127,14 +127,14 @@ def _is_error(packet: Packet) -> bool:
 
 
 class StandingBeds:
-    """Gives beds to cases, and keeps those that may be used again: at most one for each topology."""
+    """Provides beds to cases, and keeps the reusable ones: at most one for each topology."""
 
     def __init__(self) -> None:
         self._idle: dict[_Key, ReusableBed] = {}
 
     @contextmanager
     def bed(self, topology: Topology, ruleset: AnyRuleset, backend: str) -> Iterator[Testbed]:
-        """A bed for a while: one that stands, if there is one, else a new one. Raises what building one raises."""
+        """Provide a bed: an idle one if there is one, else a new one. Raise what building a bed raises."""
         if not isinstance(ruleset, Ruleset) or ruleset.sets or keeps_state(ruleset):
             with Testbed(topology, ruleset, backend) as only:
                 yield only
@@ -146,7 +146,7 @@ class StandingBeds:
             self._take_back(bed, (topology, backend))
 
     def _renewed(self, key: _Key, ruleset: Ruleset) -> ReusableBed | None:
-        """The bed that stands for a topology, as if it were new; None where there is none, or it cannot be."""
+        """Return the idle bed of a topology, reset; None if there is none, or it cannot be reset."""
         bed = self._idle.pop(key, None)
         renewed = False
         try:
@@ -157,7 +157,7 @@ class StandingBeds:
         return bed if renewed else None
 
     def close(self) -> None:
-        """Close all that stand."""
+        """Close all idle beds."""
         while self._idle:
             self._idle.popitem()[1].close()
 

@@ -1,7 +1,7 @@
-"""A pytest session whose items are mutants: each runs the cases that can notice it, until one does.
+"""A pytest session whose items are mutants: each item runs the cases that can kill it, until one does.
 
-So pytest-xdist spreads mutants over processes and machines, and starts a process anew that a mutant has taken along.
-The process that was started (`-p testbed.mutation.session`, with a Session) tells every other one what is to be done.
+So pytest-xdist distributes mutants over processes and machines, and restarts a process that a mutant crashed. The
+controller (`-p testbed.mutation.session`, with a Session) sends the plan to every worker.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ PREFIX = "mutants::"
 _OUTCOME = "testbed-mutant"
 _PLAN = "testbed_plan"
 _LONGEST = 300  # characters of a failure that are kept
-_MAX_CRASHES = 3  # so often a mutant may take its process along before it is given up
+_MAX_CRASHES = 3  # crashes of its process after which a mutant is given up
 
 
 class Session:
-    """The process that was started: it tells the others what to do, and `done` of each outcome. `plan` is Plan.text."""
+    """The controller: it sends the plan to the workers, and calls `done` for each result. `plan` is Plan.text."""
 
     def __init__(self, plan: str, done: Callable[[MutantResult], None]) -> None:
         self._plan = plan
@@ -49,7 +49,7 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
-        """A mutant whose process ended is run again, by another process."""
+        """Run a mutant whose process ended again, in another process."""
         self._crashes[crashitem] += 1
         report.outcome = "skipped"
         if self._crashes[crashitem] < _MAX_CRASHES:
@@ -65,7 +65,7 @@ class Session:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In a process that another one has started."""
+    """Register the worker in a process that xdist started."""
     given: dict[str, str] = getattr(config, "workerinput", {})
     if _PLAN in given:
         config.pluginmanager.register(MutationWorker(given[_PLAN]), "testbed-workshop")
@@ -86,9 +86,9 @@ class MutantItem(pytest.Item):
 
 
 class MutationWorker:
-    """What each process does: it collects the cases, and runs them against the mutants that it is given.
+    """The part of each process: it collects the cases, and runs them against its mutants.
 
-    Without mutants it runs the cases as they are: those that the campaign is about.
+    Without mutants it runs the campaign's cases on the original rules.
     """
 
     def __init__(self, plan: str) -> None:
@@ -139,7 +139,7 @@ class MutationWorker:
         self._judge.close()
 
     def _run(self, case: str) -> CaseRun:
-        """Run a case as pytest runs it, with its fixtures; nothing is reported."""
+        """Run a case as pytest runs it, with its fixtures, without a report."""
         item = self._cases[case]
         item.stash[HOSTS] = no_hosts()
         item._report_sections.clear()
@@ -150,7 +150,7 @@ class MutationWorker:
 
 
 def _engine_of(item: pytest.Item) -> str:
-    """The engine that a case is for; empty for one that is not parametrized by engines."""
+    """Return the engine of a case; empty if the case is not parametrized by engines."""
     parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
     return next((value.name for value in parameters.values() if isinstance(value, Engine)), "")
 

@@ -1,6 +1,6 @@
-"""A proposed case as the source of a test, to be shown and pasted; it is never executed by a campaign.
+"""A proposed case as the source of a test, to show and to paste; a campaign never executes it.
 
-What comes from rules, files and names stands in it as literals alone (literal.py).
+Values from rules, files and names appear in it only as literals (literal.py).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def source(mutant: Mutant, proposal: Proposal) -> str:
 
 
 def _bed(made: Setting) -> tuple[str, str, list[str]]:
-    """The name of the bed in the test, the fixtures that it needs, and the lines that make it."""
+    """Return the name of the bed in the test, the fixtures that it needs, and the lines that make it."""
     if not made.engine and made.host == article.HOST:
         return "article_bed", "article_bed", []
     host = f"host = {_host(made)}"
@@ -40,7 +40,7 @@ def _bed(made: Setting) -> tuple[str, str, list[str]]:
 
 
 def _row(case: PacketCase) -> str:
-    """The row with a line for each value that it says."""
+    """Return the row with a line for each value that differs from its default."""
     rows = []
     for name, value in arguments(case):
         if name == "counters":
@@ -57,7 +57,7 @@ def _host(made: Setting) -> str:
 
 
 def _needed(made: Setting) -> Iterator[tuple[str, str]]:
-    """Module and name of what the test imports."""
+    """Yield the module and the name of each import of the test."""
     yield from (("testbed.behaviour.case", "PacketCase"), ("testbed.behaviour.case", "check"))
     if made.engine:
         yield "testbed.docker.engines", "engine"

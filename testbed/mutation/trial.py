@@ -1,4 +1,4 @@
-"""Tries a proposed case: on the rules, where it has to pass, and on the mutant. A case is data: no source is run."""
+"""Try a proposed case: it must pass on the rules and fail on the mutant. A case is data: no source is run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.rules.ruleset import Ruleset
 
 
 def notices(proposal: Proposal, changed: Ruleset, backend: str) -> bool:
-    """Whether a case passes on the rules and fails on the mutant; TestbedError when a bed cannot be made."""
+    """Return whether a case passes on the rules and fails on the mutant; raise TestbedError if a bed cannot be made."""
     if not _passes(proposal, backend):
         return False
     rules = proposal.setting.rules

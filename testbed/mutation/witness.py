@@ -1,4 +1,4 @@
-"""A witness against a mutant: a probe that tells it from the rules, and a case that would notice it."""
+"""A witness against a mutant: a probe that distinguishes it from the rules, and a case that would kill it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from testbed.observe.mutation_injection import RuleAliases
 from testbed.rules.ruleset import Ruleset
 from testbed.visible import visible
 
-Sides = tuple[DockerHost, Ruleset, Ruleset]  # a host, the rules for it, and the mutant of these
-_TRIED = 5  # probes of which a case is made, until one is found that notices
+Sides = tuple[DockerHost, Ruleset, Ruleset]  # a host, the rules for it, and their mutant
+_TRIED = 5  # probes that are turned into a case, until one case detects the mutant
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A change, and both behaviours behind it."""
+    """A change with both of its behaviours."""
 
     change: Change
     before: Behaviour
@@ -38,7 +38,7 @@ class Told:
 def told_apart(
     host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: ProbeCache | None = None
 ) -> list[Told]:
-    """Every probe that fares differently with the mutant, or is decided by another rule; the gravest kind first."""
+    """Return every probe with another outcome, or other deciding rules, with the mutant; the gravest kind first."""
     sides = RulesetVariant(rules, backend), RulesetVariant(changed, backend)
     answers = memory.ask(host, *sides) if memory is not None else ask(host, sides, lambda _: lambda: None)
     before, now = answers.sides
@@ -50,14 +50,14 @@ def told_apart(
 
 
 def _named(by: str, names: Mapping[str, str]) -> str:
-    """A rule that decided under the name that it has without the mutant: that it says something else is no change."""
+    """Return a deciding rule under its original name: a mutated rule's own text is no change of behaviour."""
     about = next((prefix for prefix in (ANSWER, ERROR) if by.startswith(prefix)), "")
     rule = by.removeprefix(about)
     return f"{about}{names.get(rule, rule)}"
 
 
 def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: ProbeCache) -> bool:
-    """Whether any probe has another outcome with the mutant."""
+    """Return whether any probe has another outcome with the mutant."""
     before, now = memory.ask(host, RulesetVariant(rules, backend), RulesetVariant(changed, backend), briefly=True).sides
     return any(one.outcome != other.outcome for one, other in zip(before, now, strict=True))
 
@@ -65,7 +65,7 @@ def fares_differently(host: DockerHost, rules: Ruleset, changed: Ruleset, backen
 def witness(
     mutant: Mutant, sides: Iterable[Sides], under_test: Ruleset | None, backend: str, memory: ProbeCache | None = None
 ) -> Witness | None:
-    """The probe that tells the mutant from the rules, on the first host where one does, and a case that was tried."""
+    """Return a probe that distinguishes the mutant, on the first host that has one, with a tried case."""
     moved: Witness | None = None
     for host, rules, changed in dict.fromkeys(sides):
         made = setting(host, rules, under_test)
@@ -83,14 +83,14 @@ def witness(
 
 
 def _certain(host: DockerHost, rules: Ruleset, changed: Ruleset, backend: str, memory: ProbeCache | None) -> list[Told]:
-    """What tells them apart each time that they are asked."""
+    """Return the differences that appear each time the probes are sent."""
     found = told_apart(host, rules, changed, backend, memory)
     again = {told.change for told in told_apart(host, rules, changed, backend)} if found else set()
     return [told for told in found if told.change in again]
 
 
 def _words(behaviour: Behaviour) -> str:
-    """The outcome, the rule that decided about the question last, and what dropped its answer or errors about it."""
+    """Describe the outcome, the last rule that decided about the question, and the droppers of answer or errors."""
     about = [by for by in behaviour.by if by.startswith((ANSWER, ERROR))]
     question = [by for by in behaviour.by if by not in about][-1:]
     decided = ", ".join((*question, *about))
@@ -98,7 +98,7 @@ def _words(behaviour: Behaviour) -> str:
 
 
 def _tried(told: Told, made: Setting, changed: Ruleset, backend: str) -> Proposal | None:
-    """A case that passes on the rules and fails on the mutant; None where none is found."""
+    """Return a case that passes on the rules and fails on the mutant; None if there is none."""
     for case in cases(told.before, told.now, made, backend):
         proposal = Proposal(made, case)
         try:
