@@ -1,1 +1,1 @@
-"""What a person reads: only renders values from the layers below."""
+"""Output for people and programs: this package only renders values from the layers below."""

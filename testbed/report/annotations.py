@@ -1,4 +1,4 @@
-"""What behaves differently as annotations that GitHub shows beside the lines of a pull request.
+"""Differences in behaviour as annotations that GitHub shows beside the lines of a pull request.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
@@ -14,14 +14,14 @@ from testbed.report.located import Source, spots
 from testbed.report.sarif import NOTE, level, sentence
 from testbed.visible import visible
 
-MOST = 10  # of each level, in a step of a job: GitHub passes over what is beyond
+MOST = 10  # of each level, in a step of a job: GitHub ignores the rest
 _NAMES = {NOTE: "notice"}
 
 
 def annotated(
     found: Sequence[Explained], old: Source, new: Source, not_asked: Sequence[NotAsked] = ()
 ) -> Iterator[str]:
-    """A line for each cause and for each line that no probe judges; behind them how many GitHub would not show."""
+    """Yield a line for each cause and each line not judged; then the number of those that GitHub would not show."""
     seen: Counter[str] = Counter()
     for one in found:
         name = _NAMES.get(level(one.cause.kind), level(one.cause.kind))
@@ -39,7 +39,7 @@ def annotated(
 
 
 def _properties(one: Explained, old: Source, new: Source) -> str:
-    """File and line, where there are any, and what kind of change it is."""
+    """Return file and line, if any, and the kind of change."""
     named = {}
     for spot in spots(one, old, new)[:1]:
         if spot.source.file:
@@ -57,7 +57,7 @@ def _place(own: NotAsked, source: Source) -> str:
 
 
 def _escaped(text: str, in_property: bool = False) -> str:
-    """As the runner reads it back (toCommandValue, toCommandProperty in its toolkit, packages/core/src/command.ts)."""
+    """Escape text as the runner reads it back (toCommandValue, toCommandProperty in packages/core/src/command.ts)."""
     text = visible(text)
     for sign in "%\r\n" + (":," if in_property else ""):
         text = text.replace(sign, f"%{ord(sign):02X}")

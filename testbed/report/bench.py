@@ -1,4 +1,4 @@
-"""Benchmarks as a table: ratios first, since times are the machine's."""
+"""Benchmarks as a table: ratios first, since times depend on the machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEGEND = (
 
 
 def machine() -> dict[str, Any]:
-    """What the times depend on."""
+    """Return the properties of the machine that the times depend on."""
     return {
         "kernel": os.uname().release,
         "cores": len(os.sched_getaffinity(0)),
@@ -31,14 +31,14 @@ def machine() -> dict[str, Any]:
 
 
 def heading(found: Bench) -> str:
-    """What was measured where."""
+    """Return a line on the rounds and the machine."""
     about = machine()
     versions = ", ".join(about["iptables"].values())
     return f"{found.rounds} rounds, Linux {about['kernel']}, {about['cores']} processors, {versions}"
 
 
 def figures(found: Bench) -> FittedTable:
-    """Each figure: ratio, median, lowest and highest of ours and of the other's, goal."""
+    """Return a row for each figure: ratio, median, lowest and highest of ours and of the other's, goal."""
     table = Table(title="Medians in milliseconds (lowest-highest)", title_justify="left")
     table.add_column("what")
     for measured in ("ratio", "here", "the other"):
@@ -59,7 +59,7 @@ def figures(found: Bench) -> FittedTable:
 
 
 def growth(found: Bench) -> FittedTable:
-    """What hosts of more and more containers cost."""
+    """Return the costs of hosts with an increasing number of containers."""
     table = Table(title="Hosts of more and more containers, each with a published port (ms)", title_justify="left")
     for heading in ("containers", "rules", "build with rules", "ask one port", "read all counters", "tear down"):
         table.add_column(heading, justify="right")
@@ -71,7 +71,7 @@ def growth(found: Bench) -> FittedTable:
 
 
 def remarks(found: Bench) -> Sequence[Text]:
-    """How to read it, cases per second and processor, mutants per second, what was left out."""
+    """Return the legend, cases per second and processor, mutants per second, and what was left out."""
     lines = [Text(line, style="dim") for line in _LEGEND]
     if (cases := found.throughput) is not None:
         lines.append(
@@ -109,7 +109,7 @@ def _times(times: Times) -> Text:
 
 
 def _ms(seconds: float) -> str:
-    """Milliseconds, to three digits."""
+    """Return milliseconds with three digits."""
     value = seconds * 1000
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 

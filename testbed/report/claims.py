@@ -1,4 +1,4 @@
-"""The ledger of claims as a table."""
+"""The list of claims as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.report.terminal import Text
 
 
 def table(claims: Sequence[Claim]) -> FittedTable:
-    """Id, section, claim, verdict, what was seen, and the cases that show it."""
+    """Return a table of id, section, claim, verdict, evidence, and the cases that show it."""
     made = Table("id", "where", "claim", "verdict", "what the kernel shows", "cases", show_lines=True)
     made.columns[0].no_wrap = made.columns[3].no_wrap = True
     for claim in claims:

@@ -1,4 +1,4 @@
-"""A real engine beside the model, as a table of hosts, with the lines that differ."""
+"""A real engine compared with the model, as a table of hosts, with the lines that differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEGEND = "- the model has it and the engine does not, + the engine has it and t
 
 
 def table(found: Sequence[Conformance]) -> FittedTable:
-    """One row for each host: where it is equal, and how many lines differ where it is not."""
+    """Return a row for each host: for each aspect `equal`, or the number of lines that differ."""
     made = Table("host", *ASPECTS, "seconds")
     for result in found:
         seconds = Text(f"{result.total:.2f}" if result.total else "", style="dim")
@@ -23,7 +23,7 @@ def table(found: Sequence[Conformance]) -> FittedTable:
 
 
 def remarks(found: Sequence[Conformance]) -> Iterator[Text]:
-    """The lines that differ, what the engine refused, and what was left out."""
+    """Yield the lines that differ, what the engine refused, and what was left out."""
     different = [result for result in found if not result.conforms]
     if different:
         yield Text(_LEGEND, style="dim")
@@ -46,7 +46,7 @@ def _cell(result: Conformance, aspect: str) -> Text:
 
 
 def _lines(result: Conformance) -> Iterator[tuple[str, list[str]]]:
-    """Rules are shown once, with those out of order among them."""
+    """Yield rules once, including those out of order."""
     yield RULES, result.rules
     yield from ((what, lines) for what, lines in result.differences.items() if what not in (RULES, ORDER))
 

@@ -1,4 +1,4 @@
-"""Counters as text: expected beside actual, with what differs marked."""
+"""Counters as text: expected beside actual, with differences marked."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MARK = "≠"
 
 
 def comparison(reading: CounterReading, expectation: str) -> list[str]:
-    """An expectation beside what was counted, differing lines marked.
+    """Return an expectation beside the counters, with differing lines marked.
 
-    Rules that were expected to count nothing and did not are summed up in one line.
+    Rules that were expected to count nothing and counted nothing are summarised in one line.
     """
     differences = reading.compare(expectation)
     shown = [d for d in differences if not d.equal or d.expected != ZERO]
@@ -26,7 +26,7 @@ def comparison(reading: CounterReading, expectation: str) -> list[str]:
 
 
 def summary(reading: CounterReading, expectation: str) -> list[str]:
-    """Only the lines in which an expectation and what was counted differ, with a hint where one is known."""
+    """Return only the lines in which expectation and counters differ, with a hint if one is known."""
     differences = reading.compare(expectation)
     wrong = [difference for difference in differences if not difference.equal]
     return [

@@ -11,11 +11,11 @@ from testbed.coverage.covered import CoveredRule, Report, Share
 from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 
-CANNOT = "–"  # noqa: RUF001 - a dash: this cannot be
+CANNOT = "–"  # noqa: RUF001 - a dash: impossible
 
 
 def lines(report: Report) -> Iterator[FittedTable | Text]:
-    """Each rule with its marks, what is missing, what cannot be and why, the totals."""
+    """Yield each rule with its marks, what is missing, what is impossible and why, and the totals."""
     yield _table(report)
     missing = [Text(f"  {_name(rule)}: {what}") for rule, what in report.missing]
     if missing:
@@ -33,18 +33,18 @@ def lines(report: Report) -> Iterator[FittedTable | Text]:
 
 
 def totals(report: Report) -> str:
-    """One line."""
+    """Return the totals in one line."""
     tests = f"{len(report.tests)} cases" if len(report.tests) != 1 else "1 case"
     return f"{report.source}: rules {report.reached}, branches {report.branches}, clauses {report.clauses}, by {tests}."
 
 
 def mark(number: int | None) -> str:
-    """How many packets; a cross where there was none, a dash where there can be none."""
+    """Return the number of packets; a cross if there was none, a dash if there can be none."""
     return CANNOT if number is None else f"✓ {number}" if number else "✗"
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """For programs."""
+    """Return a dict for JSON output."""
     return {
         "source": report.source,
         "rule_sets": report.rule_sets,

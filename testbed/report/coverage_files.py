@@ -1,7 +1,7 @@
-"""Rule coverage in the formats in which that of programs is kept: lcov's tracefile and Cobertura's XML.
+"""Rule coverage in formats of program coverage: lcov's tracefile and Cobertura's XML.
 
-A rule is a line, a chain a function (Cobertura: a method); that a packet matched a rule and that one missed it are the
-two branches of its line. What cannot be is left out. Formats: geninfo(1) and Cobertura's coverage-04.dtd.
+A rule is a line, a chain a function (Cobertura: a method). The two branches of a line are: a packet matched the rule,
+and a packet missed it. What is impossible is left out. Formats: geninfo(1) and Cobertura's coverage-04.dtd.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DOCTYPE = (
 
 
 def listed(rule_set: RuleSetRecord) -> tuple[RuleSetRecord, str]:
-    """A rule set as a text with a line for each chain and rule, and the same with the numbers of these lines."""
+    """Return a rule set as text with a line for each chain and rule, and the rule set with these line numbers."""
     written: list[str] = []
     chains: list[ChainRecord] = []
     rules: list[RuleRecord] = []
@@ -43,7 +43,7 @@ def listed(rule_set: RuleSetRecord) -> tuple[RuleSetRecord, str]:
 
 
 def lcov(report: Report, source: Path) -> str:
-    """A tracefile for genhtml, `lcov --summary` and whatever else reads these."""
+    """Return a tracefile for genhtml, `lcov --summary` and other readers of the format."""
     rules = _lines(report)
     lines = ["TN:rules", f"SF:{one_line(str(source.resolve()))}"]
     lines += [f"FN:{chain.line},{_function(chain)}" for chain in report.chains if chain.line]
@@ -60,7 +60,7 @@ def lcov(report: Report, source: Path) -> str:
 
 
 def cobertura(report: Report, source: Path, root: Path) -> str:
-    """An XML report for GitLab, Codecov and editors; the rule file is named as seen from `root`."""
+    """Return an XML report for GitLab, Codecov and editors; the rule file's name is relative to `root`."""
     path = source.resolve()
     name = str(path.relative_to(root.resolve())) if path.is_relative_to(root.resolve()) else str(path)
     rates = {"line-rate": _rate(report.reached.percent), "branch-rate": _rate(report.branches.percent)}
@@ -105,20 +105,20 @@ def _line_elements(parent: ElementTree.Element, rules: Iterable[CoveredRule]) ->
 
 
 def _lines(report: Report) -> list[CoveredRule]:
-    """The rules and policies that count and have a line, in the order of the lines."""
+    """Return the rules and policies that count and have a line, in the order of the lines."""
     known = (rule for rule in report.rules if rule.record.line and rule.reachable)
     return sorted(known, key=lambda rule: rule.record.line)
 
 
 def _branches(rule: CoveredRule) -> Iterator[tuple[int, int, str]]:
-    """Line, number (0: matched, 1: missed) and how often, `-` where the line was never reached."""
+    """Yield line, number (0: matched, 1: missed) and count, `-` if the line was never reached."""
     for place, number in enumerate(rule.branches):
         if number is not None:
             yield rule.record.line, place, str(number) if rule.record.reached else "-"
 
 
 def _function(chain: ChainRecord) -> str:
-    """A chain's name with its table's, since several tables have one of the same name."""
+    """Return a chain's name with its table's, since several tables have a chain of the same name."""
     return one_line(f"{chain.table.replace(' ', '/')}/{chain.name}")
 
 

@@ -1,4 +1,4 @@
-"""What behaves differently, for a terminal, for a pull request's comment, for programs."""
+"""Differences in behaviour, for a terminal, for a pull request's comment, for programs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OTHERWISE = "Asked again by itself, the witness fared otherwise: a rule counts, 
 
 
 def lines(found: Sequence[Explained], whole: bool = False) -> Iterator[Text]:
-    """Each cause: what kind of change, how many probes, the witness on both sides, and where its ways part.
+    """Yield each cause: the kind of change, the number of probes, the witness on both sides, and the divergence.
 
-    With `whole` its ways follow, rule by rule.
+    With `whole` its journeys follow, rule by rule.
     """
     for one in found:
         cause = one.cause
@@ -43,7 +43,7 @@ def lines(found: Sequence[Explained], whole: bool = False) -> Iterator[Text]:
 
 
 def parting(one: Explained) -> Iterator[str]:
-    """Where the ways part, in a line, if they do; and whether the witness fared otherwise when it was asked again."""
+    """Yield a line on the divergence, if any; and a line if the witness had another outcome when sent again."""
     apart = one.parting
     if apart is not None:
         whose = "its answer's" if apart.of_answer else "the"
@@ -53,14 +53,14 @@ def parting(one: Explained) -> Iterator[str]:
 
 
 def step(of: JourneyStep) -> str:
-    """A rule with its table, and of one that did not match the clause that did not hold."""
+    """Describe a rule with its table, and its failed clause if it did not match."""
     if of.matched:
         return str(of)
     return f"{of}: {of.failed} does not hold" if of.failed else f"{of}: does not match"
 
 
 def _whole(one: Explained) -> Iterator[Text]:
-    """Both ways as one text: what only one side has behind its sign, what both have once."""
+    """Yield both journeys as one text: lines of one side with its sign, common lines once."""
     old, new = list(_way(one.old)), list(_way(one.new))
     matcher = SequenceMatcher(None, [line.plain for line in old], [line.plain for line in new], autojunk=False)
     for what, a, b, c, d in matcher.get_opcodes():
@@ -71,7 +71,7 @@ def _whole(one: Explained) -> Iterator[Text]:
 
 
 def _way(way: ProbeJourneys | None) -> Iterator[Text]:
-    """The question's way and the answer's."""
+    """Yield the journeys of the question and the answer."""
     if way is None:
         yield Text(TABLE, style="italic")
     elif way.question is None:
@@ -81,9 +81,9 @@ def _way(way: ProbeJourneys | None) -> Iterator[Text]:
 
 
 def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], not_asked: Sequence[str] = ()) -> str:
-    """A comment for a pull request: a row for each cause; the witnesses' ways and the other probes folded away.
+    """Return a comment for a pull request: a row for each cause, then the journeys and the other probes, folded.
 
-    Of these only so many are told as GitHub takes in a comment, and how many more there are is said.
+    Journeys and probes are cut to the length that GitHub accepts in a comment; the number of omitted ones is stated.
     """
     head = [f"### {plain(heading)}", ""]
     if found:
@@ -101,7 +101,7 @@ def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], n
 
 
 def _fitting(parts: Sequence[str], what: str, room: int) -> list[str]:
-    """As many of the parts as there is room for, in characters, and a sentence on those that are left out."""
+    """Return the parts that fit into `room` characters, and a sentence on those that are left out."""
     ends = list(accumulate(len(part) + 1 for part in parts))
     number = sum(end <= room for end in ends)
     left = len(parts) - number
@@ -122,7 +122,7 @@ def _row(one: Explained) -> str:
 
 
 def _folded(one: Explained) -> str:
-    """The ways of a witness, below where they part."""
+    """Return the journeys of a witness, below their divergence."""
     probe = escape(one_line(one.cause.witness.probe), quote=False)
     told = ["", f"<details><summary>{one.cause.kind}: the ways of <code>{probe}</code></summary>", ""]
     for said in parting(one):
@@ -134,7 +134,7 @@ def _folded(one: Explained) -> str:
 
 
 def as_dict(change: Change) -> dict[str, Any]:
-    """For programs."""
+    """Return a dict for JSON output."""
     return {
         "kind": change.kind,
         "probe": change.probe,

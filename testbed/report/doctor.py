@@ -1,4 +1,4 @@
-"""What a machine lacks for a bed, as a table."""
+"""The requirements that a machine lacks for a bed, as a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.report.terminal import Text
 
 
 def table(found: Sequence[Requirement]) -> FittedTable:
-    """Each requirement: met or not, what it is for, the command that provides it."""
+    """Return a table of each requirement: met or not, its purpose, the command that provides it."""
     made = Table("what", "why")
     made.add_column("what provides it", no_wrap=True)
     for requirement in found:

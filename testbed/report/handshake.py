@@ -1,4 +1,4 @@
-"""The article's counter table, a pair of columns for each packet."""
+"""The article's counter table, with a column for each packet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.traffic.packet import Crossing
 
 
 def packets(steps: Sequence[ReplayStep]) -> FittedTable:
-    """Each packet: what it is, how it left one end, how it came out at the other; what was translated is in bold."""
+    """Return a table of the packets: kind, addresses as sent and as delivered; translations are in bold."""
     table = Table(title="The packets", title_justify="left")
     for heading in ("packet", "bytes", "left its end as", "came out as"):
         table.add_column(heading, no_wrap=True)
@@ -25,7 +25,7 @@ def packets(steps: Sequence[ReplayStep]) -> FittedTable:
 
 
 def conclusion(last: ReplayStep) -> Text | None:
-    """What the last packet says of the connection; None where it was delivered."""
+    """Return a sentence on the last packet's outcome; None if it was delivered."""
     if last.crossing.delivered:
         return None
     kind, answer = last.crossing.sent.kind, last.answer
@@ -52,7 +52,7 @@ def _came_out(crossing: Crossing) -> Text:
 
 
 def counters(steps: Sequence[ReplayStep]) -> FittedTable:
-    """Every rule with what it had counted after each packet (packets and bytes); what a packet added is in bold."""
+    """Return every rule with its counters after each packet (packets and bytes); increments are in bold."""
     table = Table(
         title="What the rules had counted after each packet (packets/bytes)", title_justify="left", pad_edge=False
     )

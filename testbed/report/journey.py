@@ -1,4 +1,4 @@
-"""A packet's journey as a person reads it: from hook to hook, chain to chain, rule to rule, and how it ended."""
+"""A packet's journey as text: hook by hook, chain by chain, rule by rule, and its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STEP = "  "
 
 
 def lines(journey: Journey) -> Iterator[Text]:
-    """The whole way, one line after the other; the end and its cause last."""
+    """Yield the whole journey, line by line; the end and its cause last."""
     sent = journey.sent
     yield Text.assemble(
         (sent.kind, "bold"), f"  {sent.from_} > {sent.to}", (f"  {sent.length} bytes, from {journey.origin}", "dim")
@@ -36,7 +36,7 @@ def lines(journey: Journey) -> Iterator[Text]:
 
 
 def _copies(journey: Journey) -> Iterator[Text]:
-    """The copies that rules sent elsewhere, each with its own way and end."""
+    """Yield the copies that rules sent elsewhere, each with its own journey and end."""
     made_by = [f"{table} {rule.text}" for table, rule in journey.matched if copies(rule)]
     for number, copy in enumerate(journey.copies):
         rule = f"  by {made_by[number]}" if number < len(made_by) else ""
@@ -47,7 +47,7 @@ def _copies(journey: Journey) -> Iterator[Text]:
 
 
 def end(journey: Journey) -> Text:
-    """One line: where it came out, or what it was dropped by."""
+    """Return one line on where the packet was delivered, or what dropped it."""
     good = journey.end.kind in (DELIVERED, LOCAL_INPUT)
     arrived = f" as {journey.arrived.from_} > {journey.arrived.to}" if journey.arrived is not None else ""
     came_back = "" if not journey.answers or journey.end.why else f"; answered by {journey.answers[0]}"
@@ -96,7 +96,7 @@ def _chain(chain: ChainTraversal, depth: int) -> Iterator[Text]:
 
 
 def _rule(asked: RuleEvaluation, depth: int) -> Text:
-    """The rule behind its number; of one that did not match the clause that failed is underlined."""
+    """Return the rule with its number; the failed clause of a rule that did not match is underlined."""
     mark = (MATCHED, "bold green") if asked.matched else (FAILED, "red")
     said = Text(asked.rule.spec, style="" if asked.matched else "dim")
     if asked.failed is not None:
@@ -110,7 +110,7 @@ def _rule(asked: RuleEvaluation, depth: int) -> Text:
 
 
 def parting(journey: Journey, expectation: str) -> list[str]:
-    """An expected way beside the one that was gone, marked where they part, and what the packet was asked there."""
+    """Return an expected journey beside the actual one, a mark at the divergence, and why the expected rule failed."""
     expected, gone = expected_way(expectation), journey.way
     apart = _first_difference(expected, gone)
     width = max(map(len, ("expected", *expected)))
@@ -132,7 +132,7 @@ def _first_difference(expected: Sequence[str], gone: Sequence[str]) -> int:
 
 
 def _asked_of(journey: Journey, line: str) -> Iterator[str]:
-    """Why a rule that was expected to match did not."""
+    """Yield why a rule that was expected to match did not."""
     for _, asked in journey.asked:
         if asked.rule.text == line and not asked.matched:
             clause = f"{asked.failed.text} did not hold" if asked.failed is not None else "it did not match"

@@ -1,7 +1,7 @@
-"""Tables on narrow terminals: where a column would break a word, rows are printed one below the other.
+"""Tables on narrow terminals: if a column would break a word, rows are printed as blocks of lines.
 
-An address, a translation or a command is a word or a line that is read and copied whole, so nothing is cut: a line that
-is longer than the terminal is left to it. Print with `crop=False`.
+Addresses, translations and commands are read and copied as a whole, so nothing is cut. A line that is longer than the
+terminal is wrapped by the terminal. Print with `crop=False`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHORT = 16  # columns of a value that shares its line with others
 
 @dataclass(frozen=True, slots=True)
 class FittedTable:
-    """A table as wide as the terminal, or else its rows as blocks of lines; empty headings name nothing."""
+    """A table that fits the terminal, or else its rows as blocks of lines; an empty heading gives no label."""
 
     table: Table
 
@@ -32,7 +32,7 @@ class FittedTable:
             yield from self._blocks(rows, options.max_width)
 
     def _width(self, rows: Sequence[Sequence[Text]]) -> int:
-        """The columns without which a word is broken, or prose is a word a line."""
+        """Return the columns needed so that no word is broken and prose has more than one word a line."""
         columns = range(len(self.table.columns))
         needed = sum(max((_needed(row[n], self.table.columns[n]) for row in rows), default=0) for n in columns)
         return needed + 3 * len(columns) + 1
@@ -48,7 +48,7 @@ class FittedTable:
 
 
 def _texts(table: Table, console: Console) -> list[list[Text]]:
-    """The cells row by row, headings first."""
+    """Return the cells row by row, headings first."""
     columns = [[column.header, *column.cells] for column in table.columns]
     return [
         [cell if isinstance(cell, Text) else console.render_str(str(cell)) for cell in row]
@@ -66,7 +66,7 @@ def _needed(cell: Text, column: Column) -> int:
 
 
 def _block(columns: Sequence[Column], headings: Sequence[Text], row: Sequence[Text]) -> Iterator[Text]:
-    """The first cell that says something as the title, long ones on lines of their own, the short ones on one."""
+    """Yield the first non-empty cell as the title, long cells on lines of their own, and the short ones on one line."""
     said = [
         (heading.plain, cell, column)
         for heading, cell, column in zip(headings, row, columns, strict=True)
@@ -88,7 +88,7 @@ def _named(name: str, cell: Text) -> Text:
 
 
 def _whole(line: Text, width: int) -> Text:
-    """Leave a line to the terminal if a word of it, or what is copied as a whole, would be broken here."""
+    """Leave wrapping to the terminal if a word, or a value that is copied as a whole, would be broken here."""
     if line.no_wrap or max(map(cell_len, line.plain.split()), default=0) > width:
         line.no_wrap, line.overflow = True, "ignore"
     return line

@@ -1,4 +1,4 @@
-"""Where in the files of rules that were compared a difference has its cause."""
+"""Locate the cause of a difference in the files of the compared rules."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from testbed.visible import visible
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One side of a comparison: what it is called; its file, relative to its repository, and the places there.
+    """One side of a comparison: its name; its file, relative to its repository, and the places of its rules.
 
-    `file` is empty for rules that are in none, an engine's or the article's, and for a table, of which no rule can be
-    shown.
+    `file` is empty for rules that are in no file (an engine's or the article's), and for a table, which has no rules.
     """
 
     name: str
@@ -31,14 +30,14 @@ class Source:
         return cls(str(path), _in_its_repository(path.resolve()), places(rules))
 
     def line(self, step: JourneyStep) -> int:
-        """The line of a rule or of a policy; 0 where it has none."""
+        """Return the line of a rule or of a policy; 0 if it has none."""
         chain = self.places.get((step.table, step.chain))
         return chain.line(step.asked.number if step.asked is not None else None) if chain is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """The step that made the difference, or stands for it, and where that is; `line` is 0 where it is in no file."""
+    """The step that made the difference, or represents it, and its place; `line` is 0 if it is in no file."""
 
     source: Source
     step: JourneyStep
@@ -49,10 +48,10 @@ class Spot:
 
 
 def spots(one: Explained, old: Source, new: Source) -> list[Spot]:
-    """The steps with which a difference has to do, the one to blame first; none where no rule was seen.
+    """Return the steps behind a difference, the most relevant first; none if no rule was seen.
 
-    That is the new side's, the old side's only where a rule is gone. Beside a table it is the rule that decided on
-    the other side.
+    The new side's step comes first; if a rule is gone, the old side's. Against a table it is the deciding rule of the
+    other side.
     """
     apart = one.parting
     if apart is not None:
@@ -63,14 +62,14 @@ def spots(one: Explained, old: Source, new: Source) -> list[Spot]:
 
 
 def _called(way: ProbeJourneys, text: str) -> Iterator[JourneyStep]:
-    """The step that a behaviour's `by` names."""
+    """Yield the step that a behaviour's `by` names."""
     wanted = text.removeprefix("answer: ")
     found = (step for journey in way.gone for step in steps(journey))
     yield from [step for step in found if visible(str(step)) == wanted][:1]
 
 
 def _in_its_repository(path: Path) -> str:
-    """A file's name from the root of the repository that it is in; without one from here, or its mere name."""
+    """Return a file's path from its repository's root; without one from the current directory, or its name alone."""
     here = Path.cwd()
     roots = [*(folder for folder in path.parents if (folder / ".git").exists()), here, path.parent]
     return next(str(path.relative_to(root)) for root in roots if path.is_relative_to(root))

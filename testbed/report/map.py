@@ -9,7 +9,7 @@ from testbed.topology import Bridge, Interface, Node, Port, Topology
 
 
 def tree(topology: Topology, title: str, host_note: str) -> Tree:
-    """The LAN as the root, what is plugged into it as branches, and what is behind those as theirs."""
+    """Return a tree with the LAN as the root, the devices connected to it as branches, and so on."""
     switch = next(node for node in topology.nodes if node.bridges and not node.addresses)
     root = Tree(Text.assemble((title, "bold"), f"  one LAN, {_subnet(topology, switch)}"))
     for interface in switch.interfaces:

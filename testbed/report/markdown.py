@@ -1,4 +1,4 @@
-"""Text from rules, files and names in Markdown as GitHub shows it: in code, or plain where it cannot mean anything.
+"""Text from rules, files and names in GitHub's Markdown: as code, or plain if it contains no markup.
 
 https://github.github.com/gfm/
 """
@@ -17,7 +17,7 @@ _PIPE = re.compile(r"(\\*)\|")
 
 
 def code(text: str) -> str:
-    """Return a code span that the text cannot leave."""
+    """Return a code span that the text cannot end."""
     text = one_line(text) or " "
     fence = "`" * (_longest(text) + 1)
     pad = " " if "`" in text or (text[0] == text[-1] == " " and text.strip()) else ""
@@ -25,7 +25,7 @@ def code(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the text as it is where no character of it can be markup, a mention or a link; else a code span."""
+    """Return the text unchanged if none of its characters can be markup, a mention or a link; else a code span."""
     return text if _PLAIN.fullmatch(text) else code(text)
 
 
@@ -42,11 +42,11 @@ def fenced(lines: Iterable[str], language: str) -> list[str]:
 
 
 def in_html(text: str) -> str:
-    """Return the text for HTML within Markdown; in an element `code` where GitHub could find a mention or a link."""
+    """Return the text for HTML within Markdown; in an element `code` if GitHub could find a mention or a link."""
     escaped = html.escape(one_line(text), quote=False)
     return escaped if _PLAIN.fullmatch(text) else f"<code>{escaped}</code>"
 
 
 def _longest(text: str) -> int:
-    """The length of the longest run of backticks."""
+    """Return the length of the longest run of backticks."""
     return max(map(len, _BACKTICKS.findall(text)), default=0)

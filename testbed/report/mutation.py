@@ -1,4 +1,4 @@
-"""What became of the mutants of a rule set, for a terminal and for a pull request's comment."""
+"""The results of a campaign, for a terminal and for a pull request's comment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WHY = {SURVIVED: "no case notices it", NO_COVERAGE: "no case reaches it"}
 
 
 def numbers(campaign: Campaign) -> list[tuple[str, int]]:
-    """How many mutants came out how; errors only where there are any."""
+    """Return the number of mutants with each result; errors only if there are any."""
     score = campaign.score
     return [
         ("made", score.made),
@@ -28,7 +28,7 @@ def numbers(campaign: Campaign) -> list[tuple[str, int]]:
 
 
 def lines(campaign: Campaign) -> Iterator[Text]:
-    """The survivors, each with its witness and a case; then the numbers."""
+    """Yield the survivors, each with its witness and a case; then the numbers."""
     for one in campaign.of(*UNNOTICED):
         yield from _unnoticed(one, campaign)
         yield Text()
@@ -43,18 +43,18 @@ def lines(campaign: Campaign) -> Iterator[Text]:
 
 
 def heading(campaign: Campaign) -> str:
-    """The result in one line."""
+    """Return the result in one line."""
     source = campaign.wanted.source or campaign.wanted.rules.source
     return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
 
 
 def why(outcome: MutantResult) -> str:
-    """In which way nobody noticed it."""
+    """Describe why no case killed the mutant."""
     return f"{_WHY[outcome.status]}{f' of the {outcome.cases} that reach it' if outcome.cases else ''}"
 
 
 def without_witness(one: CampaignResult, campaign: Campaign) -> str:
-    """Why there is no probe that tells it from the rules."""
+    """Describe why there is no probe that distinguishes the mutant from the rules."""
     asked = one.outcome.cases or not campaign.wanted.engine
     return "No probe tells them apart." if asked else "No probe was asked: its host is known to cases alone."
 
@@ -81,7 +81,7 @@ def _unnoticed(one: CampaignResult, campaign: Campaign) -> Iterator[Text]:
 
 
 def markdown(campaign: Campaign) -> str:
-    """A comment for a pull request."""
+    """Return a comment for a pull request."""
     score = numbers(campaign)
     parts = [f"### {plain(heading(campaign))}", ""]
     parts += [f"| {' | '.join(name for name, _ in score)} |", f"|{' ---: |' * len(score)}"]

@@ -1,4 +1,4 @@
-"""What became of the mutants of a rule set, for programs: JUnit XML, and the schema of mutation testing elements."""
+"""The results of a campaign, for programs: JUnit XML, and the schema of mutation testing elements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _THRESHOLDS = {"high": 100, "low": 80}
 
 
 def junit(campaign: Campaign) -> str:
-    """Each mutant as a test case: one that is not noticed has failed, one that is equivalent was skipped."""
+    """Return each mutant as a test case: an undetected mutant has failed, an equivalent one was skipped."""
     suite = ElementTree.Element("testsuite", name="mutants", time=f"{campaign.seconds:.3f}")
     number = {"tests": len(campaign.found), "failures": 0, "errors": 0, "skipped": 0}
     for one in campaign.found:
@@ -53,7 +53,7 @@ def _told(one: CampaignResult) -> str:
 
 
 def elements(campaign: Campaign) -> dict[str, Any]:
-    """As https://github.com/stryker-mutator/mutation-testing-elements has it, version 2.0."""
+    """Return the results in version 2.0 of https://github.com/stryker-mutator/mutation-testing-elements."""
     rules = campaign.wanted.rules
     return {
         "$schema": "https://git.io/mutation-testing-schema",

@@ -1,4 +1,4 @@
-"""What the probes of a comparison do not judge, in sentences; beside them how many probes differ."""
+"""What a comparison does not judge, in sentences, and the number of probes that differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOT_ASKED = "Not asked:"
 
 
 def heading(made: Comparison, old: Source, new: Source) -> str:
-    """Both sides, and how many behaviours differ; a proof of equality only where everything was asked."""
+    """Return both sides and the number of differing behaviours; claim equality only if everything was judged."""
     names = f"{old.name} => {new.name}"
     if made.open and not made.found:
         return f"{names}: no difference among {made.compared} probes; not asked:"
@@ -20,13 +20,13 @@ def heading(made: Comparison, old: Source, new: Source) -> str:
 
 
 def sentences(made: Comparison, old: Source, new: Source) -> list[str]:
-    """Each line that is not judged, with its place; and what else is not."""
+    """Return each line that is not judged, with its place; and the other limits."""
     sides = old, new
     return [*(own.said(sides[own.side].name) for own in made.lines), *made.sentences]
 
 
 def paragraphs(made: Comparison, old: Source, new: Source) -> Iterator[str]:
-    """The same as text below the causes, under a title of its own where the heading is none."""
+    """Yield the same as text below the causes, with a title of its own if the heading does not announce it."""
     told = sentences(made, old, new)
     if told and made.found:
         yield NOT_ASKED
@@ -34,7 +34,7 @@ def paragraphs(made: Comparison, old: Source, new: Source) -> Iterator[str]:
 
 
 def as_dicts(made: Comparison, old: Source, new: Source) -> list[dict[str, Any]]:
-    """For programs: the lines with their places; sentences have no line."""
+    """Return dicts for JSON output: the lines with their places; sentences have no line."""
     sides = old, new
     lines = [own.as_dict(sides[own.side].name) for own in made.lines]
     return [*lines, *({"file": "", "line": 0, "table": "", "rule": "", "why": one} for one in made.sentences)]

@@ -16,7 +16,7 @@ _WORST_FIRST = (FAILED, SKIPPED, PASSED)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A case as it came out; `suite` is its file (`cases.article.test_3_syn`), `message` says what went wrong."""
+    """The result of a case; `suite` is its file (`cases.article.test_3_syn`), `message` describes the failure."""
 
     suite: str
     name: str
@@ -25,14 +25,14 @@ class Result:
     message: str = ""
 
     def is_of(self, case: str) -> bool:
-        """Whether it is a run of a case that is written `file.py::function`, with whatever parameters."""
+        """Return whether this is a run of a case that is written `file.py::function`, with any parameters."""
         file, _, function = case.partition("::")
         return self.suite.split(".")[-1] == file.removesuffix(".py") and self.name.partition("[")[0] == function
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many came out how."""
+    """The number of results with each outcome."""
 
     name: str
     passed: int
@@ -55,7 +55,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A whole run: when it began (as the file says it) and every result, failures first."""
+    """A whole run: its start (as the file has it) and every result, failures first."""
 
     when: str
     all: tuple[Result, ...]
@@ -70,18 +70,18 @@ class Results:
 
     @property
     def by_suite(self) -> tuple[Tally, ...]:
-        """A tally for each file; those with failures first."""
+        """Return a tally for each file; files with failures first."""
         suites = sorted({result.suite for result in self.all})
         tallies = [Tally.of(suite, (result for result in self.all if result.suite == suite)) for suite in suites]
         return tuple(sorted(tallies, key=lambda tally: not tally.failed))
 
     def of_cases(self, cases: Sequence[str]) -> Tally:
-        """The results of cases that are written `file.py::function`."""
+        """Return the tally of cases that are written `file.py::function`."""
         return Tally.of("", (result for result in self.all if any(result.is_of(case) for case in cases)))
 
 
 def read(path: Path) -> Results:
-    """The results in a file; TestbedError when it cannot be read or has none."""
+    """Return the results in a file; raise TestbedError if it cannot be read or has none."""
     try:
         suites = list(ElementTree.fromstring(path.read_bytes()).iter("testsuite"))
     except (OSError, ElementTree.ParseError) as error:

@@ -1,4 +1,4 @@
-"""What behaves differently as SARIF 2.1.0, which code scanning and editors read.
+"""Differences in behaviour as SARIF 2.1.0, which code scanning and editors read.
 
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
@@ -34,7 +34,7 @@ _NOT_ASKED = {
 
 
 def log(found: Sequence[Explained], old: Source, new: Source, not_asked: Sequence[NotAsked] = ()) -> dict[str, Any]:
-    """The log: a run with a result for each cause, and one for each line that no probe judges."""
+    """Return the log: a run with a result for each cause, and one for each line that is not judged."""
     driver = {
         "name": _DISTRIBUTION,
         "semanticVersion": version(_DISTRIBUTION),
@@ -47,12 +47,12 @@ def log(found: Sequence[Explained], old: Source, new: Source, not_asked: Sequenc
 
 
 def level(kind: str) -> str:
-    """How grave a kind of change is."""
+    """Return the level of a kind of change."""
     return {OPENED: ERROR, MOVED: NOTE}.get(kind, WARNING)
 
 
 def sentence(one: Explained) -> str:
-    """A cause in a paragraph: the witness, what became of it before and now, and where its ways part."""
+    """Describe a cause in a paragraph: the witness, its outcomes before and now, and the divergence."""
     witness, others = one.cause.witness, len(one.cause.changes) - 1
     pairs = zip((witness.old, witness.new), one.cause.parted, strict=True)
     before, now = (f"{row.outcome}, by {by}" if (by := decided(row, rule)) else row.outcome for row, rule in pairs)
@@ -97,7 +97,7 @@ def _result(one: Explained, old: Source, new: Source) -> dict[str, Any]:
 
 
 def _open(one: NotAsked, source: Source) -> dict[str, Any]:
-    """A line that no probe judges."""
+    """Return the result for a line that is not judged."""
     own, name = one.line, f"{one.line.table}/{one.line.chain}"
     place: dict[str, Any] = {"logicalLocations": [{"name": own.text, "fullyQualifiedName": name}]}
     if source.file:
@@ -115,16 +115,16 @@ def _open(one: NotAsked, source: Source) -> dict[str, Any]:
 
 
 def _fingerprint(one: Explained) -> str:
-    """Of what makes a cause one: not of lines and numbers, which move, nor of the witness, which others may replace.
+    """Return a hash of a cause, without lines and numbers, which move, and without the witness, which may change.
 
-    It goes by the name of the one fingerprint that GitHub's code scanning looks at.
+    It is stored under the name of the one fingerprint that GitHub's code scanning reads.
     """
     outcomes = [row.outcome.split(" ")[0] for row in (one.cause.witness.old, one.cause.witness.new)]
     return hashlib.sha256("\n".join([one.cause.kind, *one.cause.parted, *outcomes]).encode()).hexdigest()[:16]
 
 
 def _flow(name: str, way: ProbeJourneys | None, source: Source, one: Explained) -> dict[str, Any]:
-    """A witness's way as steps: what it matched, its answer's too, and the step where the ways part."""
+    """Return a witness's journeys as steps: matched rules of the question and the answer, and the diverging step."""
     apart = one.parting.sides if one.parting is not None else ()
     gone = way.gone if way is not None else ()
     shown = [of for journey in gone for of in steps(journey) if of.matched or of in apart]
@@ -139,7 +139,7 @@ def _along(shown: Sequence[JourneyStep], source: Source, apart: Sequence[Journey
 
 
 def _message(text: str) -> dict[str, str]:
-    """Plain text in which brackets that would make a link (3.11.6) are escaped."""
+    """Return plain text with escaped brackets that would otherwise make a link (3.11.6)."""
     text = visible(text)
     return {"text": re.sub(r"[\[\]\\]", r"\\\g<0>", text) if "](" in text else text}
 
@@ -149,7 +149,7 @@ def _said(of: JourneyStep) -> str:
 
 
 def _location(spot: Spot) -> dict[str, Any]:
-    """In its file if it is in one, and in its chain."""
+    """Return the location in a file, if there is one, and in a chain."""
     of, line = spot.step, spot.line
     number = f"/{of.asked.number}" if of.asked is not None else ""
     name = f"{of.table}/{of.chain}{number}" if of.table else of.text

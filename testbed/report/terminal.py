@@ -1,7 +1,7 @@
-"""What is printed for people. Text is text: no markup, emoji or control character of it is acted on.
+"""Output for people. Text is text: markup, emoji and control characters in it have no effect.
 
-Everything that is printed goes through `Terminal`, and every styled text is a `Text` of this module; nothing else in
-the project uses rich's own (tests/unit/test_hostile_text.py).
+All output goes through `Terminal`, and every styled text is a `Text` of this module. No other module of the project
+uses rich's own classes (tests/unit/test_hostile_text.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from testbed.visible import visible
 
 
 class Text(rich.text.Text):
-    """A styled text in which every character can be seen; rich's own leaves some control characters out."""
+    """A styled text in which every character is visible; rich's own class drops some control characters."""
 
     def __init__(self, text: str = "", *arguments: Any, **options: Any) -> None:
         super().__init__(visible(text), *arguments, **options)
@@ -35,7 +35,7 @@ class Text(rich.text.Text):
 
 
 class Terminal(rich.console.Console):
-    """A console that prints strings as they are, and escapes what is left of control characters in anything else."""
+    """A console that prints strings unchanged, and escapes the control characters left in anything else."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
