@@ -1,1 +1,1 @@
-"""Benchmarks: how long a bed, a reading and a replay take, beside what else does the same work."""
+"""Benchmarks: the times of a bed, a reading and a replay, compared with other tools for the same work."""

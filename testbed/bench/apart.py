@@ -1,8 +1,8 @@
-"""A program apart: in namespaces of its own (network, mounts, processes), doing one step for each line it is sent.
+"""A separate program: in namespaces of its own (network, mounts, processes), doing one step for each line of input.
 
-Nothing that it makes can be seen elsewhere or outlives it, names of `ip netns` included: its /run is its own, and with
-its first process the kernel ends all others. So it may be interrupted or killed at any moment, and two of them cannot
-meet.
+Nothing that it makes is visible elsewhere or outlives it, names of `ip netns` included. Its /run is its own, and the
+kernel ends all its processes with the first one. So it may be interrupted or killed at any moment, and two such
+programs do not affect each other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OWN_RUN = ("sh", "-e", "-c", 'mount -t tmpfs tmpfs /run; exec "$@"', "sh")
 
 
 class Apart:
-    """A context manager: starts the program and waits for its first line, `step` by `step`; ends it, however far it is.
+    """A context manager that starts the program, waits for its first line, runs it `step` by `step`, and ends it.
 
     The program prints a line when it is ready, and one after each step.
     """
@@ -53,7 +53,7 @@ class Apart:
         self._end()
 
     def step(self) -> float:
-        """How long the next step took, in seconds; KernelRefused with what the program said when it failed."""
+        """Return the time of the next step in seconds; raise KernelRefused with the program's output if it fails."""
         assert self._process.stdin is not None
         began = time.perf_counter()
         with suppress(BrokenPipeError):
@@ -69,6 +69,6 @@ class Apart:
             raise KernelRefused(f"{self._what} failed: {' '.join(said.split()) or 'it said nothing'}.", DOCTOR)
 
     def _end(self) -> None:
-        """End the program and all that it started; their last hold on the output is awaited."""
+        """End the program and all that it started; wait until they have closed their output."""
         self._process.kill()
         self._process.communicate()

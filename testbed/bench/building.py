@@ -1,8 +1,8 @@
-"""Beds built and taken away in turn with what else makes the same network: the script, Mininet.
+"""Build and remove beds in turn with other tools that make the same network: the script, Mininet.
 
-The kernel takes a namespace that nobody holds any more apart in a worker of its own, and meanwhile keeps whoever makes
-devices waiting (cleanup_net, net/core/net_namespace.c; 100 ms and more for one bed). So after everything that was taken
-away there is a rest, lest one pays for another.
+The kernel dismantles an unused namespace in a worker of its own. Meanwhile it blocks processes that make devices
+(cleanup_net, net/core/net_namespace.c; 100 ms and more for one bed). So a pause follows each removal, lest one
+measurement contain the cost of another.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ REST = 0.25  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """Seconds that one building and one taking away took."""
+    """Seconds of one build and one removal."""
 
     built: float
     removed: float
 
 
 def figures(rounds: int, mininet_python: str | None) -> list[Figure]:
-    """Build and tear-down of the article's bed with either backend, each against its script; and against Mininet."""
+    """Measure build and tear-down of the article's bed: each backend against its script, and nft against Mininet."""
     contestants: dict[str, Callable[[], Once]] = {}
     for name in BACKENDS:
         contestants |= {f"bed {name}": partial(_bed, name), f"script {name}": partial(_script, name)}
@@ -44,7 +44,7 @@ def figures(rounds: int, mininet_python: str | None) -> list[Figure]:
 
 
 def _in_turn(rounds: int, contestants: dict[str, Callable[[], Once]]) -> dict[str, list[Once]]:
-    """What each contestant took, round by round: A B C A B C. One round before them loads what is to be loaded."""
+    """Return the times of each contestant, in turn: A B C A B C. The first round, which loads programs, is dropped."""
     ran: dict[str, list[Once]] = {name: [] for name in contestants}
     for _ in range(1 + rounds):
         for name, contestant in contestants.items():
@@ -54,7 +54,7 @@ def _in_turn(rounds: int, contestants: dict[str, Callable[[], Once]]) -> dict[st
 
 
 def remove(bed: Testbed, others: set[threading.Thread]) -> None:
-    """Close a bed and wait until its threads have let go of the namespaces; `others` are the threads before it."""
+    """Close a bed and wait until its threads have released the namespaces; `others` are the threads before it."""
     bed.close()
     for thread in set(threading.enumerate()) - others:
         thread.join()
@@ -75,7 +75,7 @@ def _script(backend: str) -> Once:
 
 
 def by_mininet(python: str) -> Once:
-    """The article's network built and stopped by Mininet; KernelRefused where it cannot."""
+    """Build and stop the article's network with Mininet; raise KernelRefused if that fails."""
     return _apart("Mininet", mininet_plan.program(python, article.topology()))
 
 

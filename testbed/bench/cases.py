@@ -1,4 +1,4 @@
-"""How many cases a processor gets through in a second, as pytest runs them."""
+"""The number of cases that a processor runs in a second under pytest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PASSED = re.compile(r"^(\d+) passed in ", re.MULTILINE)
 
 
 def throughput(folder: Path) -> Throughput:
-    """All cases of a folder, one process for each processor; TestbedError where not all of them pass."""
+    """Run all cases of a folder, one process for each processor; raise TestbedError unless all pass."""
     cores = len(os.sched_getaffinity(0))
     options = ["-q", "-p", "no:cacheprovider", "--numprocesses", str(cores)]
     began = time.perf_counter()

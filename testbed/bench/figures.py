@@ -1,4 +1,4 @@
-"""What a benchmark found: times, what they are compared with, what they should be."""
+"""The results of a benchmark: times, what they are compared with, and goals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GROWTH_GOALS = {100: 3.0}  # seconds to build a host of that many containers
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long one thing took each time, in seconds, in the order of the rounds."""
+    """The times of one action, in seconds, in the order of the rounds."""
 
     what: str
     seconds: tuple[float, ...]
@@ -24,7 +24,7 @@ class Times:
         return median(self.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs, in milliseconds."""
+        """Return a dict for JSON output, in milliseconds."""
         return {
             "what": self.what,
             "times": len(self.seconds),
@@ -36,7 +36,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the bench: ours, the other's where there is one, and the goal where there is one.
+    """One line of the benchmark: our times, the other's times if any, and the goal if any.
 
     `at_most` is the goal of our median in seconds, `ratio_at_most` that of the ratio.
     """
@@ -49,26 +49,26 @@ class Figure:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Ours by the other's, one for each round: what disturbs the machine in a round is in both of its times."""
+        """Return our time divided by the other's, for each round: a disturbance of the machine affects both times."""
         if self.other is None:
             return ()
         return tuple(ours / other for ours, other in zip(self.ours.seconds, self.other.seconds, strict=True))
 
     @property
     def ratio(self) -> float | None:
-        """The median of the ratios; below 1 we are the faster."""
+        """Return the median of the ratios; below 1 ours is faster."""
         return median(self.ratios) if self.ratios else None
 
     @property
     def goal(self) -> str:
-        """The goal in words, empty where there is none."""
+        """Return the goal as text, empty if there is none."""
         if self.at_most is not None:
             return f"≤ {self.at_most * 1000:g} ms"
         return f"ratio ≤ {self.ratio_at_most:g}" if self.ratio_at_most is not None else ""
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None where there is none."""
+        """Return whether the goal is met; None if there is none."""
         if self.at_most is not None:
             return self.ours.median <= self.at_most
         if self.ratio_at_most is not None and self.ratio is not None:
@@ -76,7 +76,7 @@ class Figure:
         return None
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         return {
             "name": self.name,
             "ours": self.ours.as_dict(),
@@ -91,7 +91,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Cases that passed, in how many seconds (the start of pytest included), on how many processors."""
+    """The number of cases that passed, the seconds (the start of pytest included), and the number of processors."""
 
     cases: int
     seconds: float
@@ -99,11 +99,11 @@ class Throughput:
 
     @property
     def per_core(self) -> float:
-        """Cases per second and processor."""
+        """Return cases per second and processor."""
         return self.cases / (self.seconds * self.cores)
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         return {
             "cases": self.cases,
             "seconds": round(self.seconds, 2),
@@ -114,9 +114,10 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Campaigns: mutants `made` of the article's rules, those of them that cases had to run for, in how many seconds.
+    """Campaigns: the number of mutants `made` of the article's rules, of those `judged` by cases, and the seconds.
 
-    `baseline` are the seconds of `seconds` for the cases on the rules as they are, `ran` the cases that ran on mutants.
+    `baseline` are those of the `seconds` that the cases took on the original rules, `ran` the cases that ran on
+    mutants.
     """
 
     campaigns: int
@@ -129,26 +130,26 @@ class Judged:
 
     @property
     def cases_per_mutant(self) -> float:
-        """How many cases ran until one noticed a mutant, or all that reach it had."""
+        """Return the average number of cases that ran on a mutant, until one killed it or all had run."""
         return self.ran / self.judged
 
     @property
     def per_second(self) -> float:
-        """Mutants judged in a second, by all processors."""
+        """Return mutants judged in a second, by all processors."""
         return self.judged / (self.seconds - self.baseline)
 
     @property
     def for_300(self) -> float:
-        """Seconds for a campaign over 300 mutants: for the cases on the rules as they are, and for the mutants."""
+        """Return seconds for a campaign over 300 mutants: for the cases on the original rules, and for the mutants."""
         return self.baseline / self.campaigns + (self.seconds - self.baseline) * 300 / self.made
 
     @property
     def met(self) -> bool:
-        """Whether 300 mutants take no longer than they may."""
+        """Return whether 300 mutants meet the goal."""
         return self.for_300 <= GOAL_FOR_300
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         return {
             "made": self.made,
             "judged": self.judged,
@@ -164,7 +165,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A host with that many containers: its rules, and the seconds that it took.
+    """A host with that many containers: its rules, and times in seconds.
 
     `build` with rules loaded, `probe` for one published port, `read` of all counters, `remove`.
     """
@@ -178,18 +179,18 @@ class Grown:
 
     @property
     def goal(self) -> float | None:
-        """How long building may take, in seconds, where there is a goal."""
+        """Return the goal of building in seconds; None if there is none."""
         return _GROWTH_GOALS.get(self.containers)
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs, in milliseconds."""
+        """Return a dict for JSON output, in milliseconds."""
         times = {"build": self.build, "probe": self.probe, "read": self.read, "remove": self.remove}
         return {"containers": self.containers, "rules": self.rules, **{f"{k}_ms": _ms(v) for k, v in times.items()}}
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything that one run found; `left_out` says in sentences what it could not measure, and why."""
+    """All results of one run; `left_out` are sentences on what was not measured, and why."""
 
     rounds: int
     figures: tuple[Figure, ...]
@@ -199,7 +200,7 @@ class Bench:
     left_out: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dict for JSON output."""
         return {
             "rounds": self.rounds,
             "figures": [figure.as_dict() for figure in self.figures],
@@ -211,7 +212,7 @@ class Bench:
 
 
 def timed(action: Callable[[], object]) -> float:
-    """How long it takes, in seconds."""
+    """Return the time of an action in seconds."""
     began = time.perf_counter()
     action()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""How the cost of a bed grows with its containers, each with a published port."""
+"""The cost of a bed by the number of its containers, each with a published port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIRST_PORT = 10000
 
 
 def grown(sizes: Sequence[int]) -> tuple[Grown, ...]:
-    """One bed of each size, built once: made, asked at every published port, read, taken away."""
+    """Measure one bed of each size once: build it, probe every published port, read all counters, remove it."""
     return tuple(_measured(size) for size in sizes)
 
 

@@ -1,4 +1,4 @@
-"""Mininet's way to the same network, where it is installed: hosts, a switch, links, addresses, routes; no rules."""
+"""The same network made by Mininet, if installed: hosts, a switch, links, addresses, routes; no rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROGRAM = str(files(__package__).joinpath("mininet_program.py"))
 
 
 def installed_for() -> str | None:
-    """The Python that can import Mininet: the system's, where packages of a distribution go; None where it cannot."""
+    """Return the Python that can import Mininet: the system's, as distributions package it; None if it cannot."""
     python = shutil.which("python3", path=os.defpath)
     if python is None or not shutil.which("mnexec"):
         return None
@@ -25,12 +25,12 @@ def installed_for() -> str | None:
 
 
 def program(python: str, topology: Topology) -> list[str]:
-    """The program that builds the topology with Mininet, then stops it."""
+    """Return the program that builds the topology with Mininet, then stops it."""
     return [python, "-I", _PROGRAM, json.dumps(_plan(topology))]
 
 
 def _plan(topology: Topology) -> dict[str, Any]:
-    """What Mininet is to make, in its own terms; addresses that a script speaks for here are its kernels' own."""
+    """Return the network in Mininet's terms; addresses of scripted endpoints become addresses of kernels."""
     switches = [node.name for node in topology.nodes if _is_switch(node)]
     return {
         "switches": switches,
@@ -57,7 +57,7 @@ def _end(node: Node, device: str) -> dict[str, Any]:
 
 
 def _host(node: Node) -> dict[str, Any]:
-    """Its default route, and the commands for what Mininet has no word for: bridges inside a host, forwarding."""
+    """Return its default route, and commands for features that Mininet lacks: bridges inside a host, forwarding."""
     commands = [
         command
         for bridge in node.bridges

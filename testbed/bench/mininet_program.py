@@ -1,7 +1,8 @@
-"""Run by the Python that has Mininet, apart from everything: builds a network, then stops it, a line of input each.
+"""Build a network with Mininet, then stop it, one step for each line of input.
 
-It prints a line when it is ready and one after each step. Mininet's check of the machine's limits is passed over: it
-would raise some of them for the whole machine (fixLimits in mininet/util.py).
+The Python that has Mininet runs this program, in separate namespaces. The program prints a line when it is ready and
+one after each step. Mininet's check of the machine's limits is skipped: it would raise some of them for the whole
+machine (fixLimits in mininet/util.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from mininet.node import Switch  # type: ignore[import-not-found]
 
 
 class LinuxBridge(Switch):  # type: ignore[misc]
-    """Mininet's LinuxBridge, by `ip` in place of `brctl`, which is seldom installed."""
+    """Mininet's LinuxBridge, with `ip` instead of `brctl`, which is seldom installed."""
 
     def start(self, _: object) -> None:
         self.cmd(f"ip link add {self.name} type bridge")

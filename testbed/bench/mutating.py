@@ -1,4 +1,4 @@
-"""What it costs to put a mistake into a bed's rules, beside building a bed with it, how that grows, and a campaign."""
+"""The cost of loading a mutant into a bed, compared with building a bed with it; its growth; and whole campaigns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = (100, 300, 1000)  # rules
 
 
 def figures(rounds: int) -> list[Figure]:
-    """A mutant loaded in place of the rules of a bed that stands, and a bed built with it; then of larger rule sets."""
+    """Measure a mutant loaded into an existing bed, and a bed built with it; then the same for larger rule sets."""
     with Testbed.article() as bed:
         changed = _changed(article.ruleset())
         bed.load(changed)
@@ -53,7 +53,7 @@ def figures(rounds: int) -> list[Figure]:
 
 
 def judged(folder: Path, backends: Sequence[str]) -> Judged:
-    """A campaign with each backend over the article's rules by the cases of a folder; raises what a campaign raises."""
+    """Run a campaign with each backend over the article's rules by a folder's cases; raise what a campaign raises."""
     wanted = CampaignConfig(article.ruleset(), cases=str(folder), strong=True)
     found = [_campaign(replace(wanted, backend=backend)) for backend in backends]
     outcomes = [mutant.outcome for one in found for mutant in one.found]
@@ -63,19 +63,19 @@ def judged(folder: Path, backends: Sequence[str]) -> Judged:
 
 
 def _campaign(wanted: CampaignConfig) -> Campaign:
-    """That campaign, by a journal that knows nothing."""
+    """Run that campaign with an empty journal."""
     with TemporaryDirectory() as directory:
         return campaign.run(wanted, Journal(Path(directory) / "journal"), lambda *_: None)
 
 
 def _changed(rules: Ruleset) -> Ruleset:
-    """The first mutant that is another rule set."""
+    """Return the first mutant that is another rule set."""
     found = (mutant.apply(rules) for mutant in mutants(rules, strong=False))
     return next(changed for changed in found if changed is not None and changed.listing != rules.listing)
 
 
 def _of_size(number: int) -> Ruleset:
-    """The article's rules with so many in all: the others name addresses, as a list of who is let in does."""
+    """Return the article's rules extended to that number with rules for single sources, as in an allow list."""
     rules = article.ruleset()
     lacking = number - sum(1 for _ in rules.rules)
     more = tuple(Rule("DOCKER-USER", f"-s 198.18.{n // 256}.{n % 256}/32 -j RETURN") for n in range(lacking))

@@ -1,4 +1,4 @@
-"""What it costs to know a probe's behaviour, beside sending the same packets and looking where they come out."""
+"""The cost of a probe's behaviour, compared with sending the same packets and receiving them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from testbed.bench.figures import Figure, Times, timed
 from testbed.docker import article
 from testbed.kernel.packets import on_cpu
 
-_TABLES = 10  # how often all of the article's probes are asked in a round
+_TABLES = 10  # tables of all the article's probes in a round
 _GOAL = 0.001  # seconds for a probe: a thousand a second and processor
 
 
 def figures(rounds: int, backend: str) -> list[Figure]:
-    """All probes of the article's rules: verdict, addresses, deciding rules and counters; and their packets alone."""
+    """Measure the article's probes (verdict, addresses, deciding rules, counters), and their packets alone."""
     with Testbed.article(backend=backend) as bed:
         named = mentioned(bed.backend.book(bed.host), native=False)
         asked = probes(bed.topology, article.HOST, named).asked * _TABLES
-        behaviours(bed, asked[: len(asked) // _TABLES])  # its ends are open from now on
+        behaviours(bed, asked[: len(asked) // _TABLES])  # opens the endpoints
         ours, other = [], []
         for _ in range(rounds):
             ours.append(timed(lambda: behaviours(bed, asked)) / len(asked))

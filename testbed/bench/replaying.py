@@ -1,4 +1,4 @@
-"""Readings and replays: on a bed that stands, and from nothing to a verdict."""
+"""Readings and replays: on an existing bed, and from an empty start to a verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.traffic.tcp import WINDOWS
 
 READINGS = 10  # in each round
 
-# What the article's rules count for one handshake; rules that are not named count nothing.
+# The article's counters after one handshake; rules that are not listed count nothing.
 EXPECTED = """
 *filter
 :FORWARD DROP [0:0]
@@ -37,9 +37,9 @@ EXPECTED = """
 
 
 def figures(rounds: int, backend: str) -> list[Figure]:
-    """A counter read, a handshake with a reading after each packet, and the whole replay, with that backend."""
+    """Measure a counter reading, a handshake with a reading after each packet, and the whole replay, with a backend."""
     with Testbed.article(backend=backend) as bed:
-        _handshake(bed)  # its ends are open from now on
+        _handshake(bed)  # opens the endpoints
         save = [f"{BACKENDS[backend].program}-save", "-c"]
         readings = [(timed(bed.counters), timed(lambda: bed.host.command(save))) for _ in range(rounds * READINGS)]
         handshakes = [timed(lambda: _handshake(bed)) for _ in range(rounds)]

@@ -1,4 +1,4 @@
-"""All of the bench, one thing after the other."""
+"""Run all benchmarks, one after the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = Path("cases/article")
 def run(rounds: int, sizes: Sequence[int], with_cases: bool) -> Bench:
     """Measure everything that can be measured here, `rounds` times, and hosts of `sizes` containers once.
 
-    TestbedError for less than one round or container.
+    Raise TestbedError for less than one round or container.
     """
     if rounds < 1:
         raise TestbedError(f"{rounds} rounds measure nothing.", "Give --rounds 1 or more.")
@@ -40,7 +40,7 @@ def run(rounds: int, sizes: Sequence[int], with_cases: bool) -> Bench:
 
 
 def _mininet() -> tuple[str | None, str]:
-    """The Python that has Mininet, or why there is no comparison with it."""
+    """Return the Python that has Mininet, or why there is no comparison with it."""
     if (python := mininet_plan.installed_for()) is None:
         return (
             None,
@@ -54,7 +54,7 @@ def _mininet() -> tuple[str | None, str]:
 
 
 def _throughput() -> tuple[Throughput | None, str]:
-    """What the cases do in a second, or why that is not known."""
+    """Return the throughput of the cases, or why it is unknown."""
     if not CASES.exists():
         return None, f"There is no folder {CASES} here, so no cases were run; in the repository there is one."
     try:

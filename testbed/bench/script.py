@@ -1,7 +1,7 @@
-"""A topology and its rules as a shell script: what somebody who builds it by hand would write, and write well.
+"""A topology and its rules as a shell script, as an expert would write it by hand.
 
-One `ip -batch` makes all namespaces, one more for each node its devices, one more its addresses. What it leaves out of
-a bed's work is in its favour: it does not wait until links carry frames, and it leaves checksum offload on.
+One `ip -batch` makes all namespaces. For each node, one more makes its devices, and one more its addresses. The
+script does less work than a bed: it does not wait until links carry frames, and it leaves checksum offload on.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _DRIVER = 'echo ready; for script; do read -r go; sh -e -c "$script"; echo done;
 
 
 def program(topology: Topology, ruleset: Ruleset, backend: Iptables) -> list[str]:
-    """The program that builds, then removes: a shell of its own for each, a line of input each."""
+    """Return the program that builds, then removes: a shell for each step, one line of input for each step."""
     return ["sh", "-e", "-c", _DRIVER, "sh", build(topology, ruleset, backend), remove(topology)]
 
 
 def build(topology: Topology, ruleset: Ruleset, backend: Iptables) -> str:
-    """The script that makes the topology, each namespace named as its node, and loads the rules into the host's."""
+    """Return the script that makes the topology, with a namespace named after each node, and loads the host's rules."""
     nodes = topology.nodes
     commands = [
         _fed("ip -batch -", [f"netns add {node.name}" for node in nodes]),
@@ -36,12 +36,12 @@ def build(topology: Topology, ruleset: Ruleset, backend: Iptables) -> str:
 
 
 def remove(topology: Topology) -> str:
-    """The script that takes the namespaces away."""
+    """Return the script that removes the namespaces."""
     return _fed("ip -batch -", [f"netns del {node.name}" for node in topology.nodes])
 
 
 def _fed(command: str, lines: list[str]) -> str:
-    """A command with its input; nothing where it would have none."""
+    """Return a command with its input; an empty string if there is no input."""
     return "\n".join([f"{command} <<'END'", *lines, "END"]) if lines else ""
 
 

@@ -1,4 +1,4 @@
-"""What it costs to know a packet's journey, beside sending the same packet and looking where it comes out."""
+"""The cost of a packet's journey, compared with sending the same packet and receiving it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PACKETS = 20  # in each round
 
 
 def figures(rounds: int, backend: str) -> list[Figure]:
-    """A datagram to the internet, masqueraded, through both routers: traced and put together, and only sent."""
+    """Measure a masqueraded datagram to the internet through both routers: with its journey, and only sent."""
     with Testbed.article(backend=backend) as bed:
-        _sent(bed)  # its ends are open from now on
+        _sent(bed)  # opens the endpoints
         with bed.tracing() as tracing:
             traced = [timed(lambda: _delivered(tracing.journey(_sent(bed)).end.kind)) for _ in range(rounds * PACKETS)]
         sent = [timed(lambda: _sent(bed)) for _ in range(rounds * PACKETS)]
