@@ -1,1 +1,1 @@
-"""A real engine, run beside the model: what dockerd sets up for a host, against what the testbed says it would."""
+"""Run a real engine beside the model: compare what dockerd sets up for a host with what the testbed predicts."""

@@ -1,4 +1,4 @@
-"""The engine's own API, spoken over its unix socket."""
+"""A client of the engine's API over its unix socket."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 
 from testbed.errors import EngineRefused
 
-_DEADLINE = 60.0  # seconds; a daemon that has just been started answers when it is ready
+_DEADLINE = 60.0  # seconds; a daemon that was just started answers when it is ready
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An engine's API, in its newest version; `log` is where the engine writes what it has to say."""
+    """An engine's API, in its newest version; `log` is the file with the engine's output."""
 
     path: Path
     log: Path
 
     def get(self, path: str) -> Any:
-        """What the engine says of something; EngineRefused when it does not."""
+        """Return the engine's answer to GET; raise EngineRefused if it does not answer."""
         return self._json(self._request("GET", path))
 
     def post(self, path: str, wish: dict[str, Any] | None = None) -> Any:
-        """What the engine answers to a wish; EngineRefused with its own words when it does not fulfil it."""
+        """Return the engine's answer to POST; raise EngineRefused with its message if it refuses."""
         return self._json(self._request("POST", path, json.dumps(wish or {}).encode(), "application/json"))
 
     def send(self, path: str, archive: bytes) -> None:
-        """Give the engine a tar archive; EngineRefused when it does not take it."""
+        """Send a tar archive to the engine; raise EngineRefused if it does not accept the archive."""
         answer = self._request("POST", path, archive, "application/x-tar")
         for line in answer.splitlines():
             if problem := json.loads(line).get("error"):

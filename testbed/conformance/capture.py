@@ -1,7 +1,8 @@
 """The state of a host's network as plain data: rules, addresses, routes, bridge ports, sysctls, read from the kernel.
 
-Each is a line in the words of the programs that print it (iptables-save, ip address, ip route, bridge, sysctl), and the
-same for a real engine's host and for a bed. Veth devices are called by their containers, since engines make up names.
+Each is a line in the format of the program that prints it (iptables-save, ip address, ip route, bridge, sysctl). The
+format is the same for a real engine's host and for a bed. Veth devices have their containers' names here, since
+engines choose random names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from testbed.kernel.namespace import Namespace
 from testbed.kernel.xtables import backend as backend_of
 from testbed.rules import Ruleset
 
-# Those of a device that decide on packets, as conformance looks at them; Documentation/networking/ip-sysctl.rst.
+# Sysctls of a device that affect packets, as conformance compares them; Documentation/networking/ip-sysctl.rst.
 _CONF = (
     *("accept_local", "accept_redirects", "arp_announce", "arp_ignore", "forwarding", "proxy_arp"),
     *("route_localnet", "rp_filter", "send_redirects"),
@@ -44,7 +45,7 @@ _OWN_PREFIXES = re.compile(r" (fe80:|ff00:)")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What was found at one moment: of IPv4, and of IPv6 where the host has it."""
+    """The state of a host at one moment: of IPv4, and of IPv6 if the host has it."""
 
     rules: Ruleset
     addresses: tuple[str, ...]
@@ -54,7 +55,7 @@ class Capture:
 
 
 def capture(host: Namespace, backend: str, veths: Mapping[int, str], six: bool = False) -> Capture:
-    """The state of a host whose iptables speaks by this backend; `veths` names veth devices by their index."""
+    """Return the state of a host whose iptables uses this backend; `veths` maps indexes of veth devices to names."""
     names = host.netlink(lambda ip: _names(ip, veths))
     families = (socket.AF_INET, socket.AF_INET6) if six else (socket.AF_INET,)
     rules = backend_of(backend).saved(host)
@@ -72,7 +73,7 @@ def _names(ip: IPRoute, veths: Mapping[int, str]) -> dict[int, str]:
 
 
 def _addresses(ip: IPRoute, names: Mapping[int, str], families: Sequence[int]) -> tuple[str, ...]:
-    """All but those that IPv6 gives every device by itself."""
+    """Return all addresses but those that IPv6 gives every device by itself."""
     found: Any = [a for family in families for a in ip.get_addr(family=family) if not _of_the_link(a)]
     return tuple(
         sorted(
@@ -88,7 +89,7 @@ def _of_the_link(address: Any) -> bool:
 
 
 def _routes(ip: IPRoute, names: Mapping[int, str], families: Sequence[int]) -> tuple[str, ...]:
-    """All but those of IPv6's own prefixes, for a device's link and for groups."""
+    """Return all routes but those of IPv6's own prefixes, for a device's link and for multicast groups."""
     found: Any = [route for family in families for route in ip.get_routes(family=family)]
     lines = (_route(route, names) for route in found if route.get("table") in _TABLES)
     return tuple(sorted(line for line in lines if not _OWN_PREFIXES.search(line)))
@@ -111,14 +112,14 @@ def _ports(ip: IPRoute, names: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def _port(link: Any, names: Mapping[int, str]) -> str:
-    """Without what a kernel does not have."""
+    """Return the flags of a port, without those that the kernel does not have."""
     values = {name: link.get("protinfo").get(attribute) for name, attribute in _PORT_FLAGS.items()}
     flags = (f"{name} {'on' if value else 'off'}" for name, value in values.items() if value is not None)
     return " ".join((names[link["index"]], "on", names[link.get("master")], *flags))
 
 
 def _sysctls(devices: Mapping[str, str], six: bool) -> tuple[str, ...]:
-    """Those of the calling thread's network namespace; `devices` are their names, and what they are called here."""
+    """Return the sysctls of the calling thread's network namespace; `devices` maps real names to those used here."""
     net = Path("/proc/sys/net")
     bridge = sorted(f"bridge/{path.name}" for path in (net / "bridge").iterdir())
     scopes = {"all": "all", "default": "default", **devices}

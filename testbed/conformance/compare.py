@@ -1,4 +1,4 @@
-"""Where two states of a host differ, line by line."""
+"""Compare two states of a host, line by line."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from testbed.rules import Ruleset
 
 
 def compare(expected: Ruleset, actual: Ruleset) -> list[str]:
-    """The lines in which rule sets differ, order included: `-` is expected and not there, `+` there and not expected.
+    """Return the lines in which rule sets differ, order included: `-` is expected and missing, `+` is unexpected.
 
-    A line that stands elsewhere is both. Counters, comments and dates are not compared.
+    A line at another place is both. Counters, comments and dates are not compared.
     """
     return differing(expected.touched.listing, actual.touched.listing)
 
 
 def differing(expected: Sequence[str], actual: Sequence[str]) -> list[str]:
-    """The same for any lines whose order counts."""
+    """Return the lines in which two ordered lists of lines differ, as `compare` does."""
     found: list[str] = []
     for kind, a, b, c, d in SequenceMatcher(None, expected, actual, autojunk=False).get_opcodes():
         if kind != "equal":
@@ -28,12 +28,12 @@ def differing(expected: Sequence[str], actual: Sequence[str]) -> list[str]:
 
 
 def of_one_side(expected: Sequence[str], actual: Sequence[str]) -> list[str]:
-    """The lines that only one side has, wherever they stand."""
+    """Return the lines that only one side has, at any place."""
     return differing(sorted(expected), sorted(actual))
 
 
 def out_of_order(expected: Sequence[str], actual: Sequence[str]) -> list[str]:
-    """The lines that both sides have, but not in the same order."""
+    """Return the lines that both sides have, but not in the same order."""
     both = Counter(expected) & Counter(actual)
     return differing(_only(expected, both), _only(actual, both))
 

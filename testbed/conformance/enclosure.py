@@ -1,4 +1,4 @@
-"""Processes, mounts and control groups for an engine, around its network namespace; gone with us, however we end."""
+"""Namespaces of processes, mounts and control groups for an engine; they end with this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANOTHER = "Mend that, or choose another engine with --dockerd PATH."
 
 @dataclass(frozen=True, slots=True)
 class ProgramStart:
-    """A program to start: what it is called, its words, and the socket on which it will listen."""
+    """A program to start: its name, its arguments, and the socket on which it will listen."""
 
     name: str
     argv: tuple[str, ...]
@@ -26,7 +26,7 @@ class ProgramStart:
 
     @property
     def log(self) -> str:
-        """The file, inside, that gets what it says."""
+        """Return the file, inside the enclosure, that gets its output."""
         return f"/run/{self.name}.log"
 
 
@@ -34,10 +34,10 @@ class ProgramStart:
 def enclosed(
     namespace: Namespace, steps: Sequence[ProgramStart], given: Mapping[str, str], links: Mapping[str, str], search: str
 ) -> Iterator[Path]:
-    """Start programs one after the other; gives the folder where the files inside can be seen from outside.
+    """Start programs one after the other; yield the path outside at which the files inside are visible.
 
-    `given` are files to write first and `links` symbolic links to make, with what they lead to; `search` is the
-    programs' PATH. Raises EngineRefused when one does not come up.
+    `given` are files to write first. `links` are symbolic links to make, with their targets. `search` is the programs'
+    PATH. Raise EngineRefused if a program does not start.
     """
     furnished = {"files": dict(given), "links": dict(links), "path": search}
     plan = json.dumps({"steps": [asdict(step) for step in steps], **furnished})
@@ -50,4 +50,4 @@ def enclosed(
             raise EngineRefused(f"the engine did not start: {said.strip() or 'it said nothing.'}", _ANOTHER)
         yield Path("/proc", first, "root")
     finally:
-        process.communicate()  # closes its standard input, which ends it, and waits until all is gone
+        process.communicate()  # closes its standard input, which ends it, and waits until all is removed

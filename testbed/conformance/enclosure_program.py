@@ -1,13 +1,13 @@
-"""An engine's programs in processes, mounts and control groups of their own.
+"""Run an engine's programs in processes, mounts and control groups of their own.
 
-Run as a program in the network namespace of the host, with a plan in JSON: `files` to write, `links` to make, the
-search `path`, and `steps` to start one after the other, each with its `name`, its words (`argv`) and the `socket` that
-it will listen on.
-Says `ready` and the process id of the first process inside when all listen, else what went wrong. Ends when its
-standard input is closed: with the process that started it, however that ends.
+This program runs in the network namespace of the host, with a plan in JSON: `files` to write, `links` to make, the
+search `path`, and `steps` to start one after the other. A step has a `name`, its arguments (`argv`) and the `socket`
+that it will listen on.
+The program prints `ready` and the process id of the first process inside when all listen, else an error. It ends when
+its standard input is closed, hence with the process that started it, whatever ends that process.
 
-The first process inside takes all others with it, and with them go mounts and network namespaces. Control groups would
-stay, so the process that waits outside removes them then. It imports nothing of the testbed, to start fast.
+The end of the first process inside ends all others, and removes mounts and network namespaces. Control groups would
+remain, so the process that waits outside removes them. The program imports nothing of the testbed, to start fast.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from typing import Any
 _CLONE_NEWNS, _CLONE_NEWCGROUP, _CLONE_NEWPID = 0x20000, 0x02000000, 0x20000000  # include/uapi/linux/sched.h
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 0x20, 0x1000, 0x4000, 0x40000  # linux/mount.h
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-_DEADLINE = 60.0  # seconds, for a program to listen, and for the kernel to let go of a control group
+_DEADLINE = 60.0  # seconds, for a program to listen, and for the kernel to release a control group
 _LOOK_AGAIN = 0.005  # seconds
 _GROUPS = "/run/groups"
-_NOT_SHARED = ("docker", "containerd")  # of /etc: how the machine's own engine is set up, and where 20.10 keeps a key
+_NOT_SHARED = ("docker", "containerd")  # in /etc: the machine's own engine, and the folder of 20.10's key
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(plan: dict[str, Any]) -> None:
-    """Hold the enclosure until its first process has ended, then remove its control groups."""
+    """Keep the enclosure until its first process has ended, then remove its control groups."""
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # it ends with its standard input
         signal.signal(ignored, signal.SIG_IGN)
     _unshare(_CLONE_NEWNS | _CLONE_NEWPID)
@@ -54,7 +54,7 @@ def main(plan: dict[str, Any]) -> None:
 
 
 def _inside(plan: dict[str, Any], group: Path) -> None:
-    """What the first process inside does: furnish the enclosure, start the programs, stay."""
+    """Run as the first process inside: prepare the enclosure, start the programs, wait."""
     for heard in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(heard, signal.SIG_DFL)
     known_outside_as = os.readlink("/proc/self")  # this /proc is still the one from outside
@@ -74,10 +74,11 @@ def _inside(plan: dict[str, Any], group: Path) -> None:
 
 
 def _furnish() -> None:
-    """Mounts through which an engine changes nothing of the machine: read-only files, sysctls of its own network only.
+    """Mount files and all but the own network's sysctls read-only, so that an engine cannot change the machine.
 
     Control groups are always of version 2, which every kernel has beside version 1, so that an engine works in one
-    group that can be removed. Without securityfs under /sys no engine finds AppArmor, whose profiles are the machine's.
+    group that can be removed. Without securityfs under /sys no engine finds AppArmor, whose profiles belong to the
+    machine.
     """
     _mount("proc", "/proc", "proc")
     for entry in os.listdir("/proc/sys"):
@@ -86,7 +87,7 @@ def _furnish() -> None:
             _read_only(f"/proc/sys/{entry}")
     _mount("sysfs", "/sys", "sysfs")
     _mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
-    inner = Path("/sys/fs/cgroup/engine")  # a group that has groups with controllers may hold no process itself
+    inner = Path("/sys/fs/cgroup/engine")  # a group whose subgroups have controllers may not contain processes itself
     inner.mkdir()
     (inner / "cgroup.procs").write_text("0")
     _own_etc()
@@ -94,7 +95,7 @@ def _furnish() -> None:
 
 
 def _own_etc() -> None:
-    """The machine's /etc, but without what engines keep there."""
+    """Mount the machine's /etc without the engines' files."""
     os.mkdir("/run/etc")
     _mount("/etc", "/run/etc", "", _MS_BIND | _MS_REC)
     _mount("tmpfs", "/etc", "tmpfs")
@@ -133,7 +134,7 @@ def _listens(path: str) -> bool:
 
 
 def _new_group() -> Path:
-    """A control group below our own, where whoever ends us as a group ends it too; below the root if that is hidden."""
+    """Make a control group below our own, so that it ends with our group; below the root if our group is hidden."""
     os.mkdir(_GROUPS)
     _mount("cgroup2", _GROUPS, "cgroup2")
     lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -160,7 +161,7 @@ def _removed(folder: str) -> bool:
 
 
 def _wait_for_an_event(folder: str) -> None:
-    """Until the kernel says that a group's state has changed: it lets go of dead processes in its own time."""
+    """Wait until the kernel reports a change of a group's state: it releases dead processes with a delay."""
     with Path(folder, "cgroup.events").open() as events:
         events.read()
         changes = select.poll()
@@ -174,7 +175,7 @@ def _mount(source: str, target: str, kind: str, flags: int = 0) -> None:
 
 
 def _read_only(path: str) -> None:
-    """Only as it is mounted here."""
+    """Make a path read-only, only in this mount."""
     _mount("none", path, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY)
 
 
@@ -189,7 +190,7 @@ def _checked(result: int, what: str = "") -> None:
 
 
 def _said(step: Any, *arguments: Any) -> int:
-    """Exit code of a step; what goes wrong in it is said in a line."""
+    """Return the exit code of a step; print its error in a line."""
     try:
         step(*arguments)
     except Exception as error:
@@ -199,7 +200,7 @@ def _said(step: Any, *arguments: Any) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - this is what it is read by
+    print(line, flush=True)  # noqa: T201 - the output that the caller reads
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real engine on a host of its own: containerd and dockerd, and what they are asked to run."""
+"""A real engine on a host of its own: containerd and dockerd, with the networks and containers that they run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _GLOBAL = 0  # RT_SCOPE_UNIVERSE, include/uapi/linux/rtnetlink.h
 _CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 _DOCKER_SOCKET = "/run/docker.sock"
 _CONFIGURED = "/run/containerd.toml"
-_INSTEAD = "/run/programs"  # where programs are found before all others
-# Plugins that would use folders outside of what is given here, or that only Kubernetes needs.
+_INSTEAD = "/run/programs"  # the first folder in the search path of programs
+# Plugins that would use other folders than the given ones, or that only Kubernetes needs.
 _CONTAINERD = f"""version = 2
 root = "/run/containerd-root"
 state = "/run/containerd"
@@ -36,7 +36,7 @@ address = "{_CONTAINERD_SOCKET}"
 
 @dataclass(frozen=True, slots=True)
 class ContainerEnd:
-    """How a container is connected: its end's MAC, the index of the other end, its addresses with prefix length."""
+    """A container's connection: its interface's MAC, the index of the peer, its addresses with prefix length."""
 
     mac: str
     peer: int
@@ -45,7 +45,7 @@ class ContainerEnd:
 
 @dataclass(frozen=True, slots=True)
 class RealEngine:
-    """A running engine; `around` are the network namespaces of host, client, gateway ..., `root` are its files."""
+    """A running engine; `around` are the network namespaces of host, client, gateway ..., `root` is its file system."""
 
     around: Mapping[str, Namespace]
     root: Path
@@ -53,20 +53,20 @@ class RealEngine:
 
     @property
     def host(self) -> Namespace:
-        """The network namespace in which it works."""
+        """Return the engine's network namespace."""
         return self.around["host"]
 
     @property
     def version(self) -> str:
-        """Its version without what a distribution adds: 20.10.24."""
+        """Return the engine's version without a distribution's suffix: 20.10.24."""
         version = str(self.api.get("/version")["Version"])
         return re.split(r"[^\d.]", version)[0]
 
     def run(self, wanted: DockerHost) -> None:
-        """Make networks and containers, in their order; EngineRefused when one cannot be.
+        """Make networks and containers, in their order; raise EngineRefused if the engine refuses one.
 
-        A container is connected with its further networks when it runs: to one that starts on several, an engine since
-        28 connects them in an order of chance.
+        A container is connected to its further networks after it has started. An engine since 28 connects a container
+        that starts on several networks in random order.
         """
         for network in wanted.networks:
             if network.bridge != wishes.DEFAULT_BRIDGE:
@@ -78,12 +78,12 @@ class RealEngine:
                 self.api.post(f"/networks/{wishes.called(own.network)}/connect", wishes.connection(container, own))
 
     def inside(self, container: Container) -> Namespace:
-        """The network namespace of a container that runs; to be closed by the caller."""
+        """Return the network namespace of a running container; the caller closes it."""
         sandbox = self.api.get(f"/containers/{container.name}/json")["NetworkSettings"]["SandboxKey"]
         return Namespace.open(container.name, self.root / Path(sandbox).resolve().relative_to("/"))
 
     def attached(self, container: Container) -> list[ContainerEnd]:
-        """How a container that runs is connected, network by network."""
+        """Return the connections of a running container, network by network."""
         with closing(self.inside(container)) as inside:
             ends = [f"eth{number}" for number in range(len(container.attachments))]
             return inside.netlink(lambda ip: [_attached(ip, end) for end in ends])
@@ -101,10 +101,10 @@ def _attached(ip: IPRoute, end: str) -> ContainerEnd:
 
 @contextmanager
 def running(programs: EnginePrograms, options: Sequence[str] = (), six: bool = False) -> Iterator[RealEngine]:
-    """An engine, started with these options of dockerd, with an image for its containers; `six`: its host has IPv6.
+    """Run an engine, started with these options of dockerd, with an image for its containers; `six`: its host has IPv6.
 
-    All of it is in namespaces of its own, and gone when the block is left or the process ends, in whatever way.
-    Raises EngineRefused when it does not start, with its own last words.
+    All of it is in namespaces of its own. It is removed when the block is left or the process ends in any way. Raise
+    EngineRefused with its last output if it does not start.
     """
     given, links = {_CONFIGURED: _CONTAINERD}, {f"{_INSTEAD}/{name}": path for name, path in programs.instead}
     search = f"{_INSTEAD}:{programs.path}"

@@ -1,4 +1,4 @@
-"""The hosts that are built on a real engine: the article's, and one for each thing that changes an engine's rules."""
+"""The hosts that are built on a real engine: the article's, and one for each option that changes an engine's rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_PROXY = "daemon: {userland-proxy: false}\n"
 
 
 def _network(option: str, value: str, *, internal: bool = False) -> str:
-    """A network with one option of its driver, beside docker0; a container on each publishes a port."""
+    """Return a host with docker0 and a network with one driver option; a container on each publishes a port."""
     return (
         f"networks: {{back: {{internal: {str(internal).lower()}, driver_opts: {{{_OPTION}{option}: '{value}'}}}}}}\n"
         "services: {web: {network_mode: bridge, ports: ['80:80']}, app: {networks: [back], ports: ['8082:80']}}"
@@ -25,7 +25,7 @@ _LOOPBACK_AND_UDP = """services:
   lo8081: {network_mode: bridge, ports: ['127.0.0.1:8081:80']}
   udp: {network_mode: bridge, ports: ['5353:53/udp']}
 """
-# Ports that an engine before 28 puts in an order of chance (5353:53 and 99:99 of one container) are not among these: to
+# Ports that an engine before 28 orders at random (5353:53 and 99:99 of one container) are not among these. To
 # portMapSorter.Less (docker/go-connections, nat/sort.go) each of the two comes before the other.
 _EVERY_KIND = """services:
   web: {network_mode: bridge, ports: ['80:80']}
@@ -131,7 +131,7 @@ services:
 _IPV6_ON_DOCKER0 = "ipv6: true, fixed-cidr-v6: '2001:db8:17::/64'"
 _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 
-# Each in the words of a host file (testbed/docker/hostfile.py).
+# Each as the text of a host file (testbed/docker/hostfile.py).
 _DESCRIBED = {
     "no container": "daemon: {}",
     "two containers on docker0": _TWO,
@@ -177,7 +177,7 @@ _DESCRIBED = {
 
 
 def known() -> dict[str, DockerHost]:
-    """Every known host by its name."""
+    """Return every known host by its name."""
     return {
         "the article's": article.HOST,
         "the article's without proxy": article.HOST_WITHOUT_PROXY,

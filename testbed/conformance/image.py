@@ -1,4 +1,4 @@
-"""The image of all containers: a static busybox, as a tar archive that `docker import` takes."""
+"""The image of all containers: a static busybox, as a tar archive that `docker import` accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COMMAND = ("/bin/busybox", "httpd", "-f", "-p", "80", "-h", "/www")
 
 
 def archive(busybox: str) -> bytes:
-    """The archive: busybox, and a page for its HTTP server."""
+    """Return the archive: busybox, and a page for its HTTP server."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as tar:
         _add(tar, "bin/busybox", Path(busybox).read_bytes(), 0o755)

@@ -1,4 +1,4 @@
-"""Where an engine's programs are: beside its dockerd, or where the machine has them."""
+"""The paths of an engine's programs: beside its dockerd, or in the machine's search path."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from testbed.kernel import programs
 
 _INSTALL = "On Debian or Ubuntu `apt-get install docker.io busybox-static` installs what is needed."
 _ELSEWHERE = f"Say where an engine is with --dockerd PATH. {_INSTALL}"
-_BESIDE = (".", "../bin", "../sbin", "../libexec/docker")  # where packages put the parts of an engine
+_BESIDE = (".", "../bin", "../sbin", "../libexec/docker")  # folders in which packages install the parts of an engine
 _ELF = struct.Struct("<4sB27xQ14xHH")  # magic, class, offset, size and number of program headers; elf(5), 64 bits
 _CLASS_64 = 2
-_INTERPRETER = 3  # PT_INTERP: the kernel is to load a dynamic linker
+_INTERPRETER = 3  # PT_INTERP: the kernel has to load a dynamic linker
 
 
 @dataclass(frozen=True, slots=True)
 class EnginePrograms:
-    """An engine's programs; `path` is where dockerd and containerd look for those that they start themselves.
+    """An engine's programs; `path` is the search path of dockerd and containerd for the programs that they start.
 
-    `backend` is how iptables speaks to the kernel there: nft or legacy. `instead` are programs that they are to find
-    first: what each is called, and where it is.
+    `backend` is the backend of their iptables: nft or legacy. `instead` are programs to be found first: name and path
+    of each.
     """
 
     dockerd: str
@@ -38,10 +38,9 @@ class EnginePrograms:
 
 
 def find(dockerd: str = "", backend: str = "") -> EnginePrograms:
-    """The programs of an engine: the one with this dockerd, or the machine's own.
+    """Return the programs of an engine: the one with this dockerd, or the machine's own.
 
-    Its iptables speaks by `backend`, or as the machine's own does. Raises MissingRequirement for the first program that
-    is not there.
+    Its iptables uses `backend`, or the machine's default. Raise MissingRequirement for the first missing program.
     """
     found = shutil.which(dockerd) if dockerd else programs.find("dockerd")
     if found is None:
@@ -77,7 +76,7 @@ def _backend(iptables: str) -> str:
 
 
 def _busybox(path: str) -> str:
-    """A busybox that needs no file beside it, for an image that holds nothing else."""
+    """Return a busybox that needs no other file, for an image that contains nothing else."""
     for folder in path.split(os.pathsep):
         found = shutil.which("busybox", path=folder)
         if found is not None and is_static(Path(found)):
@@ -88,7 +87,7 @@ def _busybox(path: str) -> str:
 
 
 def is_static(program: Path) -> bool:
-    """Whether a program is one of 64 bits that needs no dynamic linker."""
+    """Return whether a program is a 64-bit ELF file that needs no dynamic linker."""
     data = program.read_bytes()
     magic, word_size, offset, size, number = _ELF.unpack_from(data.ljust(_ELF.size, b"\0"))
     if (magic, word_size) != (b"\x7fELF", _CLASS_64):

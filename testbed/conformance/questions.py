@@ -1,4 +1,4 @@
-"""What is asked of a host with real packets, to compare what two beds of it answer and count."""
+"""Probes with real packets, to compare the results and counters of two beds of one host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ConformanceProbe:
 
 
 def questions(host: DockerHost) -> Iterator[ConformanceProbe]:
-    """Those worth asking of a host: each port and each container from the LAN, each container from each other."""
+    """Yield the probes of a host: each port and each container from the LAN, each container from each other."""
     for container, port in host.published():
         yield from _of_a_port(container, port)
     for container in host.containers:
@@ -53,7 +53,7 @@ def questions(host: DockerHost) -> Iterator[ConformanceProbe]:
 
 
 def _of_a_port(container: Container, port: PublishedPort) -> Iterator[ConformanceProbe]:
-    """At the host's address and at the container's own, in each version of IP in which it is published."""
+    """Yield probes of a port at the host's address and at the container's own, in each IP version that publishes it."""
     gateway = container.gateway
     if port.protocol == "sctp" or gateway is None:
         return
@@ -65,7 +65,10 @@ def _of_a_port(container: Container, port: PublishedPort) -> Iterator[Conformanc
 
 
 def _by_the_hosts_address(one: Container, other: Container) -> Iterator[ConformanceProbe]:
-    """With the userland proxy such a call is the host's own affair, and no packet of it comes out elsewhere."""
+    """Yield probes of a container to the host's address.
+
+    With the userland proxy the host itself handles such a connection, and its packets leave nowhere else.
+    """
     for port in other.published:
         if port.everywhere and port.protocol == "tcp" and port.in_version(4) and other.gateway is not None:
             yield ConformanceProbe(one.name, other.name, (_HOST, port.host), via=str(one.network.gateway.ip))
@@ -73,10 +76,10 @@ def _by_the_hosts_address(one: Container, other: Container) -> Iterator[Conforma
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question: each packet as sent and as it came out, and what the rules counted, table by table.
+    """The result of a probe: each packet as sent and as delivered, and what the rules counted, table by table.
 
-    Of policies those that drop count: one that an engine has not set counts nothing with iptables-nft, and a real
-    host's kernel speaks of its own accord, of its groups for instance.
+    Of policies only those that drop are compared. A policy that an engine has not set counts nothing with iptables-nft,
+    and a real host's kernel sends packets of its own, for multicast groups for instance.
     """
 
     crossings: tuple[str, ...]
@@ -87,7 +90,7 @@ class Answer:
 
 
 def ask(bed: Testbed, asked: list[ConformanceProbe]) -> list[str]:
-    """Every question with its answer, as lines, in order."""
+    """Return every probe with its result, as lines, in order."""
     bed.settle_everywhere()
     answers = ((question, _answer(bed, question, FIRST_PORT + number)) for number, question in enumerate(asked))
     return [line for question, answer in answers for line in answer.lines(question)]
@@ -102,7 +105,7 @@ def _answer(bed: Testbed, question: ConformanceProbe, port: int) -> Answer:
 
 
 def _sent(bed: Testbed, question: ConformanceProbe, port: int) -> list[Crossing]:
-    """The packets of a question, up to the first that does not come out."""
+    """Return the packet results of a probe, up to the first packet that is not delivered."""
     if question.protocol == "udp":
         asking = bed.endpoint(question.origin).address_towards(question.to[0])
         header = (IPv6 if ":" in asking else IP)(src=asking, dst=question.to[0])

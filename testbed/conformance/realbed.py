@@ -1,4 +1,4 @@
-"""A real engine's host as a bed: its network around it, its own bridges and rules, its containers' ends scripted."""
+"""A real engine's host as a bed: its network around it, its own bridges and rules, scripted endpoints as containers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from testbed.topology import Neighbour
 
 @contextmanager
 def real_bed(engine: RealEngine, host: DockerHost, backend: str) -> Iterator[Testbed]:
-    """The bed; of the host nothing is changed but that it is told the containers' MACs.
+    """Provide the bed; the only change to the host are neighbour entries with the containers' MACs.
 
-    Containers lose their addresses, so that nothing answers there but a script, and speak no IPv6 of their own: reports
-    of groups would be forwarded, and counted.
+    Containers lose their addresses, so that only scripts answer there. They send no IPv6 of their own: multicast
+    reports would be forwarded, and counted.
     """
     topology = article.topology(_as_it_is(engine, host))
     with ExitStack() as opened:
@@ -39,7 +39,7 @@ def real_bed(engine: RealEngine, host: DockerHost, backend: str) -> Iterator[Tes
 
 
 def _as_it_is(engine: RealEngine, host: DockerHost) -> DockerHost:
-    """The host with the MACs that the engine and the kernel gave."""
+    """Return the host with the MACs that the engine and the kernel gave."""
     macs = engine.host.netlink(lambda ip: {link.get("ifname"): link.get("address") for link in ip.get_links()})
     networks = {network: replace(network, mac=macs[network.bridge]) for network in host.networks}
     containers = tuple(_container_as_it_is(engine, container, networks) for container in host.containers)

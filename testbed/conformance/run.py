@@ -1,4 +1,4 @@
-"""A host on a real engine, held against the model's: its rules, and the network of a bed that is built from it."""
+"""Compare a host on a real engine with the model's: its rules, and the network of a bed that is built from it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ ASPECTS = (RULES, ORDER, ADDRESSES, ROUTES, PORTS, SYSCTLS, PACKETS)
 
 @dataclass(frozen=True, slots=True)
 class Conformance:
-    """What came of one host: for each aspect the lines that differ, `-` expected and `+` found.
+    """The result of one host: for each aspect the lines that differ, `-` expected and `+` found.
 
-    `rules` are the lines of the rule sets, with those out of order, in their order. `refused` is what the engine said
-    to a host that it would not have. `left_out` says why the model has no such host for this engine; nothing was
+    `rules` are the lines of the rule sets, with those out of order, in their order. `refused` is the engine's message
+    for a host that it refused. `left_out` is the reason why the model has no such host for this engine; nothing was
     compared then. Times are in seconds: until the engine answered, and in all.
     """
 
@@ -49,12 +49,12 @@ class Conformance:
         return not self.refused and not any(self.differences.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, for programs."""
+        """Return a dict for JSON output."""
         return {**asdict(self), "conforms": self.conforms}
 
 
 def version_of(programs: EnginePrograms) -> str:
-    """What the engine calls itself; raises EngineRefused when it does not start."""
+    """Return the engine's own version; raise EngineRefused if it does not start."""
     with running(programs) as engine:
         return engine.version
 
@@ -91,13 +91,13 @@ def _captured(engine: RealEngine, host: DockerHost, backend: str) -> Capture:
 
 
 def _answers(engine: RealEngine, host: DockerHost, backend: str) -> list[str]:
-    """What the engine's host answers; after this its containers have no addresses any more."""
+    """Return the probes' results on the engine's host; its containers have no addresses afterwards."""
     with real_bed(engine, host, backend) as bed:
         return ask(bed, list(questions(host)))
 
 
 def _modelled(host: DockerHost, model: Ruleset, backend: str) -> tuple[Capture, list[str]]:
-    """What a bed has of it, and the containers' addresses, for which scripts speak there; and what it answers."""
+    """Return the state of a bed, with the addresses of the containers' scripted endpoints, and the probes' results."""
     topology = article.topology(host)
     indexes = topology.node(topology.host).indexes
     with Testbed(topology, model, backend) as bed:
@@ -110,7 +110,7 @@ def _modelled(host: DockerHost, model: Ruleset, backend: str) -> tuple[Capture, 
 
 
 def _with(found: Capture, addresses: Iterable[tuple[str, str]]) -> Capture:
-    """With containers' addresses; which of several networks is eth0's is left to chance by engines since 28."""
+    """Return the state with containers' addresses; engines since 28 choose the network of eth0 at random."""
     return replace(found, addresses=(*found.addresses, *sorted(f"{name} {address}" for name, address in addresses)))
 
 

@@ -1,4 +1,4 @@
-"""What a real engine finds before it has done anything: a host with an interface, in the network of a bed."""
+"""The state that a real engine starts from: a host with an interface, in the network of a bed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SET_BY_THE_ENGINE = ("net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects
 
 
 def _before(key: str) -> bool:
-    """Whether a sysctl has its value before an engine starts; turning on ip_forward changes the others."""
+    """Return whether a sysctl has its value before an engine starts; turning on ip_forward changes the others."""
     return key not in _SET_BY_THE_ENGINE and not key.endswith(".forwarding")
 
 
@@ -42,9 +42,9 @@ def _topology(six: bool) -> Topology:
 
 @contextmanager
 def bare_host(six: bool = False) -> Iterator[Mapping[str, Namespace]]:
-    """The namespaces of a bed whose host has ens33 and a default route, and nothing else; `six`: of IPv6 too.
+    """Provide the namespaces of a bed whose host has only ens33 and a default route; `six`: of IPv6 too.
 
-    Raises what `devices.build` raises.
+    Raise what `devices.build` raises.
     """
     topology = _topology(six)
     with ExitStack() as opened:

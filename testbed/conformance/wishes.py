@@ -1,4 +1,4 @@
-"""A Docker host in an engine's own words: the daemon's options, what its API is asked for."""
+"""A Docker host as an engine's configuration: the options of the daemon, and requests to its API."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, 
 from testbed.topology import AddressWithPrefix
 
 DEFAULT_BRIDGE = "docker0"
-_DEFAULT_NETWORK = "bridge"  # what the engine calls the network of docker0
+_DEFAULT_NETWORK = "bridge"  # the engine's name for the network of docker0
 _ADDRESSES_IN_TURN_SINCE = 28
 _OPTION = "com.docker.network.bridge."
 
 
 def daemon(host: DockerHost) -> list[str]:
-    """The options of dockerd for a host: its proxy, and what docker0 is to be, which no request can change later."""
+    """Return the options of dockerd for a host: its proxy, and those of docker0, which no request can change later."""
     options = [] if host.userland_proxy else ["--userland-proxy=false"]
     if not host.iptables:
         options.append("--iptables=false")
@@ -33,9 +33,9 @@ def daemon(host: DockerHost) -> list[str]:
 
 
 def given_out(host: DockerHost, version: str) -> DockerHost:
-    """The host with the IPv6 addresses that an engine gives on docker0, where none can be asked for.
+    """Return the host with the IPv6 addresses that an engine assigns on docker0, where none can be requested.
 
-    Since 28 they are the next free ones; before they are made of the container's MAC (20.10.24, 26.1.5).
+    Since 28 they are the next free ones; before, they are derived from the container's MAC (20.10.24, 26.1.5).
     """
     if int(version.split(".")[0]) >= _ADDRESSES_IN_TURN_SINCE:
         return host
@@ -50,7 +50,7 @@ def _with_address_of_mac(container: Container) -> Container:
 
 
 def network(wanted: Network) -> dict[str, Any]:
-    """The request for a network."""
+    """Return the request for a network."""
     options = {"name": wanted.bridge}
     if not wanted.icc:
         options["enable_icc"] = "false"
@@ -72,19 +72,19 @@ def network(wanted: Network) -> dict[str, Any]:
 
 
 def _pool(gateway: AddressWithPrefix) -> dict[str, str]:
-    """A subnet, and the gateway where it is not the subnet's own address, which stands for none."""
+    """Return a subnet, with the gateway unless it is the subnet's own address, which means no gateway."""
     subnet = gateway.network
     asked = {"Gateway": str(gateway.ip)} if gateway.ip != subnet.network_address else {}
     return {"Subnet": str(subnet), **asked}
 
 
 def called(wanted: Network) -> str:
-    """A network's name; as its bridge is called where it has none of its own."""
+    """Return a network's name; its bridge's name if it has none of its own."""
     return _DEFAULT_NETWORK if wanted.bridge == DEFAULT_BRIDGE else wanted.name or wanted.bridge
 
 
 def container(wanted: Container) -> dict[str, Any]:
-    """The request for a container, on its first network."""
+    """Return the request for a container, on its first network."""
     first, *_ = wanted.attachments
     name = called(first.network)
     return {
@@ -97,12 +97,12 @@ def container(wanted: Container) -> dict[str, Any]:
 
 
 def connection(wanted: Container, to: Attachment) -> dict[str, Any]:
-    """The request that connects a container with one more network."""
+    """Return the request that connects a container to one more network."""
     return {"Container": wanted.name, "EndpointConfig": _endpoint(to)}
 
 
 def _endpoint(own: Attachment) -> dict[str, Any]:
-    """The addresses asked for; on docker0 the engine chooses them."""
+    """Return the requested addresses; on docker0 the engine chooses them."""
     if own.network.bridge == DEFAULT_BRIDGE:
         return {}
     addresses = {"IPv4Address": str(own.address)}
