@@ -185,18 +185,16 @@ class Connections:
         )
 
     def _error(self, backward: bool) -> SymbolicPacket:
-        """An ICMP error to whoever sent the packet that it quotes; the host itself speaks for its own addresses."""
+        """An ICMP error, from anywhere, to whoever sent the packet that it quotes."""
         space, fresh = self._space, self._fresh
         first, last = self._world.packet, self._first.packet
         packet = self._common(space.all if backward else space.none)
-        own = space.equal(packet.entered, self._world.interfaces.number(LOCAL))
-        sender = last.destination if backward else first.source
         four = space.constant(ICMP, len(packet.protocol))
         return replace(
             packet,
             protocol=space.choose(packet.six, space.constant(ICMPV6, len(packet.protocol)), four),
             first=fresh.first,
             second=fresh.second,
-            source=space.choose(own, sender, fresh.source),
+            source=fresh.source,
             destination=last.source if backward else first.destination,
         )

@@ -52,5 +52,5 @@ class Context:
         read: Hashable = None
         if on_header:
             fields = (packet.source, packet.destination, packet.first, packet.second, packet.ttl, packet.tos)
-            read = self.hook, tuple((vector.base.bits, frozenset(vector.pieces.items())) for vector in fields)
+            read = self.hook, tuple(vector.content for vector in fields)
         return self.opaque.ask(text, kind, self.reference, self.reaching, read)[0]

@@ -129,11 +129,19 @@ class Comparison:
         for side, begun in zip(self._sides, first.outcomes, strict=True):
             packet: Followed = Connections(self._world, begun, self._fresh).packet(kind)
             self._world.opaque.start(kind.value)
-            packets = stable & packet.possible
+            packets = stable & packet.possible if self._counts() else self._space.all
             outcomes.append(self._world.follow(side, packet.packet, packet.tracked, packets))
             followed.append(packet)
         possible = stable & followed[0].possible
         return self._compared(kind, possible, outcomes, followed[0])
+
+    def _counts(self) -> bool:
+        """Whether a clause depends on which packets come to it: then only those that can come are followed.
+
+        Else all are, which takes smaller sets, and those that can come are asked of what differs.
+        """
+        counting = (OpaqueKind.RANDOM, OpaqueKind.COUNTING)
+        return any(clause.kind in counting for clause in self._world.opaque.known)
 
     def _compared(
         self, kind: PacketKind, possible: PacketSet, outcomes: Sequence[Outcome], followed: Followed | None
@@ -145,10 +153,12 @@ class Comparison:
     def _alike(self, old: Outcome, new: Outcome, possible: PacketSet) -> PacketSet:
         """Where packets pass on both sides, to the same place and with the same header, or on none."""
         space = self._space
-        both = old.passed & new.passed & possible
+        both = old.passed & new.passed
         same = both & ~(old.delivered ^ new.delivered)
         for name in ("left", "source", "destination", "first", "second", "ttl", "tos"):
-            same = same & space.same(getattr(old.packet, name), getattr(new.packet, name), both)
+            one, other = getattr(old.packet, name), getattr(new.packet, name)
+            if one.content != other.content:
+                same = same & (space.same(one, other, both & possible) | ~possible)
         return same | ~old.passed & ~new.passed
 
     def _collect(self, compared: Compared) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from oxidd.bcdd import BCDDManager
 from oxidd.util import DDMemoryError
@@ -15,6 +16,7 @@ from oxidd.util import DDMemoryError
 from testbed.analysis.vector import Base, Bits, PacketSet, Vector
 from testbed.errors import AnalysisError
 
+_Key = TypeVar("_Key")
 _NODES, _CACHE = 1 << 24, 1 << 20  # at most; the memory is taken when it is used
 
 
@@ -43,27 +45,28 @@ class Space:
         return self.vector(tuple(self._manager.var(number) for number in self._manager.add_vars(width)))
 
     def vector(self, bits: Bits) -> Vector:
-        return Vector(Base(bits), {}, self.none)
+        return Vector(Base(bits), {}, self.none, {})
 
     def constant(self, value: int, width: int) -> Vector:
         key = value, width
         if key not in self._constants:
             bits = tuple(self.all if value >> place & 1 else self.none for place in reversed(range(width)))
-            self._constants[key] = Vector(Base(bits), {value: self.all}, self.all)
+            self._constants[key] = Vector(Base(bits), {value: self.all}, self.all, {})
         return self._constants[key]
 
     def by_value(self, pieces: Mapping[int, Sequence[PacketSet]], width: int) -> Vector:
         """A vector that is a constant on each of some disjoint sets, and 0 elsewhere."""
         joined = {value: self.any_of(sets) for value, sets in pieces.items()}
-        return Vector(self.constant(0, width).base, joined, self.any_of(joined.values()))
+        return Vector(self.constant(0, width).base, joined, self.any_of(joined.values()), {})
 
     def equal(self, vector: Vector, value: int, mask: int = -1) -> PacketSet:
         """Where the bits of the mask are those of the value."""
         key = vector, value, mask
         if key not in self._equal:
             pieces = (where for known, where in vector.pieces.items() if not (known ^ value) & mask)
+            parts = (where & self._equal_bits(base, value, mask) for base, where in vector.parts.items())
             found = self._equal_bits(vector.base, value, mask) & ~vector.covered
-            self._equal[key] = self.any_of((found, *pieces))
+            self._equal[key] = self.any_of((found, *pieces, *parts))
         return self._equal[key]
 
     def _equal_bits(self, base: Base, value: int, mask: int) -> PacketSet:
@@ -82,11 +85,15 @@ class Space:
             return self.none
         if limit >> len(vector):
             return self.all
-        found = self.all
-        for place, bit in enumerate(reversed(vector.base.bits)):
-            found = ~bit | found if limit >> place & 1 else ~bit & found
         pieces = (where for known, where in vector.pieces.items() if known <= limit)
-        return self.any_of((found & ~vector.covered, *pieces))
+        parts = (where & self._at_most(base, limit) for base, where in vector.parts.items())
+        return self.any_of((self._at_most(vector.base, limit) & ~vector.covered, *pieces, *parts))
+
+    def _at_most(self, base: Base, limit: int) -> PacketSet:
+        found = self.all
+        for place, bit in enumerate(reversed(base.bits)):
+            found = ~bit | found if limit >> place & 1 else ~bit & found
+        return found
 
     def between(self, vector: Vector, low: int, high: int) -> PacketSet:
         """Where the number is from `low` to `high`, both included."""
@@ -104,15 +111,20 @@ class Space:
             for value, where in one.pieces.items()
             if (mine := where & within).satisfiable()
         ]
-        rest = within & ~one.covered
-        if rest.satisfiable():
-            found += [
-                mine & self._equal_bits(one.base, value, -1)
-                for value, where in other.pieces.items()
-                if (mine := where & rest).satisfiable()
-            ]
-            found.append(self._same_bits(one.base, other.base, rest & ~other.covered))
+        for base, where in (*one.parts.items(), (one.base, ~one.covered)):
+            mine = where & within
+            if mine.satisfiable():
+                found += self._same_as_base(base, other, mine)
         return self.any_of(found)
+
+    def _same_as_base(self, base: Base, other: Vector, within: PacketSet) -> Iterator[PacketSet]:
+        """Where a vector has these bits, of the packets within a set, piece by piece."""
+        for value, where in other.pieces.items():
+            if (both := where & within).satisfiable():
+                yield both & self._equal_bits(base, value, -1)
+        for part, where in (*other.parts.items(), (other.base, ~other.covered)):
+            if (both := where & within).satisfiable():
+                yield self._same_bits(base, part, both)
 
     @staticmethod
     def _same_bits(one: Base, other: Base, within: PacketSet) -> PacketSet:
@@ -127,25 +139,29 @@ class Space:
         """The first vector in a set, the second outside it."""
         if one is other or not where.satisfiable():
             return other
-        pieces = dict(other.pieces)
+        pieces, parts = dict(other.pieces), dict(other.parts)
         if (where & other.covered).satisfiable():
-            kept = ((value, piece & ~where) for value, piece in pieces.items())
-            pieces = {value: piece for value, piece in kept if piece.satisfiable()}
+            pieces, parts = self._without(pieces, where), self._without(parts, where)
         for value, piece in one.pieces.items():
-            inside = piece & where
-            if inside.satisfiable():
-                pieces[value] = pieces[value] | inside if value in pieces else inside
-        covered = other.covered & ~where | one.covered & where
-        free = where & ~one.covered
-        base = other.base if not free.satisfiable() else self._chosen_bits(free, one.base, other.base)
-        return Vector(base, pieces, covered)
+            self._add(pieces, value, piece & where)
+        uncovered = self.none
+        for base, part in (*one.parts.items(), (one.base, ~one.covered)):
+            if base is other.base:
+                uncovered = uncovered | part
+            else:
+                self._add(parts, base, part & where)
+        return Vector(other.base, pieces, other.covered & ~where | where & ~uncovered, parts)
 
     @staticmethod
-    def _chosen_bits(where: PacketSet, one: Base, other: Base) -> Base:
-        if one is other:
-            return other
-        pairs = zip(one.bits, other.bits, strict=True)
-        return Base(tuple(mine if mine == theirs else where.ite(mine, theirs) for mine, theirs in pairs))
+    def _without(sets: dict[_Key, PacketSet], where: PacketSet) -> dict[_Key, PacketSet]:
+        """Sets without the packets of another, and without those that are empty then."""
+        kept = ((key, one & ~where) for key, one in sets.items())
+        return {key: one for key, one in kept if one.satisfiable()}
+
+    @staticmethod
+    def _add(sets: dict[_Key, PacketSet], key: _Key, one: PacketSet) -> None:
+        if one.satisfiable():
+            sets[key] = sets[key] | one if key in sets else one
 
     def decremented(self, vector: Vector) -> Vector:
         """One less; of zero the greatest number."""

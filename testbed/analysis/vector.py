@@ -1,4 +1,4 @@
-"""Numbers of several bits that depend on the packet: constants on some sets, bits of their own elsewhere.
+"""Numbers of several bits that depend on the packet: constants on some sets, other numbers on others.
 
 Most of what rules make of a field is constant on a set of packets (an address after translation, an interface). A
 vector keeps these sets by value: a comparison is a look-up then, and no function over every bit.
@@ -6,7 +6,7 @@ vector keeps these sets by value: a comparison is a look-up then, and no functio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import overload
 
 from oxidd.bcdd import BCDDFunction
@@ -32,18 +32,21 @@ class Base:
 
 
 class Vector:
-    """A number: `pieces` are disjoint sets by the value it has there, `base` its bits elsewhere, the highest first.
+    """A number: `pieces` are sets by the value it has there, `parts` sets by other bits, `base` its bits elsewhere.
 
-    `covered` is the union of the pieces. Vectors are the same only if they are one object.
+    All sets are disjoint, and `covered` is their union. Vectors are the same only if they are one object.
     """
 
-    __slots__ = ("_bits", "_slices", "base", "covered", "pieces")
+    __slots__ = ("_bits", "_slices", "base", "covered", "parts", "pieces")
 
-    def __init__(self, base: Base, pieces: Mapping[int, PacketSet], covered: PacketSet) -> None:
+    def __init__(
+        self, base: Base, pieces: Mapping[int, PacketSet], covered: PacketSet, parts: Mapping[Base, PacketSet]
+    ) -> None:
         self.base = base
         self.pieces = pieces
+        self.parts = parts
         self.covered = covered
-        self._bits: Bits | None = None if pieces else base.bits
+        self._bits: Bits | None = None if pieces or parts else base.bits
         self._slices: dict[Part, Vector] = {}
 
     @property
@@ -59,7 +62,15 @@ class Vector:
         for value, where in self.pieces.items():
             if value >> shift & 1:
                 found = found | where
+        for other, where in self.parts.items():
+            found = found | where & other.bits[place]
         return found
+
+    @property
+    def content(self) -> Hashable:
+        """What two vectors have in common that were made in the same way."""
+        parts = frozenset((base.bits, where) for base, where in self.parts.items())
+        return self.base.bits, frozenset(self.pieces.items()), parts
 
     def __len__(self) -> int:
         return len(self.base.bits)
@@ -87,4 +98,8 @@ class Vector:
         for value, where in self.pieces.items():
             part = value >> shift & mask
             pieces[part] = pieces[part] | where if part in pieces else where
-        return Vector(self.base.part(start, stop), pieces, self.covered)
+        parts: dict[Base, PacketSet] = {}
+        for other, where in self.parts.items():
+            own = other.part(start, stop)
+            parts[own] = parts[own] | where if own in parts else where
+        return Vector(self.base.part(start, stop), pieces, self.covered, parts)
