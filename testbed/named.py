@@ -26,7 +26,6 @@ from testbed.kernel.namespace import Namespace, not_root, quarantine
 from testbed.rules import AnyRuleset, rulefile
 from testbed.topology import Node
 
-DEFAULT_NAME = "testbed"
 HTTP_PORT = 80
 
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from testbed.behaviour import table
-from testbed.behaviour.changed import fingerprint
-from testbed.behaviour.not_asked import not_asked
-from testbed.behaviour.probing import ask
-from testbed.behaviour.variant import RulesetVariant
-from testbed.docker.fitted import fitted
-from testbed.rules import files
-from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, RULES_HELP, choose
 from testbed.tasks.console import NOT_JUDGED, as_json, console, in_words
+from testbed.tasks.options import ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.values import writable
-
-T = TypeVar("T")
 
 
 @task(
@@ -50,6 +37,16 @@ def behaviours(
     rules' own clauses. A team keeps the table beside its rules: what a change of the rules does shows as a change of
     the table, and `invoke diff TABLE RULES` says it in words.
     """
+    from testbed.behaviour import table
+    from testbed.behaviour.changed import fingerprint
+    from testbed.behaviour.not_asked import not_asked
+    from testbed.behaviour.probing import ask
+    from testbed.behaviour.variant import RulesetVariant
+    from testbed.docker.fitted import fitted
+    from testbed.rules import files
+    from testbed.tasks.chosen import choose
+    from testbed.tasks.progress import asked
+
     writable("--out", out)
     chosen = choose(host, engine, rules)
     chosen.warn()
@@ -72,16 +69,3 @@ def behaviours(
         console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
     if open_ or chosen.contradictions:
         raise Exit(code=NOT_JUDGED)
-
-
-def asked(ask_all: Callable[[Callable[[int], Callable[[], None]]], T]) -> T:
-    """What was answered, with a bar meanwhile where somebody looks."""
-    columns = TextColumn("probes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    shown_to = console(stderr=True)
-    with Progress(*columns, console=shown_to, transient=True, disable=not shown_to.is_terminal) as bar:
-
-        def begin(total: int) -> Callable[[], None]:
-            shown = bar.add_task("probes", total=total)
-            return lambda: bar.advance(shown)
-
-        return ask_all(begin)

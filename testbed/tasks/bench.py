@@ -5,10 +5,6 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.tasks import task
 
-from testbed.bench.run import run
-from testbed.kernel.requirements import require
-from testbed.kernel.xtables import BACKENDS
-from testbed.report import bench as tables
 from testbed.tasks.console import as_json, console, in_words
 from testbed.tasks.values import whole_number
 
@@ -31,6 +27,11 @@ def bench(
 
     Exit code 0 whether goals are met or not: times depend on the machine.
     """
+    from testbed.bench.run import run
+    from testbed.kernel.requirements import require
+    from testbed.kernel.xtables import BACKENDS
+    from testbed.report import bench as tables
+
     for backend in BACKENDS:
         require(backend)
     sizes = [whole_number("--containers", size, 1, _MOST_CONTAINERS) for size in containers.split(",") if size.strip()]

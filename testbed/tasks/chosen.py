@@ -12,17 +12,6 @@ from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
 
-HOST_HELP = (
-    "another Docker host: a compose file, a folder with one, or several files with commas between (docs/hosts.md)"
-)
-ENGINE_HELP = (
-    "version of Docker whose rules it has: 20.10 to 29, 29-nftables (default: 20.10 for the article's host, else 28)"
-)
-RULES_HELP = (
-    "file with another rule set: what iptables-save, ip6tables-save and `ipset save` print, behind each other or in"
-    " files of their own with commas between them, or what `nft list ruleset` prints (docs/regression.md)"
-)
-BACKEND_HELP = "nft or legacy; a bed that is up with the other one is left alone"
 NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
 

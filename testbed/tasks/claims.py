@@ -8,8 +8,6 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.tasks import task
 
-from testbed.claims import read
-from testbed.report.claims import table
 from testbed.tasks.console import as_json, console, in_words
 
 
@@ -17,6 +15,9 @@ from testbed.tasks.console import as_json, console, in_words
 @in_words
 def claims(_: Context, ledger: str = "cases/article/claims.toml", json: bool = False) -> None:
     """List the article's claims, the kernel's verdict on each, and the cases that prove it."""
+    from testbed.claims import read
+    from testbed.report.claims import table
+
     found = read(Path(ledger))
     if json:
         as_json([asdict(claim) for claim in found])

@@ -6,20 +6,18 @@ that, so the program that loads it is made one of ours.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import NoReturn
 
 from invoke import program
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import INTERRUPTED, ending_in_words
+from testbed.tasks import interruption
+from testbed.tasks.console import ending_in_words
 
 _HELP = "--help"
 _UNKNOWN = re.compile(r"No idea what '(?P<token>.*)' is!", re.DOTALL)
@@ -71,17 +69,9 @@ def loading(loader: program.Program) -> Iterator[None]:
     if not loader.argv:
         yield
         return
-    before = signal.signal(signal.SIGINT, _leave)
+    interruption.listen()
     with ending_in_words():
         yield
-    signal.signal(signal.SIGINT, before)
-
-
-def _leave(*_: object) -> NoReturn:
-    """End the process at once: nothing is there yet that has to be taken away, and modules may catch an exception."""
-    with suppress(OSError):
-        os.write(2, b"error: interrupted, so there is no result.\n")
-    os._exit(INTERRUPTED)
 
 
 def sentence(error: ParseError, tasks: Iterable[str]) -> TestbedError:

@@ -7,18 +7,8 @@ import sys
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
-from rich.markup import escape
-from rich.progress import track
 
-from testbed.conformance.hosts import known
-from testbed.conformance.programs import find
-from testbed.conformance.run import examine, version_of
-from testbed.docker.engines import engine as engine_of
 from testbed.errors import TestbedError
-from testbed.kernel.namespace import quarantine
-from testbed.kernel.requirements import require
-from testbed.kernel.xtables import backend as backend_of
-from testbed.report import conformance as tables
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 
@@ -37,6 +27,18 @@ def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = ""
     The engine runs in namespaces of its own, of which nothing is left. Exit code 0 when all is equal, 1 when something
     differs, 2 when it could not run.
     """
+    from rich.markup import escape
+    from rich.progress import track
+
+    from testbed.conformance.hosts import known
+    from testbed.conformance.programs import find
+    from testbed.conformance.run import examine, version_of
+    from testbed.docker.engines import engine as engine_of
+    from testbed.kernel.namespace import quarantine
+    from testbed.kernel.requirements import require
+    from testbed.kernel.xtables import backend as backend_of
+    from testbed.report import conformance as tables
+
     wanted = {name: host for name, host in known().items() if only in name}
     if not wanted:
         raise TestbedError(f"no known host has {only!r} in its name.", f"There are: {', '.join(known())}.")

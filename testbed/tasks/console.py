@@ -8,14 +8,17 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
-from testbed.report.terminal import Terminal, Text
 from testbed.tasks import streams
 from testbed.tasks.failures import in_a_sentence
+from testbed.tasks.interruption import INTERRUPTED, SENTENCE, raised
+
+if TYPE_CHECKING:
+    from testbed.report.terminal import Terminal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,12 +26,13 @@ T = TypeVar("T")
 FINDING = 1
 COULD_NOT_RUN = 2
 NOT_JUDGED = 3  # it ran and found nothing, and something could not be judged; the output names it
-INTERRUPTED = 130
 _WIDTH_OF_A_LOG = 130  # columns, where the output is not a terminal
 
 
 def console(stderr: bool = False) -> Terminal:
     """Where tasks print."""
+    from testbed.report.terminal import Terminal
+
     stream = sys.stderr if stderr else sys.stdout
     return Terminal(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_LOG)
 
@@ -38,7 +42,7 @@ def in_words(task: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(task)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with ending_in_words():
+        with ending_in_words(), raised():
             return task(*args, **kwargs)
 
     return wrapped
@@ -54,7 +58,7 @@ def ending_in_words() -> Iterator[None]:
     except Exit:
         raise
     except KeyboardInterrupt:
-        _end(TestbedError("interrupted, so there is no result."), INTERRUPTED)
+        _end(TestbedError(SENTENCE), INTERRUPTED)
     except Exception as error:
         known = in_a_sentence(error)
         if known is None:
@@ -76,6 +80,8 @@ def _written_at_the_end() -> Iterator[None]:
 
 
 def _end(error: TestbedError, code: int) -> NoReturn:
+    from testbed.report.terminal import Text
+
     with suppress(OSError):
         out = console(stderr=True)
         out.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)

@@ -5,50 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
-from importlib.resources import as_file
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed import pytest_coverage, pytest_plugin, sessions
-from testbed.bed import Testbed
-from testbed.coverage import covered
-from testbed.coverage.covered import Report
-from testbed.coverage.recording import rule_set_of
-from testbed.coverage.records import Coverage, RuleSetRecord
-from testbed.docker import DockerHost, article, hostfile
-from testbed.docker.engines import chosen_for
 from testbed.errors import TestbedError
-from testbed.kernel.backends import backend_for
-from testbed.kernel.namespace import quarantine
-from testbed.kernel.requirements import require
-from testbed.kernel.xtables import BACKENDS
-from testbed.report import coverage as report
-from testbed.report import coverage_files
-from testbed.report.page import Page
-from testbed.report.page import html as page
-from testbed.report.terminal import Text
-from testbed.rules import AnyRuleset, NftRuleset, files, rulefile
-from testbed.tasks.chosen import ENGINE_HELP, HOST_HELP, NEWEST_MEASURED, RULES_HELP, require_values
 from testbed.tasks.console import FINDING, as_json, console, in_words
-from testbed.tasks.values import JOBS_HELP, existing_cases, expression, percentage, processes, processors, writable
+from testbed.tasks.options import ENGINE_HELP, HOST_HELP, JOBS_HELP, RULES_HELP
+from testbed.tasks.values import existing_cases, expression, percentage, processes, processors, writable
 
-_ALL = "all"
+if TYPE_CHECKING:
+    from testbed.coverage.covered import Report
+
 _LISTING = "coverage.rules"
-
-
-@dataclass(frozen=True, slots=True)
-class _ReportedRules:
-    """The rules that are reported on; `file` is where they stand, `by_source` counts all rule sets of their engine."""
-
-    host: DockerHost
-    rules: AnyRuleset
-    file: Path | None
-    by_source: bool
 
 
 @task(
@@ -92,6 +64,12 @@ def coverage(
     Exit code 0; 1 when it is less than --fail-under; 2 when it could not be measured: no cases, a case that fails, a
     trace that is not whole.
     """
+    from testbed.coverage import covered
+    from testbed.report import coverage_files, page
+    from testbed.rules import NftRuleset, files
+    from testbed.tasks.chosen import require_values
+    from testbed.tasks.measurement import asked_for, empty_record, measured
+
     require_values(host=host, engine=engine, rules=rules)
     least = percentage("--fail-under", fail_under)
     number = processes("--jobs", jobs) if jobs else processors()
@@ -99,11 +77,11 @@ def coverage(
         writable(option, file_name)
     existing_cases(path)
     chosen = ["-k", expression("-k", k)] if k else []
-    asked = _asked(rules, host, engine)
-    empty = _empty(asked, backend)
+    asked = asked_for(rules, host, engine)
+    empty = empty_record(asked, backend)
     under_test = ["--testbed-rules", str(Path(rules).resolve())] if rules else []
     with redirect_stdout(sys.stderr) if json else nullcontext():
-        found = _measured(
+        found = measured(
             [path, "--numprocesses", str(number), "--testbed-backend", backend, *under_test, *chosen], out or os.devnull
         )
     file, text = asked.file, ""
@@ -120,59 +98,15 @@ def coverage(
     if cobertura:
         files.write(cobertura, coverage_files.cobertura(told, file, Path.cwd()))
     if html:
-        files.write(html, page(Page(f"Rule coverage of {told.source}", (), coverage=told)))
+        files.write(html, page.html(page.Page(f"Rule coverage of {told.source}", (), coverage=told)))
     _show(told, json)
     _judge(told, least)
 
 
-def _asked(rules: str | None, host: str | None, engine: str | None) -> _ReportedRules:
-    docker_host = hostfile.read(host) if host else article.HOST
-    if rules:
-        return _ReportedRules(docker_host, rulefile.read(rules), Path(rules), by_source=False)
-    if host or engine:
-        return _ReportedRules(
-            docker_host, chosen_for(docker_host, engine or NEWEST_MEASURED).rules(docker_host), None, by_source=True
-        )
-    with as_file(article.RULES_FILE) as file:
-        return _ReportedRules(docker_host, article.ruleset(), file, by_source=False)
-
-
-def _empty(asked: _ReportedRules, backend: str) -> RuleSetRecord:
-    """The rules in the kernel's words, before any packet."""
-    first = "nft" if backend == _ALL else backend
-    for one in BACKENDS if backend == _ALL else (first,):
-        require(backend_for(asked.rules, one).name)
-    with quarantine(), Testbed(article.topology(asked.host), asked.rules, first) as bed:
-        return rule_set_of(bed.loaded, bed.backend.book(bed.host))
-
-
-class _Keeper:
-    """Keeps what the run has recorded."""
-
-    def __init__(self) -> None:
-        self.coverage = Coverage()
-
-    def pytest_unconfigure(self, config: pytest.Config) -> None:
-        recorded = config.pluginmanager.getplugin(pytest_coverage.NAME)
-        if recorded is not None:
-            self.coverage = recorded.coverage
-
-
-def _measured(arguments: list[str], out: str) -> Coverage:
-    """What the cases' packets did; TestbedError where that is not known for certain."""
-    keeper = _Keeper()
-    code = sessions.run([*arguments, f"{pytest_plugin.RULE_COVERAGE}={out}"], [keeper])
-    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise TestbedError("no case was chosen, so nothing was measured.", "Look at -k and --path.")
-    sessions.require_start(code)
-    if keeper.coverage.troubles:
-        raise TestbedError(f"the trace is not whole: {keeper.coverage.troubles[0]}", "Nothing is told of half a trace.")
-    if code != pytest.ExitCode.OK:
-        raise TestbedError("a case fails, so nothing was measured.", "Coverage is that of cases that pass.")
-    return keeper.coverage
-
-
 def _show(told: Report, json: bool) -> None:
+    from testbed.report import coverage as report
+    from testbed.report.terminal import Text
+
     if json:
         as_json(report.as_dict(told))
         return

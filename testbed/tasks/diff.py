@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import json as jsons
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed.behaviour import difference, table
-from testbed.behaviour.comparison import Comparison, Given, compare
-from testbed.behaviour.explanation import Explained, explained
-from testbed.behaviour.variant import RulesetVariant
 from testbed.errors import TestbedError
-from testbed.report import difference as report
-from testbed.report import not_asked, page
-from testbed.report.annotations import annotated
-from testbed.report.located import Source
-from testbed.report.page.difference import ComparedRulesets
-from testbed.report.sarif import log
-from testbed.report.terminal import Text
-from testbed.rules import files, rulefile
-from testbed.tasks.behaviours import asked
-from testbed.tasks.chosen import HOST_HELP, choose
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
+from testbed.tasks.options import HOST_HELP, SIDES_HELP
 from testbed.tasks.values import writable
-
-_ARTICLE = "article"
-_TITLE = "What behaves differently"
-_SIDES = "A file of rules, a table of `invoke behaviours`, a version of Docker's engine, or `article`."
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """What one argument stands for: rules or a table, where they are from, and how they contradict the host."""
-
-    source: Source
-    given: Given
-    contradictions: tuple[str, ...] = ()
 
 
 @task(
     positional=["old", "new"],
     help={
-        "old": f"what there was. {_SIDES}",
-        "new": f"what there is to be. {_SIDES}",
+        "old": f"what there was. {SIDES_HELP}",
+        "new": f"what there is to be. {SIDES_HELP}",
         "host": HOST_HELP,
         "backends": "what loads the rules; two with a comma between them for one each: nft,legacy",
         "allow": "file with changes that are meant, as --list prints them; none are where it is missing",
@@ -82,17 +50,22 @@ def diff(
     Both are asked the same questions by real packets. Exit code 0 when nothing differs, 1 when something does that is
     not allowed, 2 when they could not be asked, 3 when no probe differs but not all that the rules say was asked.
     """
+    from testbed.behaviour.comparison import compare
+    from testbed.tasks.chosen import choose
+    from testbed.tasks.compared import ComparisonReport, allowed_in, backends_of, causes_of, side_of
+    from testbed.tasks.progress import asked
+
     if annotations and (list or json):
         raise TestbedError("--annotations are printed among what a person reads.", "Leave out --list and --json.")
     for option, file in (("--markdown", markdown), ("--html", html), ("--sarif", sarif)):
         writable(option, file)
     chosen = choose(host, None, None).host
-    first, second = _two(backends)
-    sides = _given(old, host, first), _given(new, host, second)
+    first, second = backends_of(backends)
+    sides = side_of(old, host, first), side_of(new, host, second)
     before, now = (side.given for side in sides)
-    allowed = _allowed(allow) if allow else set()
+    allowed = allowed_in(allow) if allow else set()
     made = asked(lambda step: compare(chosen, host is not None, (before, now), step, allowed))
-    told = _Told(made, sides, tuple(_explained((before, now), made)))
+    told = ComparisonReport(made, sides, tuple(causes_of((before, now), made)))
     told.write(markdown, html, sarif)
     if json:
         as_json(told.as_dict())
@@ -100,107 +73,3 @@ def diff(
         console().print(line, soft_wrap=True)
     if made.found or made.open or any(side.contradictions for side in sides):
         raise Exit(code=FINDING if made.found else NOT_JUDGED)
-
-
-def _two(backends: str) -> tuple[str, str]:
-    """The backends of both sides."""
-    names = backends.split(",")
-    if len(names) > 2:
-        raise TestbedError(f"--backends {backends} names more than two.", "Give one, or one for each side: nft,legacy.")
-    return names[0], names[-1]
-
-
-def _allowed(file: str) -> set[str]:
-    """The changes that are meant; none, said, where the file is not there yet."""
-    if not Path(file).exists():
-        console(stderr=True).print(Text(f"There is no file {file}, so no change is allowed."), soft_wrap=True)
-        return set()
-    return set(files.text_of(file, "Give a file with changes.", TestbedError).splitlines())
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A comparison in each of the forms that the task's options ask for."""
-
-    made: Comparison
-    sides: tuple[_Compared, _Compared]
-    causes: tuple[Explained, ...]
-
-    @property
-    def sources(self) -> tuple[Source, Source]:
-        return self.sides[0].source, self.sides[1].source
-
-    @property
-    def heading(self) -> str:
-        return not_asked.heading(self.made, *self.sources)
-
-    @property
-    def open(self) -> list[str]:
-        return not_asked.sentences(self.made, *self.sources)
-
-    @property
-    def remarks(self) -> list[str]:
-        """What was assumed of the host, what the bed has not, and of what no ways can be shown."""
-        tables = any(one.old is None or one.new is None for one in self.causes)
-        apart = [sentence for side in self.sides for sentence in side.contradictions]
-        return [*self.made.assumed, *apart, *self.made.remarks, *([report.TABLE] if tables else [])]
-
-    def write(self, markdown: str, html: str, sarif: str) -> None:
-        """The files that are asked for; an empty name is none."""
-        if markdown:
-            files.write(markdown, report.markdown(self.causes, self.heading, self.remarks, self.open))
-        if html:
-            names = self.sources[0].name, self.sources[1].name
-            shown = ComparedRulesets(names, self.made.compared, self.causes, tuple(self.remarks), tuple(self.open))
-            files.write(html, page.html(page.Page(_TITLE, (), difference=shown)))
-        if sarif:
-            files.write(sarif, jsons.dumps(log(self.causes, *self.sources, self.made.lines), indent=2))
-
-    def as_dict(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "compared": self.made.compared,
-            "changes": [report.as_dict(change) for change in self.made.found],
-            "causes": [cause.as_dict() for cause in self.causes],
-            "not_asked": not_asked.as_dicts(self.made, *self.sources),
-            "remarks": self.remarks,
-        }
-
-    def listed(self) -> Iterator[Text]:
-        """A line for each change, as --allow reads them; what no probe judges behind a word of its own."""
-        yield from (Text(str(change)) for change in self.made.found)
-        yield from (Text(f"not asked: {one}") for one in self.open)
-
-    def lines(self, ways: bool, annotations: bool) -> Iterator[Text]:
-        """For a person."""
-        yield from map(Text, self.made.assumed)
-        yield Text(self.heading)
-        yield from report.lines(self.causes, ways)
-        yield from map(Text, not_asked.paragraphs(self.made, *self.sources))
-        yield from map(Text, self.remarks[len(self.made.assumed) :])
-        if annotations:
-            yield from map(Text, annotated(self.causes, *self.sources, self.made.lines))
-
-
-def _given(word: str, host: str | None, backend: str) -> _Compared:
-    path = Path(word)
-    if path.is_file() and table.is_table(content := files.text_of(path, _SIDES)):
-        return _Compared(Source(word), Given(None, tuple(table.read(path)), table.fingerprint_in(content)))
-    if any(file.exists() for file in rulefile.paths_of(word)):
-        chosen = choose(host, None, word)
-        chosen.warn()
-        side = RulesetVariant(chosen.rules, backend)
-        return _Compared(Source.of_file(path, chosen.rules), Given(side), chosen.contradictions)
-    try:
-        rules = choose(host, "20.10" if host and word == _ARTICLE else None if word == _ARTICLE else word, None).rules
-    except TestbedError as error:
-        raise TestbedError(f"{word} is no file and no engine.", _SIDES) from error
-    name = f"{word} ({rules.source})" if word != _ARTICLE else rules.source
-    return _Compared(Source(name), Given(RulesetVariant(rules, backend)))
-
-
-def _explained(sides: Sequence[Given], made: Comparison) -> list[Explained]:
-    """The causes of what differs, each with its witness's ways."""
-    probes = made.answers.probes.asked if made.answers is not None else ()
-    taken = made.answers.named.source_ports if made.answers is not None else ()
-    return explained(made.host, [one.side for one in sides], probes, difference.causes(made.found), taken)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import KernelRefused
-from testbed.kernel.requirements import Requirement, conveniences, iptables_version, requirements
-from testbed.kernel.xtables import BACKENDS
-from testbed.report.doctor import table
-from testbed.report.terminal import Text
 from testbed.tasks.console import FINDING, as_json, console, in_words
+
+if TYPE_CHECKING:
+    from testbed.kernel.requirements import Requirement
 
 
 @task(help={"fix": "install what is missing with the system's package manager", "json": "print it for programs"})
@@ -42,10 +42,15 @@ def doctor(_: Context, fix: bool = False, json: bool = False) -> None:
 
 
 def _all() -> list[Requirement]:
+    from testbed.kernel.requirements import conveniences, requirements
+
     return [*requirements(), *conveniences()]
 
 
 def _install(lacking: list[Requirement]) -> None:
+    from testbed.kernel.requirements import iptables_version
+    from testbed.report.terminal import Text
+
     done: set[tuple[str, ...]] = set()
     for command in (command for requirement in lacking for command in requirement.fix):
         if command in done:
@@ -66,6 +71,11 @@ def _install(lacking: list[Requirement]) -> None:
 
 
 def _print(found: list[Requirement]) -> None:
+    from testbed.kernel.requirements import iptables_version
+    from testbed.kernel.xtables import BACKENDS
+    from testbed.report.doctor import table
+    from testbed.report.terminal import Text
+
     console().print(table(found), crop=False)
     versions = [f"{name}: {version}" for name in BACKENDS if (version := iptables_version(name))]
     console().print(f"Linux {os.uname().release}, {', '.join(versions) or 'no iptables'}")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed.bed import Testbed
 from testbed.errors import TestbedError
-from testbed.kernel.backends import ALL
-from testbed.question import TCP
-from testbed.replay import ReplayStep, replay
-from testbed.report import handshake as tables
-from testbed.tasks.chosen import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
-from testbed.tasks.opened import opened_bed
-from testbed.traffic.tcp import STACKS
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
+
+if TYPE_CHECKING:
+    from testbed.bed import Testbed
+    from testbed.replay import ReplayStep
 
 _SEVERITY = (0, NOT_JUDGED, FINDING)
 
@@ -54,6 +53,13 @@ def handshake(
     of its own that is gone afterwards. Exit code 1 when a packet is lost, 3 when the rules let it through to a
     container that is not in the bed.
     """
+    from testbed.kernel.backends import ALL
+    from testbed.question import TCP
+    from testbed.replay import replay
+    from testbed.report import handshake as tables
+    from testbed.tasks.opened import opened_bed
+    from testbed.traffic.tcp import STACKS
+
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
     with opened_bed(name, host, engine, rules, backend) as opened:

@@ -18,6 +18,7 @@ from testbed.kernel.requirements import require
 from testbed.question import ICMP_
 from testbed.rules import environment
 from testbed.tasks.chosen import choose
+from testbed.tasks.options import DEFAULT_NAME
 from testbed.traffic import destination
 
 
@@ -94,7 +95,7 @@ def opened_bed(
 def _standing(name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str) -> Record | None:
     """Return the record of the bed that is meant, if it is up."""
     if name is None:
-        return named.find(named.DEFAULT_NAME)
+        return named.find(DEFAULT_NAME)
     record = named.require(name)
     if (host, engine, rules) != (None, None, None):
         raise TestbedError(

@@ -6,17 +6,11 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 
-from _pytest.mark.expression import Expression
-
 from testbed.errors import TestbedError
+from testbed.tasks.options import PROCESSES_PER_PROCESSOR
 
 LAST_PORT = 65535
 _EXPRESSION = "Write names with `and`, `or`, `not` between them."
-_FOR_EACH_PROCESSOR = 8
-JOBS_HELP = (
-    f"how many processes, up to {_FOR_EACH_PROCESSOR} for each processor; 0 for one without pytest-xdist"
-    " (default: one for each processor)"
-)
 
 
 def whole_number(option: str, text: str, least: int, most: int) -> int:
@@ -58,6 +52,8 @@ def address_of(option: str, text: str) -> str | None:
 
 def expression(option: str, text: str) -> str:
     """Return an expression of names as `pytest -k` reads it; TestbedError for what is none."""
+    from _pytest.mark.expression import Expression
+
     try:
         Expression.compile(text)
     except SyntaxError as error:
@@ -67,7 +63,7 @@ def expression(option: str, text: str) -> str:
 
 def processes(option: str, text: str) -> int:
     """Return a number of processes; TestbedError for more than the machine's processors can work for."""
-    return whole_number(option, text, 0, _FOR_EACH_PROCESSOR * processors())
+    return whole_number(option, text, 0, PROCESSES_PER_PROCESSOR * processors())
 
 
 def processors() -> int:

@@ -32,7 +32,7 @@ import sys
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
-from testbed.conformance import run, wishes
+from testbed.conformance import hosts, run, wishes
 from testbed.docker import article
 from testbed.docker.engines import engine
 from testbed.tasks import namespace
@@ -44,7 +44,7 @@ classic = engine("20.10")
 rules = lambda host: classic.rules(host).insert("filter", "DOCKER-USER", "-j DROP")
 run.engine_of = lambda _: replace(classic, rules=rules)
 wishes.daemon = lambda _: []
-sys.modules["testbed.tasks.conformance"].known = lambda: {"a lie": host, "of rules alone": article.HOST}
+hosts.known = lambda: {"a lie": host, "of rules alone": article.HOST}
 """
 
 
