@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -26,10 +29,11 @@ class _Watch:
     def pytest_sessionstart(self) -> Iterator[None]:
         """Keep Ctrl-C from pytest-xdist's processes, which are started here: this one ends them."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return (yield)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _deferred_interruption():
+            try:
+                return (yield)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -44,10 +48,35 @@ class _Watch:
 def run(arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
     """Return pytest's exit code; KeyboardInterrupt when the session was interrupted."""
     watch = _Watch()
-    code = pytest.main([*arguments, *_QUIET], plugins=[watch, *plugins])
+    with _handler(signal.default_int_handler):
+        code = pytest.main([*arguments, *_QUIET], plugins=[watch, *plugins])
     if watch.interrupted:
         raise KeyboardInterrupt
     return code
+
+
+@contextmanager
+def _deferred_interruption() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the end of the block in place of in its midst; a thread may take the signal."""
+    taken: list[int] = []
+    with _handler(lambda number, _: taken.append(number)):
+        yield
+    if taken:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handler(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Handle an interruption so meanwhile, unless interruptions are ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def require_start(code: int) -> None:

@@ -34,7 +34,7 @@ def test_interrupted_task_says_so_and_leaves_nothing(machine: Machine, arguments
     said = started.communicate(timeout=120)[0].splitlines()
     assert started.returncode == 130, said
     assert said[-1] == SAID
-    assert not [line for line in said if "fail" in line or "Traceback" in line]
+    assert not [line for line in said if "fail" in line or "Traceback" in line], said
     assert_nothing_is_left(machine)
 
 
