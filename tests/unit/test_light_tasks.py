@@ -33,5 +33,11 @@ def test_loading_the_tasks_loads_no_heavy_module() -> None:
 def test_loading_the_tasks_loads_only_options_and_help() -> None:
     modules, _ = loaded()
     ours = {name for name in modules if name.partition(".")[0] == "testbed"}
-    expected = {"testbed", "testbed.errors", "testbed.tasks", *(f"testbed.tasks.{name}" for name in TASKS | SHARED)}
+    expected = {
+        "testbed",
+        "testbed.errors",
+        "testbed.tasks",
+        "testbed.visible",
+        *(f"testbed.tasks.{name}" for name in TASKS | SHARED),
+    }
     assert ours == expected
