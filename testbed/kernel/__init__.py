@@ -1,1 +1,1 @@
-"""The only code that talks to Linux: namespaces, links, sysctls, packet filters, conntrack, packet sockets."""
+"""The only package that talks to Linux: namespaces, links, sysctls, packet filters, conntrack, packet sockets."""

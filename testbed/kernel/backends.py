@@ -1,4 +1,4 @@
-"""Who loads which rule set: iptables in one of its two ways, or nftables."""
+"""Choose the backend that loads a rule set: nftables, iptables-nft or iptables-legacy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ ALL: dict[str, Backend[Any]] = {**xtables.BACKENDS, NFTABLES.name: NFTABLES}
 
 
 def backend_for(ruleset: AnyRuleset, backend: str) -> Backend[Any]:
-    """What loads a rule set: nft one in nftables' syntax, whatever backend is named; else iptables' way of that name.
+    """Return the backend that loads a rule set.
 
-    RulesError for iptables text that nftables is to load, TestbedError for a backend that does not exist.
+    A rule set in nftables' syntax is always loaded by nft. Iptables text is loaded by the iptables backend `backend`.
+    Raises RulesError for iptables text with the backend nftables, TestbedError for an unknown backend.
     """
     if isinstance(ruleset, NftRuleset):
         return NFTABLES

@@ -1,6 +1,6 @@
-"""What the kernel calls rules, asked for once a process, and their counters under these names.
+"""Rules in the kernel's own words, read once a process and cached, and their counters under these names.
 
-The same text loaded into the same kernel comes back the same.
+The same text loaded into the same kernel is always listed the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ELSEWHERE: dict[tuple[str, AnyRuleset], Ruleset] = {}
 
 
 def words(backend: Backend[Any], namespace: Namespace, loaded: AnyRuleset, counts: Counts) -> Ruleset:
-    """The kernel's words for the rules that a namespace holds now, into which `loaded` was loaded last."""
+    """Return the kernel's words for a namespace's current rules; `loaded` is the rule set that was loaded last."""
     key = backend.name, loaded, counts.identity
     if key not in _HELD:
         _forget(_HELD)
@@ -32,7 +32,7 @@ def words(backend: Backend[Any], namespace: Namespace, loaded: AnyRuleset, count
 
 
 def words_of(backend: Backend[Any], ruleset: AnyRuleset) -> Ruleset:
-    """The kernel's words for a rule set that is loaded nowhere; raises what loading raises."""
+    """Return the kernel's words for a rule set that no namespace holds; raises what loading raises."""
     key = backend.name, ruleset
     if key not in _ELSEWHERE:
         _forget(_ELSEWHERE)
@@ -47,7 +47,7 @@ def words_of(backend: Backend[Any], ruleset: AnyRuleset) -> Ruleset:
 
 @dataclass(frozen=True, slots=True)
 class CanonicalRules:
-    """The kernel's words for the rules of a reading, chain by chain; `identity` is that of the reading."""
+    """The kernel's words for the rules of a reading, by chain; `identity` is that of the reading."""
 
     identity: Hashable
     ruleset: Ruleset
@@ -55,9 +55,9 @@ class CanonicalRules:
 
     @classmethod
     def of(cls, backend: Backend[Any], namespace: Namespace, loaded: AnyRuleset, counts: Counts) -> CanonicalRules:
-        """Those for the rules that a namespace holds now, into which `loaded` was loaded last.
+        """Return the kernel's words for a namespace's current rules; `loaded` is the rule set that was loaded last.
 
-        Tables come in the order in which they were loaded; each of iptables' ways lists them in one of its own.
+        Tables are in the order in which they were loaded; each iptables backend lists them in its own order.
         """
         ruleset = words(backend, namespace, loaded, counts)
         names = [table.name for table in loaded.tables] if isinstance(loaded, Ruleset) else []
@@ -68,12 +68,12 @@ class CanonicalRules:
         )
 
     def reading(self, counts: Counts) -> CounterReading:
-        """Counters given their rules: both list the rules of a chain in the same order."""
+        """Map the counters to their rules; both lists have the rules of a chain in the same order."""
         found: dict[CounterLine, Counters] = {}
         for chain in self.chains:
             counted = counts.chains.get(chain.place)
             if counted is None and not chain.rules:
-                continue  # iptables-nft-save lists all built-in chains of a table, also those that do not exist
+                continue  # iptables-nft-save lists all built-in chains of a table, including those that do not exist
             if counted is None or len(chain.rules) != len(counted.rules):
                 raise KernelRefused("the rules changed while their counters were read.", "Read them again.")
             if counted.policy is not None:
@@ -84,7 +84,7 @@ class CanonicalRules:
 
 @dataclass(frozen=True, slots=True)
 class _ChainLines:
-    """A chain, as the lines of a reading."""
+    """A chain as the lines of a reading."""
 
     place: tuple[str, str]
     policy: CounterLine

@@ -1,8 +1,8 @@
-"""A table of our own that marks where a packet is: chains at both ends of every hook, which the kernel's trace names.
+"""A table of marker chains at both ends of every hook, so that the kernel's trace shows where a packet is.
 
-It asks nothing of the packet and changes nothing; it has a name of its own, so that iptables-save does not show it,
-and it goes with the socket that made it. Its first chains switch the trace on, and say what connection tracking calls
-the packet: the trace itself says that only since Linux 6.16.
+The chains neither match nor change packets. The table has its own name, so iptables-save does not show it. It is
+deleted with the socket that made it. The first chains enable the trace. They also report the connection tracking state
+of the packet, which the trace itself reports only since Linux 6.16.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FAMILY = 1  # inet: IPv4 and IPv6
 FIRST, TRACKED, LAST = "first", "tracked", "last"
 REPLY = "reply"
 _BEFORE_RAW, _BEFORE_ALL, _BEHIND_TRACKING, _BEHIND_ALL = -310, -1000, -199, 1000  # -200 is connection tracking's
-_FAR = 2_000_000_000  # a priority before, or behind, that of any chain
-_ETHERNET_TYPES = (0x0800, 0x86DD)  # of IP and IPv6: frames of ARP are not traced
-_BEGINNINGS = ("PREROUTING", "OUTPUT")  # where a packet's way through a node begins
+_FAR = 2_000_000_000  # a priority lower or higher than that of any other chain
+_ETHERNET_TYPES = (0x0800, 0x86DD)  # IP and IPv6; ARP frames are not traced
+_BEGINNINGS = ("PREROUTING", "OUTPUT")  # hooks where a packet's path through a node begins
 # NF_CT_STATE_BIT, include/uapi/linux/netfilter/nf_conntrack_common.h
 _STATES = {"INVALID": 1, "ESTABLISHED": 2, "RELATED": 4, "NEW": 8, "UNTRACKED": 64}
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE = 1, 2, 3
@@ -29,7 +29,7 @@ _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A place in a hook: its beginning, behind connection tracking (where that is asked), its end."""
+    """A place in a hook: its beginning, after connection tracking (where its state is read), or its end."""
 
     hook: str
     place: str
@@ -56,11 +56,12 @@ DEVICE_CHECKPOINTS = {
 def install(
     opened: socket.socket, tracking: bool, devices: Mapping[str, tuple[str, ...]] | None = None
 ) -> Mapping[int, str]:
-    """Make the table in a socket's namespace; the handles of its rules that tell states and the direction of replies.
+    """Make the table in a socket's namespace.
 
-    `tracking`: whether connection tracking is asked. To ask it is to switch it on, so it is left alone where no rule
-    does. `devices` are those of the hooks INGRESS and EGRESS, by hook. KernelRefused where the kernel cannot, NameTaken
-    where another process is tracing there.
+    Returns the handles of the rules that report connection states and the reply direction, with their meanings.
+    `tracking` says whether the chains read connection tracking. Reading it enables it, so it is off where no rule uses
+    it. `devices` are the devices of the hooks INGRESS and EGRESS, by hook. Raises KernelRefused where the kernel lacks
+    the feature, NameTaken where another process already traces this namespace.
     """
     batch = Batch(TABLE)
     for checkpoint in CHECKPOINTS.values():
@@ -79,7 +80,7 @@ def install(
 
 
 def _install_on(opened: socket.socket, devices: Mapping[str, tuple[str, ...]]) -> None:
-    """Make the table of the devices; what comes in there is traced from there on."""
+    """Make the netdev table for the devices; packets that enter at a device are traced from there on."""
     batch = Batch(TABLE, NETDEV)
     for hook, names in devices.items():
         for place, priority in ((FIRST, -_FAR), (LAST, _FAR)):
@@ -98,7 +99,7 @@ def _priority(checkpoint: Checkpoint) -> int:
 
 
 def _meanings(opened: socket.socket) -> dict[int, str]:
-    """What a match of each rule says, by its handle; the kernel lists the rules of a chain in order."""
+    """Return the meaning of each reporting rule by its handle; the kernel lists the rules of a chain in order."""
     handles: dict[str, list[int]] = {}
     for _, message in nfnetlink.dump(opened, nfnetlink.NFT_MSG_GETRULE, FAMILY):
         rule = dict(netlink.attributes(message))

@@ -1,4 +1,4 @@
-"""The kernel's connection table: read and flushed over netlink."""
+"""The kernel's connection table, read and flushed over netlink."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from testbed.kernel import netlink, nfnetlink
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.netlink import attribute, nested
 
-# include/uapi/linux/netfilter/nfnetlink_conntrack.h: messages, attributes, those of a tuple and its parts
+# include/uapi/linux/netfilter/nfnetlink_conntrack.h: messages, attributes, attributes of a tuple and its parts
 _GET, _DELETE, _GET_STATISTICS = 1, 2, 5
 _ORIGINAL, _REPLY, _STATUS_OF, _PROTOCOL_INFO = 1, 2, 3, 4
 _ADDRESSES, _PROTOCOL = 1, 2
-_SOURCES, _DESTINATIONS = (1, 3), (2, 4)  # IPv4's, IPv6's
+_SOURCES, _DESTINATIONS = (1, 3), (2, 4)  # IPv4, IPv6
 _NUMBER, _SOURCE_PORT, _TO_PORT = 1, 2, 3
 _TCP, _TCP_STATE = 1, 1
 _HOW_MANY = 1  # CTA_STATS_GLOBAL_ENTRIES
@@ -42,7 +42,7 @@ _FAMILIES = (2, 10)  # IPv4, IPv6
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """One direction of a connection; ports are 0 where the protocol has none."""
+    """One direction of a connection; ports are 0 for a protocol without ports."""
 
     source: str
     destination: str
@@ -56,9 +56,9 @@ class Tuple:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An entry of the table: how the first packet went, how replies are expected, what has been seen of it.
+    """An entry of the table: original direction, reply direction, and the status of the connection.
 
-    `state` is TCP's own (SYN_SENT, ESTABLISHED, ...), empty for other protocols.
+    `state` is the TCP state (SYN_SENT, ESTABLISHED, ...), empty for other protocols.
     """
 
     protocol: str
@@ -69,7 +69,7 @@ class Connection:
 
     @property
     def translated(self) -> bool:
-        """Whether NAT changes its packets."""
+        """Whether NAT changes the packets of this connection."""
         return bool(self.status & {"SRC_NAT", "DST_NAT"})
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class ConnectionTable:
         self._socket: socket.socket | None = None
 
     def entries(self) -> list[Connection]:
-        """Every connection that the kernel tracks now, IPv4's and IPv6's."""
+        """Return every connection that the kernel tracks now, of IPv4 and IPv6."""
         while True:
             try:
                 found = nfnetlink.dump(self._opened(), _GET, socket.AF_UNSPEC, nfnetlink.CONNECTIONS)
@@ -93,19 +93,20 @@ class ConnectionTable:
             return [_connection(message) for family, message in found if family in _FAMILIES]
 
     def count(self) -> int:
-        """How many connections there are, those among them of which the first packet is still on its way.
+        """Return the number of connections, including those whose first packet is still on its way.
 
-        To list them the kernel walks its whole table, the machine's, which takes it 10 ms where there is none.
+        The kernel keeps one table for the whole machine. Listing it takes 10 ms even if the namespace has no
+        connection.
         """
         found = nfnetlink.ask(self._opened(), _GET_STATISTICS, socket.AF_UNSPEC, nfnetlink.CONNECTIONS)
         (entries,) = netlink.chosen(found or memoryview(b""), _HOW_MANY)
         return netlink.big_endian(entries)
 
     def find(self, protocol: str, way: Tuple, echo: tuple[int, int] | None = None) -> Connection | None:
-        """The connection whose packets go that way, in either of its directions; None where there is none.
+        """Return the connection whose packets have this tuple, in either direction, or None.
 
-        Asked for by its tuple, which is quick, as `count` is. `echo` is an ICMP echo's type and identifier, which stand
-        where others have ports.
+        The lookup is by tuple, which is as quick as `count`. `echo` is the type and identifier of an ICMP echo, which
+        stand in place of ports.
         """
         number = next((number for number, name in _PROTOCOLS.items() if name == protocol), None)
         if number is None or (echo is None and protocol in _ECHOES):
@@ -119,7 +120,7 @@ class ConnectionTable:
         return _connection(found) if found is not None else None
 
     def flush(self) -> None:
-        """Forget all connections; the next packet of each is a new one."""
+        """Delete all connections; the next packet of each starts a new connection."""
         nfnetlink.ask(self._opened(), _DELETE, socket.AF_UNSPEC, nfnetlink.CONNECTIONS)
 
     def close(self) -> None:
@@ -128,7 +129,7 @@ class ConnectionTable:
             self._socket = None
 
     def _opened(self) -> socket.socket:
-        """The socket, opened in the namespace's thread."""
+        """Return the socket, opened in the namespace's thread."""
         if self._socket is None:
             self._socket = self._namespace.run(nfnetlink.open_socket)
         return self._socket
@@ -151,7 +152,7 @@ def _connection(message: memoryview) -> Connection:
 
 
 def _tuple(nested: memoryview) -> tuple[int, Tuple]:
-    """The protocol's number, and where packets of that direction come from and go to."""
+    """Return the protocol number and the tuple of one direction."""
     parts = dict(netlink.attributes(nested))
     addresses, protocol = (dict(netlink.attributes(parts[part])) for part in (_ADDRESSES, _PROTOCOL))
     source, destination = (

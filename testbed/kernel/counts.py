@@ -1,4 +1,4 @@
-"""What both packet filters of the kernel answer when their counters are read."""
+"""Counters as read from either packet filter of the kernel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from testbed.rules.counters import Counters
 
 @dataclass(frozen=True, slots=True)
 class ChainCounts:
-    """A chain's rules in order, and its policy (None where there is none that counts).
+    """Counters of a chain's rules in order, and of its policy (None if it has no counter).
 
-    `handles` are the numbers by which nf_tables knows these rules; empty where the rules are known by their place.
+    `handles` are the nf_tables handles of these rules; empty where the rules are known by position.
     """
 
     policy: Counters | None
@@ -22,9 +22,9 @@ class ChainCounts:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """All chains by (table, chain). `identity` changes whenever a rule is added, replaced or taken away.
+    """Counters of all chains by (table, chain); `identity` changes whenever a rule is added, replaced or deleted.
 
-    Where the same rule set was loaded twice and changed by hand afterwards, equal identities mean equal rules.
+    If the same rule set was loaded twice and changed by hand afterwards, equal identities mean equal rules.
     """
 
     identity: Hashable

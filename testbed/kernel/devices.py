@@ -1,4 +1,4 @@
-"""What a node of a topology has inside its namespace: devices, addresses, routes, neighbours, sysctls."""
+"""Configure a node's namespace: devices, addresses, routes, neighbours, sysctls."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from testbed.topology import AddressWithPrefix, Interface, Link, Node, Port, Top
 
 _UP = {"flags": 1, "change": 1}  # IFF_UP, include/uapi/linux/if.h
 _IFA_F_NODAD = 0x02  # include/uapi/linux/if_addr.h
-_PROTO_BOOT = 3  # how `ip route` marks its own, include/uapi/linux/rtnetlink.h
+_PROTO_BOOT = 3  # route protocol that `ip route` sets, include/uapi/linux/rtnetlink.h
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
 _ETHTOOL_STXCSUM = 0x17  # include/uapi/linux/ethtool.h
 
 
 def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
-    """Fill empty namespaces, one a node, with what the topology says.
+    """Configure empty namespaces, one per node, as the topology says.
 
-    Raises KernelRefused with the kernel's reason, MissingRequirement when a feature is not there.
+    Raises KernelRefused with the kernel's reason, MissingRequirement when a kernel feature is missing.
     """
     watches = {node.name: LinkWatch(namespaces[node.name]) for node in topology.nodes}
     for node in topology.nodes:
@@ -55,7 +55,7 @@ def build(topology: Topology, namespaces: Mapping[str, Namespace]) -> None:
 
 
 def _that_come_up(node: Node) -> list[str]:
-    """All devices but bridges without a port: those have no carrier (br_dev_open, net/bridge/br_device.c)."""
+    """Return all devices but bridges without a port: those have no carrier (br_dev_open, net/bridge/br_device.c)."""
     ports = {interface.master for interface in node.interfaces}
     return [i.name for i in node.interfaces] + [bridge.name for bridge in node.bridges if bridge.name in ports]
 
@@ -68,7 +68,7 @@ def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
             path.write_text(value)
         except FileNotFoundError as error:
             if key.startswith("net.ipv6."):
-                continue  # a kernel without IPv6 has no noise of its to switch off
+                continue  # a kernel without IPv6 sends no IPv6 packets of its own
             raise MissingRequirement(f"this kernel has no sysctl {key}.", DOCTOR) from error
         except OSError as error:
             raise KernelRefused(f"the sysctl {key} cannot be set to {value!r}: {error.strerror}.") from error
@@ -93,10 +93,10 @@ def _add_bridges(ip: IPRoute, node: Node) -> None:
 
 
 def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace]) -> None:
-    """Both ends in one request, each born in its namespace with its index and address.
+    """Make both ends of a link in one request, each in its namespace with its index and address.
 
-    The far end's index is taken from the header of the nested message, and only where the near end is given one too
-    (veth_newlink, drivers/net/veth.c). The far end cannot be born up: it has no peer yet then (veth_open: ENOTCONN).
+    The kernel takes the far end's index from the header of the nested message, and only if the near end also has one
+    (veth_newlink, drivers/net/veth.c). The far end cannot be created up: it has no peer yet (veth_open: ENOTCONN).
     """
     near, far = (topology.node(port.node) for port in (link.a, link.b))
     far_end = {
@@ -137,7 +137,11 @@ def _configure(ip: IPRoute, topology: Topology, node: Node, born_up: Container[P
 
 
 def _address(address: AddressWithPrefix) -> dict[str, Any]:
-    """One of IPv6 is usable at once: nobody else is asked whether it has it (RFC 4862), since nobody has."""
+    """Return the netlink attributes of an address.
+
+    An IPv6 address skips duplicate address detection (RFC 4862), since the topology has no duplicates. It is usable at
+    once.
+    """
     if isinstance(address, IPv6Interface):
         return {"address": str(address.ip), "prefixlen": address.network.prefixlen, "flags": _IFA_F_NODAD}
     return {
@@ -154,15 +158,15 @@ def _add_routes(ip: IPRoute, node: Node) -> None:
         wish = {"dst": str(route.destination), "family": family, "proto": _PROTO_BOOT}
         if route.blackhole:
             ip.route("add", type="blackhole", **wish)
-        elif any(route.via in network for network in own):  # a scripted end keeps its routes to itself
+        elif any(route.via in network for network in own):  # scripted endpoints keep their routes in user space
             ip.route("add", gateway=str(route.via), **wish)
 
 
 def _finish(node: Node) -> None:
-    """Sysctls of devices, and checksums computed before a packet leaves.
+    """Write the sysctls of devices and turn off checksum offload.
 
-    With the offload on, a veth hands packets over with half a checksum and in pieces larger than the MTU, so that
-    packets and bytes are not what a wire would show.
+    With the offload on, a veth passes packets with a partial checksum and in segments larger than the MTU. The packets
+    and bytes would then differ from those on a wire.
     """
     write_sysctls(node.late_sysctls)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:

@@ -1,4 +1,4 @@
-"""Sets of addresses that iptables' rules match, put into a namespace and read back by the program ipset."""
+"""Sets of addresses that iptables rules match, loaded into a namespace and read back by the program ipset."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from testbed.rules.ruleset import Ruleset
 
 _CREATE = re.compile(r"^create (?P<name>\S+) .*$", re.MULTILINE)
 _ABOUT_SETS = re.compile(r"--(?:match|add|del|map)-set\s")
-_MAX_TRIES = 100  # the kernel lets go of a set some time after the rules that matched it are gone (nf_tables_api.c)
+_MAX_TRIES = 100  # the kernel releases a set some time after the rules that matched it are deleted (nf_tables_api.c)
 _REMEDY = "Correct that line; where a set of that name is there already and is of another kind, make a new bed."
 
 
 def load(namespace: Namespace, ruleset: Ruleset) -> None:
-    """Make the sets of a rule set, with just the elements that it lists; RulesError for those that are refused."""
+    """Make the sets of a rule set with exactly the elements that it lists; raises RulesError for refused sets."""
     if not ruleset.sets:
         return
     emptied = "".join(f"{found[0]}\nflush {found['name']}\n" for found in _CREATE.finditer(ruleset.sets))
-    _restore(namespace, emptied)  # where this is refused, the same line is refused again, with its number
+    _restore(namespace, emptied)  # a refused line is refused again below, then with its line number
     if refusal := _restore(namespace, ruleset.sets):
         raise RulesError(f"the sets of {ruleset.source} are refused: {refusal}.", _REMEDY)
 
 
 def saved(namespace: Namespace, ruleset: Ruleset) -> str | None:
-    """All sets of a namespace as `ipset save` prints them; None, without asking, if a rule set is not about sets."""
+    """Return all sets of a namespace as `ipset save` prints them, or None if the rule set uses no sets."""
     if not ruleset.sets and not any(_ABOUT_SETS.search(rule.spec) for _, rule in ruleset.rules):
         return None
     listed = namespace.command(["ipset", "save"])
@@ -35,7 +35,7 @@ def saved(namespace: Namespace, ruleset: Ruleset) -> str | None:
 
 
 def put_back(namespace: Namespace, sets: str | None) -> None:
-    """Make the sets of a namespace those that were saved; None: they were not asked for, so they are not touched."""
+    """Restore the saved sets of a namespace; None means that no sets were saved, so none are changed."""
     if sets is None:
         return
     wanted = [found["name"] for found in _CREATE.finditer(sets)]
@@ -47,7 +47,7 @@ def put_back(namespace: Namespace, sets: str | None) -> None:
 
 
 def _restore(namespace: Namespace, text: str) -> str:
-    """Run the lines of a text; why they are refused, or ''."""
+    """Run the lines of a text with `ipset restore`; return the reason of a refusal, or ''."""
     finished = namespace.command(["ipset", "-exist", "restore"], text)
     return finished.stderr.strip().removesuffix(".") if finished.returncode else ""
 

@@ -1,4 +1,4 @@
-"""What the kernel does for an IPv6 address after it has been added, in a worker of its own: waited for here."""
+"""Wait for the work that a kernel worker does after an IPv6 address has been added."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from testbed.errors import KernelRefused
 _ROUTES, _GROUPS = (Path("/proc/thread-self/net", name) for name in ("ipv6_route", "igmp6"))
 _LOCAL = 0x80000000  # RTF_LOCAL, include/uapi/linux/ipv6_route.h
 _TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
-_DEADLINE = 10.0  # seconds; a kernel that is not done by then never is
+_DEADLINE = 10.0  # seconds; a kernel that takes longer never finishes
 
 
 def wait_until_usable(addresses: Iterable[IPv6Address]) -> None:
-    """Return when the kernel of the calling thread's namespace takes these addresses for its own, and is silent.
+    """Return when the kernel of the calling thread's namespace treats these addresses as local and sends no more
+    reports.
 
-    An address is local once it has a route (addrconf_dad_completed, net/ipv6/addrconf.c), and its group is joined by
-    then. A group is reported twice, the second time from a timer, which is listed (igmp6_join_group, net/ipv6/mcast.c).
+    An address is local once it has a route (addrconf_dad_completed, net/ipv6/addrconf.c). Its multicast group is joined
+    by then. The kernel reports a group twice. The second report comes from a timer, which is listed (igmp6_join_group,
+    net/ipv6/mcast.c). Raises KernelRefused after 10 s.
     """
     wanted = {address.packed.hex() for address in addresses}
     _wait(lambda: wanted <= _with_a_route(), "has not taken its addresses")

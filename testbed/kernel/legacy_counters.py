@@ -1,7 +1,7 @@
 """Counters of iptables-legacy rules, read with the socket options that iptables itself uses.
 
-Layout: include/uapi/linux/netfilter_ipv4/ip_tables.h on a 64-bit kernel; the kernel sums the counters of all
-processors while it copies the table out (copy_entries_to_user, net/ipv4/netfilter/ip_tables.c).
+Layout: include/uapi/linux/netfilter_ipv4/ip_tables.h on a 64-bit kernel. The kernel sums the counters of all processors
+while it copies the table out (copy_entries_to_user, net/ipv4/netfilter/ip_tables.c).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.rules.ruleset import IPV6
 _SO_GET_INFO, _SO_GET_ENTRIES = 64, 65
 _INFO = struct.Struct("=32sI5I5III")
 _GET_ENTRIES = struct.Struct("=32sI4x")
-_OFFSETS = struct.Struct("=HH")  # of an entry: where its target begins, where the next entry begins
+_OFFSETS = struct.Struct("=HH")  # offsets in an entry: of its target, and of the next entry
 _COUNTERS = struct.Struct("=QQ")
 _TARGET_NAME_AT, _TARGET_NAME_LENGTH = 2, 29
 _ERROR_NAME_AT = 32
@@ -29,7 +29,7 @@ _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 @dataclass(frozen=True, slots=True)
 class LegacyFamily:
-    """IPv4's or IPv6's tables: how they are asked for, and where in an entry offsets and counters stand."""
+    """Socket options of the IPv4 or IPv6 tables, and the positions of offsets and counters in an entry."""
 
     prefix: str
     domain: int
@@ -48,7 +48,7 @@ _FAMILIES = (
 
 @dataclass(frozen=True, slots=True)
 class OpenTables:
-    """A family's tables in one namespace, and a socket to read them with."""
+    """The tables of one family in a namespace, and a socket to read them with."""
 
     family: LegacyFamily
     socket: socket.socket
@@ -56,12 +56,12 @@ class OpenTables:
 
 
 def open_families() -> list[OpenTables]:
-    """What there is to read in the calling thread's namespace."""
+    """Return the readable tables of the calling thread's namespace, by family."""
     return [OpenTables(family, _socket(family), names) for family in _FAMILIES if (names := _names(family))]
 
 
 def read(families: list[OpenTables]) -> Counts:
-    """Every rule and policy of those tables."""
+    """Return the counters of every rule and policy of those tables."""
     chains: dict[tuple[str, str], ChainCounts] = {}
     identity: list[tuple[str, bytes]] = []
     for opened in families:
@@ -79,13 +79,13 @@ def _socket(family: LegacyFamily) -> socket.socket:
 
 
 def _names(family: LegacyFamily) -> tuple[str, ...]:
-    """The tables that exist in the calling thread's namespace; none of a family that the kernel has not."""
+    """Return the tables that exist in the calling thread's namespace; none for a family that the kernel lacks."""
     listed = Path("/proc/thread-self/net", family.listed)
     return tuple(sorted(listed.read_text().split())) if listed.exists() else ()
 
 
 def _entries(opened: OpenTables, table: str) -> tuple[bytearray, dict[int, str]]:
-    """A table as the kernel holds it, and where in it the built-in chains begin."""
+    """Return a table as the kernel holds it, and the offsets where its built-in chains begin."""
     descriptor, level = opened.socket.fileno(), opened.family.level
     request = bytearray(_INFO.pack(table.encode(), *[0] * 13))
     syscalls.getsockopt(descriptor, level, _SO_GET_INFO, request)
@@ -99,14 +99,14 @@ def _entries(opened: OpenTables, table: str) -> tuple[bytearray, dict[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table as the kernel gave it; `starts` says where in it the built-in chains begin."""
+    """A table as read from the kernel; `starts` maps offsets to the built-in chains that begin there."""
 
     family: LegacyFamily
     blob: bytearray
     starts: dict[int, str]
 
     def chains(self) -> Iterator[tuple[str, ChainCounts]]:
-        """Each chain: its rules, then one entry that is the policy or the return at the end of a user-defined chain."""
+        """Yield each chain: its rules, then an entry for the policy or for the return at a user-defined chain's end."""
         name, built_in = "", False
         counted: list[Counters] = []
         for offset in self._offsets():
@@ -133,7 +133,9 @@ class _Table:
             offset += _OFFSETS.unpack_from(self.blob, offset + self.family.offsets_at)[1]
 
     def _user_chain(self, offset: int) -> str | None:
-        """The chain's name where an entry with the target ERROR heads a user-defined chain (or ends the table)."""
+        """Return the chain's name if this entry has the target ERROR, which heads a user-defined chain or ends the
+        table.
+        """
         target = offset + _OFFSETS.unpack_from(self.blob, offset + self.family.offsets_at)[0]
         if _string(self.blob, target + _TARGET_NAME_AT, _TARGET_NAME_LENGTH) != "ERROR":
             return None

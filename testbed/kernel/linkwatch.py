@@ -1,8 +1,8 @@
-"""Waits until links carry frames, by the kernel's own announcements.
+"""Wait until links carry frames, by the kernel's own announcements.
 
-That a link has come up is settled in a worker of the kernel (linkwatch_do_dev, net/core/link_watch.c): until it has
-run, a device may throw away what it is to send, and a bridge port what it receives. The worker hurries for a device
-whose index differs from its peer's, and lets up to a second pass otherwise (linkwatch_urgent_event).
+A worker of the kernel completes the change of a link to up (linkwatch_do_dev, net/core/link_watch.c). Until it has run,
+a device may discard the frames it sends, and a bridge port the frames it receives. The worker runs at once for a device
+whose index differs from its peer's, else after up to a second (linkwatch_urgent_event).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _IFLA_IFNAME, _IFLA_OPERSTATE = 3, 16
 _IF_OPER_UP = 6
 _RECEIVE = 1 << 16
 _SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
-_BUFFER = 16 << 20  # bytes; a host of hundreds of links announces each of them several times
+_BUFFER = 16 << 20  # bytes; a host with hundreds of links announces each of them several times
 _DEADLINE = 10.0  # seconds
 
 
 class LinkWatch:
-    """What the kernel has announced of a namespace's links since this was made."""
+    """The link states that the kernel has announced in a namespace since this object was made."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._name = namespace.name
@@ -36,7 +36,7 @@ class LinkWatch:
         self._up: set[str] = set()
 
     def wait_until_up(self, devices: Collection[str]) -> None:
-        """Return when all those devices are up and their peers too; KernelRefused when one is not within 10 s."""
+        """Return when all those devices and their peers are up; raises KernelRefused if one is not within 10 s."""
         with self._socket:
             while not self._up.issuperset(devices):
                 if not select.select([self._socket], [], [], _DEADLINE)[0]:
@@ -47,7 +47,7 @@ class LinkWatch:
     def _take(self, data: bytes) -> None:
         for kind, _, body in netlink.messages(data):
             family = _IFINFOMSG.unpack_from(body)[0]
-            if kind == _RTM_NEWLINK and family == socket.AF_UNSPEC:  # bridges announce their ports once more
+            if kind == _RTM_NEWLINK and family == socket.AF_UNSPEC:  # bridges announce their ports a second time
                 name, state = netlink.chosen(body[_IFINFOMSG.size :], _IFLA_IFNAME, _IFLA_OPERSTATE)
                 (self._up.add if state[0] == _IF_OPER_UP else self._up.discard)(netlink.text(name))
 

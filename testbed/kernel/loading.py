@@ -1,4 +1,4 @@
-"""What a bed asks of those who load its rules, and how they let their programs work meanwhile."""
+"""The interface of a backend, and a context manager for a loading program that runs in parallel."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from testbed.kernel.namespace import Namespace
 from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.ruleset import Ruleset
 
-R = TypeVar("R")  # the kind of rule sets that a backend understands
+R = TypeVar("R")  # the type of rule set that a backend loads
 
 
 class Backend(Protocol[R]):
-    """A way of putting rules into a namespace and reading them and their counters back.
+    """A way to load rules into a namespace and to read them and their counters back.
 
-    `name` is what options and records call it, `program` the command (or the prefix of the commands) that it runs.
+    `name` is the name in options and records. `program` is the command (or the prefix of the commands) that it runs.
     """
 
     @property
@@ -30,32 +30,34 @@ class Backend(Protocol[R]):
 
     @property
     def open_counters(self) -> Callable[[], Callable[[], Counts]]:
-        """To be called in a namespace's thread; what it returns reads that namespace's counters from anywhere."""
+        """Return a function to call in a namespace's thread; its result reads that namespace's counters from any
+        thread.
+        """
 
     def load(self, namespace: Namespace, ruleset: R) -> None:
-        """Replace the namespace's rules; RulesError with file, line and the program's complaint, nothing changed."""
+        """Replace the namespace's rules; raises RulesError with file, line and complaint, and then changes nothing."""
 
     def replace(self, namespace: Namespace, ruleset: R) -> None:
-        """Replace the namespace's rules; where `load` raises this does too, and the namespace can only be closed."""
+        """Replace the namespace's rules; raises what `load` raises, and the namespace must then be closed."""
 
     def loading(self, namespace: Namespace, ruleset: R) -> AbstractContextManager[None]:
-        """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
+        """Load while the block runs; the rules are loaded when the block ends. Raises what `load` raises."""
 
     def saved(self, namespace: Namespace) -> R:
-        """The namespace's rules in the kernel's own words; loaded again, they begin at zero."""
+        """Return the namespace's rules in the kernel's own words; loaded again, their counters begin at zero."""
 
     def words(self, namespace: Namespace, counts: Counts) -> Ruleset:
-        """What the rules of a reading are called, in the kernel's own words."""
+        """Return the rules of a reading in the kernel's own words."""
 
     def book(self, namespace: Namespace) -> LoadedRuleset:
-        """The namespace's rules as its trace speaks of them."""
+        """Return the namespace's rules under the names that its trace uses."""
 
 
 @contextmanager
 def at_work(program: subprocess.Popen[str], complaint: Callable[[str], TestbedError]) -> Iterator[None]:
-    """Let a program work while the block runs; raises what `complaint` makes of its words when it fails.
+    """Let a program run in parallel with the block; raise `complaint(stderr)` if the program fails.
 
-    A program that replaces rules spends most of its time asleep, waiting for the kernel to free the old ones.
+    A program that replaces rules mostly sleeps while the kernel frees the old rules.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Names for network namespaces in the file system, where `ip netns` keeps its own."""
+"""Names of network namespaces in the file system, in the folder that `ip netns` uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ UNPINNED = (0, 0)
 
 
 def prepare() -> None:
-    """Make the folder ready as `ip netns add` does: a shared mount, so that a name removed is removed everywhere."""
+    """Prepare the folder as `ip netns add` does: a shared mount, so that a removed name is removed in all mount
+    namespaces.
+    """
     FOLDER.mkdir(mode=0o755, exist_ok=True)
     try:
         syscalls.mount("", str(FOLDER), syscalls.MS_SHARED | syscalls.MS_REC)
@@ -25,7 +27,7 @@ def prepare() -> None:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the namespace pinned at a path; UNPINNED for an empty file there, None for nothing."""
+    """Return device and inode of the namespace pinned at a path; UNPINNED for an empty file, None for no file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -34,18 +36,18 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def beginning_with(text: str) -> list[str]:
-    """The names of namespaces that begin with a text, sorted."""
+    """Return the sorted names of namespaces that begin with a text."""
     return sorted(path.name for path in FOLDER.iterdir() if path.name.startswith(text)) if FOLDER.is_dir() else []
 
 
 def unpin(path: Path) -> None:
-    """Take a name away; the namespace goes when nobody else holds it."""
+    """Remove a name; the kernel deletes the namespace when no process or name holds it."""
     if identity(path) not in (None, UNPINNED):
         syscalls.unmount(str(path))
     path.unlink(missing_ok=True)
 
 
 def pin(path: Path, source: str) -> None:
-    """Give the namespace that `source` stands for a name; FileExistsError when that is taken."""
+    """Pin the namespace of the path `source` at a path; raises FileExistsError when the path exists."""
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
     syscalls.mount(source, str(path), syscalls.MS_BIND)

@@ -1,8 +1,8 @@
-"""Network namespaces: a thread that lives in each, and a file descriptor that holds it.
+"""Network namespaces: each has a thread that lives in it and a file descriptor that holds it.
 
-A namespace without a name ends with the process that holds it, however that ends. All netlink of a namespace is done
-by its one thread: a synchronous pyroute2 object opens a new socket for every thread that uses it, in the namespace
-of that thread, so used from elsewhere it would silently configure the wrong one.
+A namespace without a name ends with the process that holds it, even if that process crashes. The thread of a namespace
+does all its netlink. A synchronous pyroute2 object opens a new socket for every thread that uses it, in the namespace
+of that thread. Used from another thread, it would silently configure the wrong namespace.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OWN = "/proc/thread-self/ns/net"  # /proc/self would be the main thread's
 
 
 class Namespace:
-    """A network namespace with a thread in it; use `create` or `open`, and close it."""
+    """A network namespace with a thread in it; make it with `create` or `open`, and close it."""
 
     def __init__(self, name: str, enter: Callable[[], None]) -> None:
         self.name = name
@@ -46,12 +46,12 @@ class Namespace:
 
     @classmethod
     def create(cls, name: str) -> Namespace:
-        """A new, empty namespace that nobody else can see; its loopback is down."""
+        """Return a new, empty namespace without a name; its loopback is down."""
         return cls(name, syscalls.unshare_network)
 
     @classmethod
     def open(cls, name: str, path: Path) -> Namespace:
-        """The namespace that is pinned at a path, as those of `ip netns` are."""
+        """Return the namespace that is pinned at a path, as `ip netns` pins its own."""
 
         def enter() -> None:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ class Namespace:
 
     @property
     def fd(self) -> int:
-        """A descriptor that holds the namespace; raises MissingRequirement where it could not be made."""
+        """A descriptor that holds the namespace; raises MissingRequirement or KernelRefused if it cannot be entered."""
         try:
             return self._entered.result()
         except PermissionError as error:
@@ -74,20 +74,20 @@ class Namespace:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Device and inode: what tells this namespace from every other one that exists."""
+        """Device and inode, which distinguish this namespace from every other existing one."""
         found = os.fstat(self.fd)
         return found.st_dev, found.st_ino
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `function` returns when it is called in this namespace's thread.
+        """Call `function` in this namespace's thread and return its result.
 
-        Sockets that it opens belong to this namespace wherever they are used later.
+        Sockets that it opens belong to this namespace, from whatever thread they are used later.
         """
         assert self.fd >= 0
         return self._inside.submit(function, *args, **kwargs).result()
 
     def netlink(self, action: Callable[[IPRoute], T]) -> T:
-        """What `action` returns, given this namespace's rtnetlink socket."""
+        """Call `action` with this namespace's rtnetlink socket and return its result."""
 
         def with_socket() -> T:
             if self._route_socket is None:
@@ -97,11 +97,11 @@ class Namespace:
         return self.run(with_socket)
 
     def start(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.Popen[str]:
-        """Start a program in this namespace; MissingRequirement when it is not installed."""
+        """Start a program in this namespace; raises MissingRequirement when it is not installed."""
         program = programs.find(argv[0])
         if program is None:
             raise MissingRequirement(f"the program {argv[0]} is not installed.", DOCTOR)
-        with TemporaryFile("w+") as given:  # not a pipe, into which nobody might be writing when it is full
+        with TemporaryFile("w+") as given:  # a full pipe would block the writer
             given.write(stdin)
             given.seek(0)
             output = subprocess.PIPE
@@ -112,7 +112,7 @@ class Namespace:
             )
 
     def command(self, argv: Sequence[str], stdin: str = "", **popen: Any) -> subprocess.CompletedProcess[str]:
-        """Run a program in this namespace to its end; MissingRequirement when it is not installed."""
+        """Run a program in this namespace to its end; raises MissingRequirement when it is not installed."""
         with self.start(argv, stdin, **popen) as process:
             stdout, stderr = process.communicate()
         return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
@@ -125,9 +125,9 @@ class Namespace:
         self.run(named_namespaces.pin, path, _OWN)
 
     def close(self) -> None:
-        """Let go of the namespace; the kernel takes it down when nobody else holds it.
+        """Release the namespace; the kernel deletes it when no other process or name holds it.
 
-        Does not wait: what is left is done by the namespace's thread, and the process does not end before that.
+        Returns at once. The namespace's thread does the rest, and the process does not end before that.
         """
         if self._closed:
             return
@@ -138,9 +138,9 @@ class Namespace:
         self._inside.shutdown(wait=False)
 
     def close_in_time(self, opened: Closeable) -> None:
-        """Close a socket of this namespace without waiting for it.
+        """Close a socket of this namespace without waiting.
 
-        Closing a packet socket waits for every processor to pass through a quiet state (packet_release,
+        Closing a packet socket waits until every processor has passed through a quiescent state (packet_release,
         net/packet/af_packet.c), 10 ms and more.
         """
         self._inside.submit(opened.close)
@@ -172,9 +172,9 @@ def _empty() -> Namespace:
 
 @contextmanager
 def quarantine() -> Iterator[None]:
-    """Keep the calling thread in an empty network namespace for a while.
+    """Keep the calling thread in an empty network namespace while the block runs.
 
-    Threads and programs it starts are there too, so that no mistake, ours or a test's, can reach the machine's own
+    Threads and programs that it starts are there too. So no fault of the testbed or of a test reaches the machine's own
     network.
     """
     before = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Netlink messages taken apart and put together by hand, where pyroute2 has no class for them or takes too long."""
+"""Netlink messages parsed and built by hand, where pyroute2 has no class for them or is too slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, memoryview]]:
-    """(type, flags, body) of each message in what one recv returned."""
+    """Yield (type, flags, body) of each message in the data of one recv."""
     view = memoryview(data)
     while len(view) >= HEADER.size:
         length, kind, flags, _, _ = HEADER.unpack_from(view)
@@ -21,7 +21,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, memoryview]]:
 
 
 def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, body) of each message, as bytes of their own: where there are many small ones that is quicker."""
+    """Yield (type, body) of each message, the body as bytes; quicker than `messages` for many small messages."""
     start = 0
     while len(data) - start >= HEADER.size:
         length, kind, *_ = HEADER.unpack_from(data, start)
@@ -30,7 +30,7 @@ def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """(type, value) of each attribute in a row; nested ones are read by calling it on a value."""
+    """Yield (type, value) of each attribute of a sequence; to read nested attributes, call it on a value."""
     start, end = 0, len(data) - _ATTRIBUTE.size
     while start <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, start)
@@ -39,7 +39,7 @@ def attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def placed(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """(type, where the value begins, value) of each attribute in a row; `attributes` is quicker, and reads traces."""
+    """Yield (type, offset of the value, value) of each attribute; `attributes` is quicker and reads traces."""
     start, end = 0, len(data) - _ATTRIBUTE.size
     while start <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, start)
@@ -48,7 +48,7 @@ def placed(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
 
 
 def chosen(data: memoryview, *kinds: int) -> tuple[memoryview, ...]:
-    """The values of these attributes, which are there; what stands behind the last of them is not read."""
+    """Return the values of these attributes, which must exist; attributes after the last of them are not read."""
     found: dict[int, memoryview] = {}
     for kind, value in attributes(data):
         if kind in kinds:
@@ -59,17 +59,17 @@ def chosen(data: memoryview, *kinds: int) -> tuple[memoryview, ...]:
 
 
 def text(value: memoryview) -> str:
-    """A zero-terminated name."""
+    """Return a zero-terminated name."""
     return bytes(value).rstrip(b"\0").decode()
 
 
 def big_endian(value: memoryview) -> int:
-    """An unsigned number in network byte order, as netfilter writes them."""
+    """Return an unsigned number in network byte order, as netfilter writes it."""
     return int.from_bytes(value, "big")
 
 
 def message(kind: int, flags: int, content: bytes) -> bytes:
-    """A message: its header, and what it says."""
+    """Return a message: header and content."""
     return HEADER.pack(HEADER.size + len(content), kind, flags, 1, 0) + content
 
 
@@ -82,10 +82,10 @@ def nested(kind: int, *attributes: bytes) -> bytes:
 
 
 def string(kind: int, value: str) -> bytes:
-    """An attribute that is a zero-terminated name."""
+    """Return an attribute with a zero-terminated name."""
     return attribute(kind, value.encode() + b"\0")
 
 
 def number(kind: int, value: int) -> bytes:
-    """An attribute that is a signed number of four bytes in network byte order."""
+    """Return an attribute with a signed number of four bytes in network byte order."""
     return attribute(kind, value.to_bytes(4, "big", signed=True))

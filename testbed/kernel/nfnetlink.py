@@ -1,4 +1,4 @@
-"""Requests to nf_tables and to connection tracking; to dump eighteen rules costs a fifth of a millisecond this way."""
+"""Requests to nf_tables and to connection tracking over netlink; a dump of 18 rules takes 0.2 ms."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _RECEIVE = 1 << 20
 
 
 class Interrupted(Exception):
-    """What was dumped changed meanwhile."""
+    """The dumped objects changed during the dump."""
 
 
 class Absent(Exception):
-    """There is no such object."""
+    """The requested object does not exist."""
 
 
 def open_socket() -> socket.socket:
-    """A netfilter netlink socket of the calling thread's namespace."""
+    """Return a netfilter netlink socket of the calling thread's namespace."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
     opened.bind((0, 0))
     return opened
 
 
 def dump(opened: socket.socket, message: int, family: int, subsystem: int = NFTABLES) -> list[tuple[int, memoryview]]:
-    """(family, attributes) of every object of that kind and family; family 0 asks for those of all.
+    """Return (family, attributes) of every object of this kind and family; family 0 means all families.
 
-    KernelRefused with the kernel's reason, Interrupted on a change.
+    Raises KernelRefused with the kernel's reason, Interrupted if the objects changed during the dump.
     """
     _send(opened, subsystem << 8 | message, _NLM_F_DUMP, family)
     found: list[tuple[int, memoryview]] = []
@@ -57,9 +57,9 @@ def dump(opened: socket.socket, message: int, family: int, subsystem: int = NFTA
 
 
 def ask(opened: socket.socket, message: int, family: int, subsystem: int, attributes: bytes = b"") -> memoryview | None:
-    """What the kernel answers to one request: an object's attributes, or nothing where it has only done something.
+    """Send one request and return the attributes of the object in the answer, or None if the answer has no object.
 
-    Absent when there is no such object, KernelRefused with the kernel's reason.
+    Raises Absent when there is no such object, KernelRefused with the kernel's reason.
     """
     _send(opened, subsystem << 8 | message, _NLM_F_ACK, family, attributes)
     found: memoryview | None = None

@@ -1,4 +1,4 @@
-"""Objects of nf_tables made in one transaction, written to netlink by hand; so nothing has to be installed for it."""
+"""Objects of nf_tables made in one transaction over netlink by hand, so that no program needs to be installed."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")  # in the or
 
 
 class Batch:
-    """A table, of the family inet unless another is given, and its content; `commit` makes all of it or nothing.
+    """A table (family inet by default) with its content; `commit` makes all of it or nothing.
 
-    The table belongs to the socket that commits (NFT_TABLE_F_OWNER, Linux 5.12): it goes with that, in whatever way,
-    and nobody else can change it, a `flush ruleset` included.
+    The table belongs to the socket that commits (NFT_TABLE_F_OWNER, Linux 5.12). It ends when the socket is closed for
+    any reason. No other socket can change it, not even by `flush ruleset`.
     """
 
     def __init__(self, table: str, family: int = _INET) -> None:
@@ -48,7 +48,7 @@ class Batch:
         ]
 
     def chain(self, name: str, hook: str, priority: int, devices: Iterable[str] = ()) -> None:
-        """A base chain that lets everything pass; `devices` are those of a hook of the family netdev."""
+        """Add a base chain with the policy accept; `devices` are the devices of a netdev hook."""
         hooks = NETDEV_HOOKS if self._family == NETDEV else HOOKS
         on = [nested(4, *(string(1, device) for device in devices))] if devices else []
         where = nested(4, number(1, hooks.index(hook)), number(2, priority), *on)
@@ -56,7 +56,7 @@ class Batch:
         self._messages.append(self._message(_NEWCHAIN, _NLM_F_CREATE, kind))
 
     def rule(self, chain: str, expressions: Iterable[bytes]) -> None:
-        """A rule that ends its chain nowhere: it does what its expressions say, or stops at one that does not hold."""
+        """Add a rule without a verdict: it evaluates its expressions until one does not match."""
         rule = string(1, self._table) + string(2, chain) + nested(4, *expressions)
         self._messages.append(self._message(_NEWRULE, _NLM_F_CREATE | _NLM_F_APPEND, rule))
 
@@ -65,7 +65,7 @@ class Batch:
         return netlink.message(_SUBSYS_NFTABLES << 8 | kind, _NLM_F_REQUEST | _NLM_F_ACK | flags, content)
 
     def commit(self, opened: socket.socket) -> None:
-        """Make it; NameTaken where another has made it, KernelRefused with the kernel's reason."""
+        """Make the table; raises NameTaken if another process has made it, KernelRefused with the kernel's reason."""
         begin, end = (_bracket(kind) for kind in (_BATCH_BEGIN, _BATCH_END))
         opened.send(begin + b"".join(self._messages) + end)
         for code in _answers(opened, len(self._messages)):
@@ -81,19 +81,19 @@ class Batch:
 
 
 def of_protocol(ethernet_type: int) -> Iterator[bytes]:
-    """`meta protocol NUMBER`: only packets of that protocol go on in the rule."""
+    """Yield `meta protocol NUMBER`: the rule goes on only for packets of that protocol."""
     yield _expression("meta", number(2, _META_PROTOCOL) + number(1, _REGISTER))
     yield _compared(_EQUAL, struct.pack("!H", ethernet_type))
 
 
 def trace_on() -> Iterator[bytes]:
-    """`meta nftrace set 1`: every packet that comes here is traced from here on."""
+    """Yield `meta nftrace set 1`: every packet that reaches this rule is traced from here on."""
     yield _expression("immediate", number(1, _REGISTER) + nested(2, attribute(1, b"\1")))
     yield _expression("meta", number(2, _META_NFTRACE) + number(3, _REGISTER))
 
 
 def ct_state(bit: int) -> Iterator[bytes]:
-    """`ct state NAME`, by the bit that stands for it (nf_conntrack_common.h: NF_CT_STATE_BIT)."""
+    """Yield `ct state NAME`, by the bit of that state (nf_conntrack_common.h: NF_CT_STATE_BIT)."""
     mask, zero = (nested(kind, attribute(1, struct.pack("=I", value))) for kind, value in ((4, bit), (5, 0)))
     registers = number(1, _REGISTER) + number(2, _REGISTER) + number(3, 4)
     yield _ct(_CT_STATE)
@@ -102,7 +102,7 @@ def ct_state(bit: int) -> Iterator[bytes]:
 
 
 def ct_reply() -> Iterator[bytes]:
-    """`ct direction reply`: against the way of the connection's first packet."""
+    """Yield `ct direction reply`: packets in the reply direction of their connection."""
     yield _ct(_CT_DIRECTION)
     yield _compared(_EQUAL, b"\1")
 
@@ -116,7 +116,7 @@ def _compared(how: int, value: bytes) -> bytes:
 
 
 def _answers(opened: socket.socket, number: int) -> Iterator[int]:
-    """The kernel's error number for each message (0: done)."""
+    """Yield the kernel's error number for each message (0: success)."""
     answered = 0
     while answered < number:
         for kind, _, body in netlink.messages(opened.recv(_RECEIVE)):

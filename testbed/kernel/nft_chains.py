@@ -1,4 +1,4 @@
-"""Native nftables rule sets as a trace speaks of them: chains and handles from the kernel, words from nft's listing."""
+"""Native nftables rule sets as a trace names them: chains and handles from the kernel, words from nft's listing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE = 1, 2, 3
 _HOOK_DEVICE, _HOOK_DEVICES = 3, 4
 _OF_IP = ("inet", "ip", "ip6", "netdev")
-_NETDEV_HOOKS = ("INGRESS", "EGRESS")  # enum nf_dev_hooks; in the family inet, ingress is the one behind POSTROUTING
+_NETDEV_HOOKS = ("INGRESS", "EGRESS")  # enum nft_dev_hooks
 
 
 def read(opened: socket.socket, words: Mapping[tuple[str, int], str]) -> LoadedRuleset:
-    """Every chain of IP and of devices but our own checkpoints; `words` are the rules' by table and handle.
+    """Return every chain of IP and of devices except the checkpoints; `words` are the rules by table and handle.
 
-    A rule that nft lists without a handle (in a chain without a name) is called by its handle.
+    A rule that nft lists without a handle (in a chain without a name) is named by its handle.
     """
     handles = _handles(opened)
     chains = []

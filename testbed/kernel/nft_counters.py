@@ -1,9 +1,8 @@
 """Counters of the rules in nf_tables, dumped over netlink (nf_tables_api.c: nf_tables_dump_rules, _dump_chains).
 
-Two ways to look at them: as iptables-nft's tables, with a policy for each built-in chain, and as native nftables, where
-a rule counts only if it has a counter statement and no policy does.
-
-From one reading to the next little changes but counters: what a reading has taken apart, the next knows by its bytes.
+There are two views. The iptables-nft view has a policy counter for each built-in chain. In the native view only rules
+with a counter statement count, and policies do not. Between two readings mostly the counters change. So a reading
+reuses what the previous reading parsed, if the bytes outside the counter are equal.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from testbed.kernel.counts import ChainCounts, Counts
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.ruleset import IPV6
 
-TABLES = ("raw", "mangle", "nat", "filter", "security")  # iptables' own; other tables are somebody else's
+TABLES = ("raw", "mangle", "nat", "filter", "security")  # iptables' own; other tables belong to other programs
 _ALL = 0
-_IPTABLES = {2: "", 10: IPV6}  # the families of iptables and ip6tables, and how their tables are called
+_IPTABLES = {2: "", 10: IPV6}  # the families of iptables and ip6tables, and the prefix of their tables' names
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_COUNTERS = 1, 3, 4, 8
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS, _RULE_USERDATA = 1, 2, 3, 4, 7
 _EXPR_DATA = 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _NAME_OF_COUNTER = slice(4, 12), b"counter\0"  # an expression begins with its name (nf_tables_fill_expr_info)
-_NAMELESS = re.compile(rb"__(set|map)\d")  # what nft calls the set of `tcp dport { 80, 443 }` (src/evaluate.c)
+_NAMELESS = re.compile(rb"__(set|map)\d")  # nft's name for the set of `tcp dport { 80, 443 }` (src/evaluate.c)
 
-T = TypeVar("T")  # what a dump lists
+T = TypeVar("T")  # the type of the dumped object
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A rule as dumped; `content` is all of it but its counter, `counts` whether it has one."""
+    """A rule as dumped; `content` is all of it except its counter, `counts` says whether it has one."""
 
     family: int
     table: str
@@ -47,7 +46,7 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class _DumpedChain:
-    """A chain as dumped; `is_base`: it hangs on a hook, and has a policy."""
+    """A chain as dumped; `is_base` says whether it is a base chain, which has a policy."""
 
     family: int
     table: str
@@ -57,7 +56,7 @@ class _DumpedChain:
 
 @dataclass(frozen=True, slots=True)
 class _Dumped(Generic[T]):
-    """A message of a dump: what it lists, and its bytes before and behind the values of the counter."""
+    """A message of a dump: the object, and the bytes before and behind the counter's values."""
 
     what: T
     family: int
@@ -66,7 +65,7 @@ class _Dumped(Generic[T]):
     length: int
 
     def is_in(self, family: int, message: bytes) -> bool:
-        """Whether a message lists the same, whatever that has counted."""
+        """Whether a message describes the same object, whatever its counter."""
         return (
             len(message) == self.length
             and family == self.family
@@ -75,7 +74,7 @@ class _Dumped(Generic[T]):
         )
 
     def counters(self, message: bytes) -> Counters:
-        """Zero where there is no counter."""
+        """Return the counter in a message; zero if it has none."""
         values = dict(netlink.attributes(memoryview(message)[len(self.before) : self.length - len(self.behind)]))
         if not values:
             return ZERO
@@ -84,7 +83,7 @@ class _Dumped(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a message the values of a counter are."""
+    """The position of a counter's values in a message."""
 
     start: int
     end: int
@@ -94,14 +93,14 @@ _NOWHERE = _Place(0, 0)
 
 
 class _Dump(Generic[T]):
-    """Dumps all objects of a kind, time and again."""
+    """A repeatable dump of all objects of a kind."""
 
     def __init__(self, opened: socket.socket, kind: int, read: Callable[[int, memoryview], tuple[T, _Place]]) -> None:
         self._opened, self._kind, self._read = opened, kind, read
         self._last: list[_Dumped[T]] = []
 
     def __call__(self) -> list[tuple[T, Counters]]:
-        """Each with what it has counted; the rules of a chain come in the order in which a packet meets them."""
+        """Return each object with its counter; the rules of a chain are in the order of evaluation."""
         messages = [(family, bytes(found)) for family, found in nfnetlink.dump(self._opened, self._kind, _ALL)]
         last = self._last[: len(messages)]
         known = [
@@ -116,14 +115,14 @@ class _Dump(Generic[T]):
 
 
 class IptablesCounters:
-    """Reads every rule and policy of the tables that iptables and ip6tables know."""
+    """Reads the counters of every rule and policy in the tables of iptables and ip6tables."""
 
     def __init__(self, opened: socket.socket) -> None:
         self._chains = _Dump(opened, nfnetlink.NFT_MSG_GETCHAIN, _chain)
         self._rules = _Dump(opened, nfnetlink.NFT_MSG_GETRULE, _rule)
 
     def read(self) -> Counts:
-        """At one moment of the rule set's life."""
+        """Return all counters at one moment; the dump is repeated if the rules changed meanwhile."""
         return _undisturbed(self._counts)
 
     def _counts(self) -> Counts:
@@ -146,8 +145,8 @@ class IptablesCounters:
 class NativeCounters:
     """Reads every rule with a counter, of all families; a table is called `FAMILY NAME`.
 
-    `here` stands for the rules of this namespace: it is part of their identity where a rule has a set without a name,
-    whose elements are no part of the rule.
+    `here` stands for the rules of this namespace. It is part of their identity if a rule has an anonymous set, since
+    the elements of that set are no part of the rule.
     """
 
     def __init__(self, opened: socket.socket, here: Hashable) -> None:
@@ -155,7 +154,7 @@ class NativeCounters:
         self._here = here
 
     def read(self) -> Counts:
-        """At one moment of the rule set's life."""
+        """Return all counters at one moment; the dump is repeated if the rules changed meanwhile."""
         return _undisturbed(self._counts)
 
     def _counts(self) -> Counts:
@@ -209,7 +208,9 @@ def _rule(family: int, message: memoryview) -> tuple[_Rule, _Place]:
 
 
 def _taken_apart(expressions: memoryview, start: int) -> tuple[bytes, _Place]:
-    """All of a rule that is no counter, and where its first counter is; the expressions begin at `start`."""
+    """Return a rule's content without its counters, and the position of its first counter; `start` is where the
+    expressions begin.
+    """
     place, name = _NAME_OF_COUNTER
     counter = _NOWHERE
     content: list[memoryview] = []

@@ -1,7 +1,7 @@
-"""Rule sets in nftables' own syntax put into a namespace and read back, by the program nft.
+"""Rule sets in nftables' own syntax, loaded into a namespace and read back by the program nft.
 
-A rule is known to the kernel by a handle, unique in its table for as long as that exists (nf_tables_api.c:
-nf_tables_alloc_handle); nft prints it beside the words.
+The kernel knows a rule by a handle, which is unique in its table while that exists (nf_tables_api.c:
+nf_tables_alloc_handle). nft prints it beside the rule.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.nft import NftRuleset
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
-_FLUSH = "flush ruleset\n"  # in the same transaction as what follows: nft commits a file as a whole
+_FLUSH = "flush ruleset\n"  # in the same transaction as the rules after it: nft commits a file as a whole
 _STDIN = "/dev/stdin"
 _COMPLAINT = re.compile(r"^(?P<file>.+):(?P<line>\d+):[\d-]+: Error: (?P<said>.*)\n(?P<shown>.*)$", re.MULTILINE)
-_XTABLES = "unsupported xtables compat expression"  # nft prints such a rule of iptables-nft's, and cannot read it
+_XTABLES = "unsupported xtables compat expression"  # nft prints such a rule of iptables-nft, but cannot load it
 _OF_IPTABLES = "iptables-nft made that rule: give what iptables-save and ip6tables-save print, instead."
 _OTHERS = "Correct that line, or a brace before it, or make what it names: a table, a chain, a set."
 _OURS = re.compile(rf"^table (?:inet|netdev) {checkpoints.TABLE} \{{.*?^\}}\n", re.MULTILINE | re.DOTALL)
-_NAMELESS_CHAIN = "__chain"  # what nft calls the chain of `jump { ... }` (src/evaluate.c)
+_NAMELESS_CHAIN = "__chain"  # nft's name for the chain of `jump { ... }` (src/evaluate.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,19 @@ class Nftables:
         return _counters
 
     def load(self, namespace: Namespace, ruleset: NftRuleset) -> None:
-        """Replace all rules of the namespace; RulesError with file, line and nft's own complaint, nothing changed."""
+        """Replace all rules of the namespace; raises RulesError with file, line and nft's complaint, and then changes
+        nothing.
+        """
         self.replace(namespace, ruleset)
 
     def replace(self, namespace: Namespace, ruleset: NftRuleset) -> None:
-        """Replace all rules of the namespace: one transaction, so that a refused rule set changes nothing."""
+        """Replace all rules of the namespace in one transaction, so that a refused rule set changes nothing."""
         with self.loading(namespace, ruleset):
             pass
 
     @contextmanager
     def loading(self, namespace: Namespace, ruleset: NftRuleset) -> Iterator[None]:
-        """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
+        """Load while the block runs; the rules are loaded when the block ends. Raises what `load` raises."""
         if ruleset.says_nothing:
             raise RulesError(f"{ruleset.source} has no rules.", "Give what `nft list ruleset` prints on a Docker host.")
         loading = namespace.start([self.program, "-f", "-"], _FLUSH + _with_an_end(ruleset.rendered))
@@ -61,13 +63,13 @@ class Nftables:
             yield
 
     def saved(self, namespace: Namespace) -> NftRuleset:
-        """The namespace's rules in the kernel's own words, without what they have counted."""
+        """Return the namespace's rules in the kernel's own words, without their counters."""
         return NftRuleset(self._listing(namespace), "nft list ruleset")
 
     def words(self, namespace: Namespace, counts: Counts) -> Ruleset:
-        """The rules that were counted, as `-A CHAIN statements` without the counter; tables are called `FAMILY NAME`.
+        """Return the counted rules as `-A CHAIN statements` without the counter; tables are called `FAMILY NAME`.
 
-        RulesError for a counter in a chain without a name: nft says no handles there.
+        Raises RulesError for a counter in a chain without a name, since nft prints no handles there.
         """
         known = nft.by_handle(self._listing(namespace, "-a"))
         tables: dict[str, list[Chain | Rule]] = {}
@@ -76,12 +78,12 @@ class Nftables:
         return Ruleset(tuple(Table(name, tuple(entries)) for name, entries in tables.items()), "nft list ruleset")
 
     def book(self, namespace: Namespace) -> LoadedRuleset:
-        """The namespace's rules as its trace speaks of them."""
+        """Return the namespace's rules under the names that its trace uses."""
         words = nft.by_handle(self._listing(namespace, "-a"))
         return namespace.run(lambda: nft_chains.read(nfnetlink.open_socket(), words))
 
     def _listing(self, namespace: Namespace, *options: str) -> str:
-        """What nft lists, without state (-s): counters, used quotas; and without our own checkpoints."""
+        """Return nft's listing without state (-s: counters, used quotas) and without the checkpoint tables."""
         listed = namespace.command([self.program, *options, "-s", "list", "ruleset"])
         if listed.returncode:
             raise KernelRefused(f"nft cannot list the rules: {listed.stderr.strip()}.")
@@ -92,7 +94,7 @@ NFTABLES = Nftables()
 
 
 def _with_an_end(text: str) -> str:
-    """A text whose last line is ended: nft takes a comment without a line's end for statements."""
+    """Return the text with a newline at its end: nft parses a comment without one as statements."""
     return text if text.endswith("\n") else f"{text}\n"
 
 
@@ -113,7 +115,7 @@ def _named(known: Mapping[tuple[str, int], str], table: str, chain: str, counted
 
 
 def _complaint(ruleset: NftRuleset, stderr: str) -> RulesError:
-    """The first thing that nft says is wrong; what follows from it is left out."""
+    """Return the error for nft's first complaint; later complaints that follow from it are left out."""
     if not (found := _COMPLAINT.search(stderr)):
         return RulesError(f"{ruleset.source} is refused by nft: {stderr.strip()}", "Correct the rules.")
     source, number, line = found["file"], int(found["line"]), found["shown"]

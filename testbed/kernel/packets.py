@@ -1,4 +1,4 @@
-"""Packet sockets: frames put on an interface and taken from it, in that interface's namespace."""
+"""Packet sockets: send and capture frames on an interface, in that interface's namespace."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 _PACKET_OUTGOING = 4  # include/uapi/linux/if_packet.h
 _SO_RCVBUFFORCE = 33
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
-_BUFFER = 8 << 20  # bytes; a lost frame is a lie, so lose none
+_BUFFER = 8 << 20  # bytes; large enough that no frame is lost
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _ARP = struct.Struct("!HHBBH6s4s6s4s")
-_ARP_PATIENCE, _ARP_ATTEMPTS = 0.2, 50  # seconds; a kernel that has not answered to the last one is not there
+_ARP_PATIENCE, _ARP_ATTEMPTS = 0.2, 50  # seconds, attempts; after that there is no such kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Frame:
 
 @contextmanager
 def on_cpu(cpu: int) -> Iterator[None]:
-    """Keep the calling thread on one processor for a while."""
+    """Keep the calling thread on one processor while the block runs."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
     try:
@@ -48,7 +48,7 @@ def on_cpu(cpu: int) -> Iterator[None]:
 
 
 def any_waiting(sockets: Sequence[PacketSocket], seconds: float) -> bool:
-    """Whether a frame is there, at any of these, within that time."""
+    """Return whether a frame arrives at any of these sockets within that time."""
     return bool(select.select(sockets, [], [], seconds)[0])
 
 
@@ -66,23 +66,25 @@ class PacketSocket:
         self._socket.send(frame)
 
     def received(self) -> list[Frame]:
-        """The frames of IP seen since the last call, oldest first; KernelRefused when the kernel dropped any."""
+        """Return the IP frames captured since the last call, oldest first; raises KernelRefused if the kernel dropped
+        any.
+        """
         self._drain()
         frames, self._waiting = self._waiting, []
         return frames
 
     def wait(self, seconds: float) -> bool:
-        """Whether a frame is there within that time."""
+        """Return whether a frame arrives within that time."""
         return any_waiting([self], seconds)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def arp_round_trip(self, mac: str, address: IPv4Address) -> None:
-        """Ask who has `address` and wait for that kernel's answer.
+        """Send an ARP request for `address` and wait for the kernel's answer; raises KernelRefused when none comes.
 
-        The question carries no sender address (an ARP probe, RFC 5227), so it leaves no neighbour entry behind, and no
-        packet filter of the IP layer sees it. Where frames get lost it is asked again.
+        The request has no sender address (an ARP probe, RFC 5227), so it adds no neighbour entry. No packet filter of
+        the IP layer sees it. It is repeated if frames get lost.
         """
         own = bytes.fromhex(mac.replace(":", ""))
         probe = _ARP.pack(1, _ETH_P_IP, 6, 4, _ARP_REQUEST, own, bytes(4), bytes(6), address.packed)

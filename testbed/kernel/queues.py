@@ -1,4 +1,4 @@
-"""Queues of packets for programs (NFQUEUE, `queue`): which a rule names, and which a program reads."""
+"""Packet queues for programs (NFQUEUE, `queue`): the queues that a rule names and those that a program reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read() -> frozenset[int]:
 
 
 def numbers_in(spec: str) -> range:
-    """Return the queues that a rule names, in iptables' or nft's words; queue 0 where it names none."""
+    """Return the queues that a rule names, in the syntax of iptables or nft; queue 0 if it names none."""
     found = _NUMBERS.search(spec)
     if found is None:
         return range(1)

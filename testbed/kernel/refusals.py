@@ -1,4 +1,4 @@
-"""What iptables-restore says of rules that it does not load, in words that name the line and what it lacks."""
+"""Errors for rules that iptables-restore does not load, with the line and the missing feature."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHERS = "Correct that line, or install what it needs (a match, a target, an ip
 
 @dataclass(frozen=True, slots=True)
 class _MissingFeature:
-    """What is lacking: how iptables says it, what that means, what to do, and by which options a rule asks for it."""
+    """A missing feature: iptables' message, its meaning, a remedy, and the options of rules that need it."""
 
     said: re.Pattern[str]
     means: Callable[[str], str]
@@ -25,7 +25,7 @@ class _MissingFeature:
     options: str
 
 
-# iptables 1.8.9: the nft way complains of a chain only at COMMIT, the legacy way takes it for a target.
+# iptables 1.8.9: the nft variant reports a missing chain only at COMMIT, the legacy variant takes it for a target.
 _LACKS = (
     _MissingFeature(
         re.compile(r"Chain '(\S+)' does not exist|Couldn't load target `(.+)'"),
@@ -49,7 +49,7 @@ _LACKS = (
 
 
 def complaint(ruleset: Ruleset, program: str, stderr: str) -> RulesError:
-    """The error that a program's words stand for: with file, line and text where these can be told."""
+    """Return the error for a program's complaint, with file, line and text if these are known."""
     for lack in _LACKS:
         if found := lack.said.search(stderr):
             name = next(filter(None, found.groups()))
@@ -66,13 +66,13 @@ def complaint(ruleset: Ruleset, program: str, stderr: str) -> RulesError:
 
 
 def _place(ruleset: Ruleset, stderr: str) -> tuple[str, int, str] | None:
-    """File, number and text of the line that the program names, if it names one."""
+    """Return file, number and text of the line that the program names, or None."""
     found = _AT_LINE.search(stderr)
     return save.place(ruleset, int(found[1])) if found else None
 
 
 def _asking(ruleset: Ruleset, options: str, name: str) -> tuple[str, int, str] | None:
-    """File, number and text of the first rule that asks for a match, a target or a chain of that name."""
+    """Return file, number and text of the first rule with a match, a target or a chain of that name, or None."""
     asks = re.compile(rf"(?:^|\s)(?:{options}) {re.escape(name)}(?=\s|$)")
     for table, rule in ruleset.rules:
         chains = [chain.name for chain in table.chains]

@@ -1,4 +1,4 @@
-"""What a machine must have for a bed, and what installs it."""
+"""Requirements of a bed on the machine, and the commands that install them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from testbed.kernel.namespace import AS_ROOT, DOCTOR
 from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.xtables import BACKENDS
 
-# Package managers, and how each installs a package without asking.
+# Package managers, with the commands by which each installs a package without a prompt.
 _MANAGERS = {
     "apt-get": (("apt-get", "update", "-q"), ("apt-get", "install", "-y", "-q", "--no-install-recommends")),
     "dnf": (("dnf", "install", "-y", "-q"),),
@@ -26,13 +26,13 @@ _MANAGERS = {
     "pacman": (("pacman", "-S", "--noconfirm", "--needed"),),
 }
 _CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN = 12, 13, 21  # include/uapi/linux/capability.h
-_OPEN_FILES = 256  # the article's bed has 38, each container more needs 3
-_ADDRESS_SPACE = 1 << 30  # bytes; each namespace has a thread, with a stack and a heap of its own
+_OPEN_FILES = 256  # the article's bed uses 38, each further container 3
+_ADDRESS_SPACE = 1 << 30  # bytes; each namespace has a thread, with its own stack and heap
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Something a bed needs; `fix` is the command that provides it, empty where none can."""
+    """A requirement of a bed; `fix` is the command that provides it, empty if there is none."""
 
     name: str
     why: str
@@ -43,13 +43,13 @@ class Requirement:
 
     @property
     def told(self) -> tuple[str, str]:
-        """What is missing, and what to do."""
+        """The message that names the missing requirement, and the remedy."""
         by_hand = self.remedy or f"It is needed because {self.why}."
         return f"{self.name} is missing.", DOCTOR if self.fix else by_hand
 
 
 def requirements(backend: str | None = None) -> list[Requirement]:
-    """Everything a bed needs, met or not; of one backend, or of iptables' two."""
+    """Return all requirements of a bed, met or not, for one backend or for both iptables backends."""
     chosen = [backend] if backend else list(BACKENDS)
     found = [
         Requirement(
@@ -81,7 +81,7 @@ def requirements(backend: str | None = None) -> list[Requirement]:
 
 
 def _limits() -> list[Requirement]:
-    """What setrlimit(2) must leave to a process."""
+    """Return the requirements on the limits of setrlimit(2)."""
     return [
         Requirement(
             f"{_OPEN_FILES} open files",
@@ -99,7 +99,7 @@ def _limits() -> list[Requirement]:
 
 
 def _allowed(limit: int, needed: int) -> bool:
-    """Whether a resource of this process is not limited to less; a limit that it may raise itself is raised."""
+    """Return whether this process has at least the needed resource; a soft limit is raised if the hard limit allows."""
     soft, hard = resource.getrlimit(limit)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return True
@@ -110,7 +110,7 @@ def _allowed(limit: int, needed: int) -> bool:
 
 
 def conveniences() -> list[Requirement]:
-    """What a bed made by `invoke up` is pleasant to use with."""
+    """Return the optional programs that help with a bed of `invoke up`."""
     return [
         _program("ip", "to look into a bed with `ip netns exec`", "iproute2", needed=False),
         _program("ipset", "rules that match sets need it, as those of engine 28.0.0 do", "ipset", needed=False),
@@ -120,19 +120,19 @@ def conveniences() -> list[Requirement]:
 
 
 def missing(backend: str) -> list[Requirement]:
-    """What a bed needs and this machine lacks."""
+    """Return the requirements of a bed that this machine does not meet."""
     return [requirement for requirement in requirements(backend) if not requirement.met]
 
 
 def require(backend: str) -> None:
-    """Raise MissingRequirement for the first thing that a bed with this backend needs and this machine lacks."""
+    """Raise MissingRequirement for the first requirement of a bed with this backend that this machine does not meet."""
     for lacking in missing(backend):
         raise MissingRequirement(*lacking.told)
 
 
 @lru_cache
 def iptables_version(backend: str) -> str:
-    """What the backend's program says of itself, or nothing where it is not installed."""
+    """Return the version line of the backend's program, or an empty string if it is not installed."""
     program = programs.find(ALL[backend].program)
     if program is None:
         return ""
@@ -140,7 +140,7 @@ def iptables_version(backend: str) -> str:
 
 
 def _may(*capabilities: int) -> bool:
-    """Whether this process has these capabilities (CapEff, proc_pid_status(5))."""
+    """Return whether this process has these capabilities (CapEff, proc_pid_status(5))."""
     status = Path("/proc/self/status").read_text()
     effective = int(status.partition("CapEff:")[2].split()[0], 16)
     return all(effective >> capability & 1 for capability in capabilities)
@@ -158,7 +158,7 @@ def _program(name: str, why: str, package: str, needed: bool = True) -> Requirem
 
 
 def _install(package: str) -> tuple[tuple[str, ...], ...]:
-    """The commands that install a package on this machine; none where its package manager is not known."""
+    """Return the commands that install a package on this machine; empty if its package manager is unknown."""
     for manager, (*before, install) in _MANAGERS.items():
         if shutil.which(manager):
             return (*before, (*install, package))

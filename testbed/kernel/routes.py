@@ -1,4 +1,4 @@
-"""What a node's routing says: what kind of address one is, and whether a packet would be forwarded, and if not, why."""
+"""Routing of a node: the type of an address, and whether the node would forward a packet or the reason why not."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _UNICAST, _MULTICAST = "UNICAST", "MULTICAST"
 
 @dataclass(frozen=True, slots=True)
 class AddressTypes:
-    """The addresses of a node's own (its table `local`), as `-m addrtype` and `fib ... type` ask for them."""
+    """A node's own addresses (its table `local`), by type, as `-m addrtype` and `fib ... type` match them."""
 
     types: tuple[tuple[IPv4Network | IPv6Network, str], ...]
 
     def __call__(self, address: str) -> str:
-        """LOCAL, BROADCAST, ANYCAST, MULTICAST, else UNICAST."""
+        """Return LOCAL, BROADCAST, ANYCAST, MULTICAST, else UNICAST."""
         wanted: IPv4Address | IPv6Address = ip_address(address)
         found = [(network.prefixlen, kind) for network, kind in self.types if wanted in network]
         return max(found)[1] if found else _MULTICAST if wanted.is_multicast else _UNICAST
 
 
 def address_types(namespace: Namespace) -> AddressTypes:
-    """What kinds of addresses a node knows now."""
+    """Return the types of a node's present addresses."""
 
     def read(ip: IPRoute) -> tuple[tuple[IPv4Network | IPv6Network, str], ...]:
         return tuple(
@@ -49,7 +49,7 @@ def address_types(namespace: Namespace) -> AddressTypes:
 
 @dataclass(frozen=True, slots=True)
 class RouteLookup:
-    """A packet that came in: its addresses, the interface by index and by name, its mark."""
+    """A packet that entered a node: its addresses, the interface by index and by name, its mark."""
 
     source: str
     destination: str
@@ -59,9 +59,10 @@ class RouteLookup:
 
 
 def refusal(namespace: Namespace, arrival: RouteLookup) -> str:
-    """Why the node's routing refuses a packet, in words; empty where it does not.
+    """Return why the node's routing refuses a packet, in words; empty if it does not refuse it.
 
-    The kernel is asked with the packet's own addresses (inet_rtm_getroute, net/ipv4/route.c: as if it came in there).
+    The kernel looks up the route for the packet's own addresses (inet_rtm_getroute, net/ipv4/route.c: as if it had
+    entered by that interface).
     """
     code, _ = _route(namespace, arrival.destination, src=arrival.source, iif=arrival.entered, mark=arrival.mark)
     if not code:
@@ -76,7 +77,7 @@ def refusal(namespace: Namespace, arrival: RouteLookup) -> str:
 
 
 def _route(namespace: Namespace, destination: str, **wish: Any) -> tuple[int, int]:
-    """The kernel's error number (0: there is a route), and the interface by which it goes."""
+    """Return the kernel's error number (0: there is a route) and the interface of the route."""
     family = socket.AF_INET6 if ":" in destination else socket.AF_INET
     asked = {"dst": destination, "family": family, **{key: value for key, value in wish.items() if value}}
     try:
@@ -87,7 +88,7 @@ def _route(namespace: Namespace, destination: str, **wish: Any) -> tuple[int, in
 
 
 def _filtered(namespace: Namespace, arrival: RouteLookup) -> bool:
-    """Whether the reverse path filter is on, and refuses the source (fib_validate_source, net/ipv4/fib_frontend.c)."""
+    """Return whether the reverse path filter refuses the source (fib_validate_source, net/ipv4/fib_frontend.c)."""
     scopes = (Path("/proc/sys/net/ipv4/conf", scope, "rp_filter") for scope in ("all", arrival.device))
     strictness = max(int(namespace.run(scope.read_text)) for scope in scopes)
     code, device = _route(namespace, arrival.source)

@@ -22,12 +22,12 @@ def _checked(result: int, path: str | None = None) -> int:
 
 
 def unshare_network() -> None:
-    """Move the calling thread (no other) into a new, empty network namespace."""
+    """Move the calling thread, and no other, into a new, empty network namespace."""
     _checked(_libc.unshare(CLONE_NEWNET))
 
 
 def enter_network(fd: int) -> None:
-    """Move the calling thread (no other) into the network namespace of that file descriptor."""
+    """Move the calling thread, and no other, into the network namespace of that file descriptor."""
     _checked(_libc.setns(fd, CLONE_NEWNET))
 
 
@@ -44,7 +44,7 @@ def current_cpu() -> int:
 
 
 def getsockopt(fd: int, level: int, option: int, buffer: bytearray) -> None:
-    """getsockopt(2) whose buffer carries a request in and the answer out, as netfilter's options want it."""
+    """Call getsockopt(2) with a buffer that holds the request and then the answer, as netfilter's options need it."""
     length = ctypes.c_uint32(len(buffer))
     raw = (ctypes.c_char * len(buffer)).from_buffer(buffer)
     _checked(_libc.getsockopt(fd, level, option, raw, ctypes.byref(length)))

@@ -1,4 +1,4 @@
-"""The kernel's trace: one message for each rule that a traced packet matches, each chain's end, each policy.
+"""The kernel's trace: a message for each rule that a traced packet matches, each chain's end and each policy.
 
 nf_tables sends them to a multicast group (nf_tables_trace.c: nft_trace_notify). iptables-legacy logs them instead
 (ip_tables.c: trace_packet), and nfnetlink_log carries them.
@@ -19,7 +19,7 @@ RULE, POLICY, RETURN = "rule", "policy", "return"
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID = 1, 2, 3, 4, 5, 6
 _NETWORK, _TRANSPORT, _IIF, _OIF, _MARK = 8, 9, 10, 12, 14
 _TYPES = {1: POLICY, 2: RETURN, 3: RULE}
-# A verdict of the kernel's is its lowest byte: a queue's number and flags stand above (linux/netfilter.h).
+# The kernel's verdict is the lowest byte: a queue's number and flags are in higher bits (linux/netfilter.h).
 _VERDICT_MASK = 0xFF
 _CODES = {
     0: "drop",
@@ -36,7 +36,7 @@ _CODES = {
 }
 _CODE, _TARGET = 1, 2
 _GENMSG = 4  # bytes of struct nfgenmsg
-# Where kernels put the packet's number: behind family and type (nft_trace_notify); as sizes and types of attributes.
+# Kernels put the packet's number after family and type (nft_trace_notify); its place, attribute header and end.
 _ID_AT, _ID_HEADER, _ID_BEHIND = slice(20, 24), b"\x08\x00\x06\x00", 28
 # include/uapi/linux/netfilter/nfnetlink_log.h: enum nfulnl_attr_type
 _LOG_HEADER, _LOG_MARK, _LOG_IN, _LOG_OUT, _LOG_PAYLOAD, _LOG_PREFIX = 1, 2, 4, 5, 9, 10
@@ -45,13 +45,14 @@ _LEGACY_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
 class TraceEvent(NamedTuple):
-    """One message. `table` is `FAMILY NAME`; `rule` the handle of a rule (nf_tables) or its number (legacy), 0: none.
+    """One trace message.
 
-    `verdict` is nf_tables' (`accept`, `drop`, `queue`, `stolen`, `jump CHAIN`, ...), empty where legacy leaves it to
-    the rule's target. `network` and `transport` are the beginnings of the packet's headers; nf_tables sends them with
-    the first event of each base chain only, and not where that rule has taken the packet away (stolen). `packet` is
-    nf_tables' number for a packet on its way, 0 in legacy, where each event has the
-    headers. `hook` is said by legacy only. Interfaces are indexes, 0: none.
+    `table` is `FAMILY NAME`. `rule` is a rule's handle (nf_tables) or its number (legacy), 0 for none. `verdict` is
+    that of nf_tables (`accept`, `drop`, `queue`, `stolen`, `jump CHAIN`, ...). It is empty in legacy, where the rule's
+    target decides. `network` and `transport` are the beginnings of the packet's headers. nf_tables sends them only with
+    the first event of each base chain, and not if that rule has stolen the packet. `packet` is nf_tables' number for a
+    packet in one node. It is 0 in legacy, where each event has the headers. `hook` is set by legacy only. Interfaces
+    are indexes, 0 for none.
     """
 
     table: str
@@ -69,17 +70,17 @@ class TraceEvent(NamedTuple):
 
 
 class TraceReader:
-    """Reads messages of the trace group.
+    """A parser for the messages of the trace group.
 
-    Of all messages that are equal but for the packet's number only one is taken apart: a chain's rules say the same of
-    every packet.
+    Messages that differ only in the packet's number are parsed once, since a chain's rules produce the same messages
+    for every packet.
     """
 
     def __init__(self) -> None:
         self._known: dict[bytes, TraceEvent] = {}
 
     def read(self, body: bytes) -> TraceEvent:
-        """From the body of a message."""
+        """Return the event of a message's body."""
         if body[_ID_AT] != _ID_HEADER:
             return _of_nftables(memoryview(body))
         rest = body[: _ID_AT.start] + body[_ID_BEHIND:]
@@ -115,10 +116,10 @@ def _of_nftables(body: memoryview) -> TraceEvent:
 
 
 def of_legacy(body: memoryview) -> Iterator[TraceEvent]:
-    """From the body of a log message; nothing where it is not of a trace (somebody's LOG or NFLOG).
+    """Yield the event of a log message's body; nothing for a message of another rule with LOG or NFLOG.
 
-    The kernel calls a chain's last rule without a match `return` or `policy` as it does the chain's own end, so which
-    it is shows in its number alone.
+    The kernel labels a chain's last rule without a match `return` or `policy`, like the chain's own end. Only the
+    number distinguishes them.
     """
     found = dict(netlink.attributes(body[_GENMSG:]))
     said = _LEGACY.match(netlink.text(found.get(_LOG_PREFIX, memoryview(b""))))

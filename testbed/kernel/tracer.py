@@ -19,13 +19,13 @@ _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _TRACE_GROUP = 9  # NFNLGRP_NFTRACE, include/uapi/linux/netfilter/nfnetlink.h
 _TRACE_MESSAGE = 10 << 8 | 17  # NFT_MSG_TRACE of nf_tables
 _RECEIVE = 1 << 16
-BUFFER = 256 << 20  # bytes that may wait to be read: some 10,000 packets; memory is taken only for what waits
+BUFFER = 256 << 20  # bytes of unread events, for some 10,000 packets; the kernel allocates memory only for what waits
 # include/uapi/linux/netfilter/nfnetlink_log.h
 _LOG_SUBSYSTEM = 4 << 8
 _LOG_PACKET, _LOG_CONFIG = _LOG_SUBSYSTEM | 0, _LOG_SUBSYSTEM | 1
 _CONFIG_COMMAND, _CONFIG_MODE, _CONFIG_QUEUE = 1, 2, 5
 _BIND, _COPY_PACKET = 1, 2
-_COPIED = 128  # bytes of each packet: the headers are what is asked for
+_COPIED = 128  # bytes of each packet: only the headers are needed
 _LOGGERS = {"net.netfilter.nf_log.2": "nfnetlink_log", "net.netfilter.nf_log.10": "nfnetlink_log"}
 _NLMSG_ERROR = 2
 _REQUEST, _ACK = 0x1, 0x4
@@ -33,7 +33,7 @@ _REQUEST, _ACK = 0x1, 0x4
 
 @dataclass(frozen=True, slots=True)
 class _Sockets:
-    """`table` holds the table of checkpoints, `legacy` is None where iptables-legacy is not traced."""
+    """The sockets of a tracer; `table` holds the checkpoints, `legacy` is None without a trace of iptables-legacy."""
 
     table: socket.socket
     events: socket.socket
@@ -42,15 +42,15 @@ class _Sockets:
 
 
 class Tracer:
-    """Traces a namespace from its making until it is closed.
+    """Traces a namespace until it is closed.
 
-    `legacy` says whether rules of iptables-legacy are traced, too, `tracking` whether connection tracking is asked what
-    it calls each packet (checkpoints.py); `buffer` is how many bytes of events may wait to be read, `devices` are
-    those whose packets chains see before or behind IP, by hook (RuleBook.devices). `meanings` are what the rules of the
-    checkpoints say, by handle.
+    `legacy` says whether rules of iptables-legacy are traced too. `tracking` says whether the checkpoints read
+    connection tracking (checkpoints.py). `buffer` is the maximum of unread events in bytes. `devices` are the devices
+    whose packets chains see before or behind IP, by hook (LoadedRuleset.devices). `meanings` maps the handles of the
+    checkpoint rules to their meanings.
 
-    Raises KernelRefused where the kernel has no trace, and when it lost a message because too many waited: what was
-    seen is then not all there was.
+    Raises KernelRefused if the kernel has no trace. Raises it too if the kernel lost a message because too many waited:
+    the trace is then incomplete.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class Tracer:
         self.meanings = self._sockets.meanings
 
     def events(self) -> list[TraceEvent]:
-        """What nf_tables has traced since the last call, checkpoints among it, in order."""
+        """Return the events of nf_tables since the last call, including checkpoints, in order."""
         return [self._reader.read(body) for body in self._received(self._sockets.events, _TRACE_MESSAGE)]
 
     def legacy_events(self) -> list[TraceEvent]:
-        """What iptables-legacy has traced since the last call, in order."""
+        """Return the events of iptables-legacy since the last call, in order."""
         if self._sockets.legacy is None:
             return []
         bodies = self._received(self._sockets.legacy, _LOG_PACKET)
         return [event for body in bodies for event in of_legacy(memoryview(body))]
 
     def close(self) -> None:
-        """Take the checkpoints away, and put the namespace's loggers back."""
+        """Remove the checkpoints and restore the namespace's loggers."""
         self._namespace.run(self._close)
 
     def _open(
@@ -94,7 +94,7 @@ class Tracer:
         return _Sockets(table, events, self._open_log(buffer) if legacy else None, meanings)
 
     def _open_log(self, buffer: int) -> socket.socket:
-        """The log group to which trace messages go (group 0), and nfnetlink_log as the one who writes them."""
+        """Return a socket on log group 0, which receives trace messages, and make nfnetlink_log the logger."""
         log = _listening(buffer)
         settings = (
             (_CONFIG_COMMAND, struct.pack("!B", _BIND)),
@@ -143,7 +143,7 @@ def _listening(buffer: int) -> socket.socket:
 
 
 def _configure(log: socket.socket, kind: int, value: bytes) -> None:
-    """One setting of log group 0; KernelRefused with the kernel's reason."""
+    """Set one option of log group 0; raises KernelRefused with the kernel's reason."""
     content = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0) + netlink.attribute(kind, value)
     log.send(netlink.message(_LOG_CONFIG, _REQUEST | _ACK, content))
     for answer, _, body in netlink.messages(log.recv(_RECEIVE)):

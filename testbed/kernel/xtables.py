@@ -1,7 +1,7 @@
-"""Rule sets put into a namespace and read back, by the programs of iptables: there is no other way in.
+"""Rule sets loaded into a namespace and read back by iptables' programs, which are the only interface.
 
-Two backends, one for each of iptables' two ways of speaking to the kernel; their names are those of iptables' version
-line: nft (nf_tables) and legacy.
+There are two backends, one for each variant of iptables. Their names are those of iptables' version line: nft
+(nf_tables) and legacy.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 @dataclass(frozen=True, slots=True)
 class Iptables:
-    """One of iptables' two ways; `program` is the prefix of its commands' names."""
+    """A variant of iptables; `program` is the prefix of its commands' names."""
 
     name: str
     program: str
     open_counters: Callable[[], Callable[[], Counts]]
 
     def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
-        """Replace the namespace's rules; RulesError with file, line and iptables' own complaint, nothing changed.
+        """Replace the namespace's rules; raises RulesError with file, line and iptables' complaint, and then changes
+        nothing.
 
         The programs commit table by table, set by set and family by family. So the rules are loaded into a scratch
-        namespace first: what is refused there has changed nothing here, not even what rules remember. If loading fails
-        nevertheless (it is interrupted, memory is short), the rules, counters and sets from before are put back.
+        namespace first. A refusal there changes nothing here, not even the state that rules keep. If loading fails
+        after that (by an interrupt or lack of memory), the previous rules, counters and sets are restored.
         """
         _with_a_table(ruleset)
         self._rehearse(namespace, ruleset)
@@ -52,7 +53,7 @@ class Iptables:
     def replace(self, namespace: Namespace, ruleset: Ruleset) -> None:
         """Replace the namespace's rules; raises what `load` raises, and what was loaded by then stays.
 
-        A table that the rule set does not have goes; legacy's stay, empty.
+        Tables that the rule set lacks are deleted; legacy tables stay, empty.
         """
         _with_a_table(ruleset)
         self._replace(namespace, ruleset)
@@ -77,14 +78,14 @@ class Iptables:
 
     @contextmanager
     def loading(self, namespace: Namespace, ruleset: Ruleset) -> Iterator[None]:
-        """Load while the block runs; the rules are there when it is left. Raises what `load` raises."""
+        """Load while the block runs; the rules are loaded when the block ends. Raises what `load` raises."""
         _with_a_table(ruleset)
         with self._loading(namespace, ruleset):
             yield
 
     @contextmanager
     def _loading(self, namespace: Namespace, ruleset: Ruleset, counted: bool = False) -> Iterator[None]:
-        """Load while the block runs; `counted`: with the counters that the text has."""
+        """Load while the block runs; `counted` says whether to load the counters in the text."""
         ipsets.load(namespace, ruleset)
         with ExitStack() as at_once:
             for ipv6 in sorted({table.of_ipv6 for table in ruleset.tables}):
@@ -100,15 +101,15 @@ class Iptables:
             yield
 
     def saved(self, namespace: Namespace) -> Ruleset:
-        """The namespace's rules in the kernel's own words, IPv4's before IPv6's."""
+        """Return the namespace's rules in the kernel's own words, IPv4 before IPv6."""
         return self._saved(namespace, (False, True))
 
     def words(self, namespace: Namespace, counts: Counts) -> Ruleset:
-        """What the rules of a reading are called; both list the rules of a chain in the same order."""
+        """Return the rules of a reading; rules and counters of a chain are in the same order."""
         return self._saved(namespace, sorted({table.startswith(IPV6) for table, _ in counts.chains}))
 
     def book(self, namespace: Namespace) -> LoadedRuleset:
-        """The namespace's rules as its trace speaks of them."""
+        """Return the namespace's rules under the names that its trace uses."""
         counts = namespace.run(self.open_counters)()
         return LoadedRuleset(_chains(self.words(namespace, counts), counts, by_handle=self.name == NFT))
 
@@ -123,10 +124,10 @@ class Iptables:
 
     @contextmanager
     def _lock(self) -> Iterator[dict[str, Any]]:
-        """What gives a program a lock of its own.
+        """Yield the process options that give a program its own lock file.
 
-        iptables-legacy takes a lock file that all namespaces of a machine share; a file in memory that only one call
-        has ends with it.
+        iptables-legacy locks a file that all namespaces of a machine share. A file in memory belongs to one call and
+        ends with it.
         """
         lock = os.memfd_create("xtables-lock")
         try:
@@ -136,7 +137,7 @@ class Iptables:
 
 
 def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[LoadedChain]:
-    """Each chain that is there."""
+    """Yield each chain that exists."""
     for table in words.tables:
         family, name = ("ip6" if table.of_ipv6 else "ip"), table.name.removeprefix(IPV6)
         for chain in table.chains:
@@ -154,7 +155,7 @@ def _with_a_table(ruleset: Ruleset) -> None:
 
 
 def _emptied(table: str, there: Mapping[tuple[str, str], ChainCounts]) -> Table:
-    """A table without a rule or a chain of anybody's; iptables-nft takes one away that is to have no chain at all."""
+    """Return a table with its built-in chains only; iptables-nft deletes a table that is declared without chains."""
     own = [(chain, counted) for (of_table, chain), counted in there.items() if of_table == table]
     return Table(table, tuple(Chain(chain, "ACCEPT") for chain, counted in own if counted.policy is not None))
 
@@ -175,7 +176,7 @@ BACKENDS = {
 
 
 def backend(name: str) -> Iptables:
-    """The backend of that name; TestbedError names those there are."""
+    """Return the backend of that name; raises TestbedError that lists the backends."""
     if name not in BACKENDS:
         raise TestbedError(f"there is no backend {name}.", f"There are {', '.join(BACKENDS)}.")
     return BACKENDS[name]

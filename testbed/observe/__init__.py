@@ -1,1 +1,1 @@
-"""What the kernel did, put into facts: counters over a while, packets matched at both ends."""
+"""Observations of the kernel: counters over a period, journeys of packets, packets matched at both ends."""

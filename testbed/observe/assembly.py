@@ -1,4 +1,4 @@
-"""A node's part of a journey: its hooks in words, each with the rules that the packet was held against."""
+"""A node's part of a journey: its hooks, each with the rules that the packet was compared with."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from testbed.rules.matching import culprit, first_failing, only_reason
 from testbed.rules.packet_context import PacketContext
 from testbed.rules.ruleset import Rule
 
-_CONNECTION_TRACKING = -200  # the priority at which it is asked: NF_IP_PRI_CONNTRACK
+_CONNECTION_TRACKING = -200  # the priority of connection tracking: NF_IP_PRI_CONNTRACK
 _TRACKS = ("PREROUTING", "OUTPUT")
 Clauses = Callable[[str], tuple[Clause, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Assembler:
-    """What has to be known of a node to tell what happened there; `devices` are its interfaces by index."""
+    """Builds a node's traversals from its trace; `devices` are its interfaces by index."""
 
     node: str
     book: LoadedRuleset
@@ -35,7 +35,7 @@ class Assembler:
     types: AddressTypes
 
     def assemble(self, passage: Passage, connection: Connection | None) -> NodeTraversal:
-        """The node's part of a packet's journey; Disagreement where a rule cannot have done what the kernel says."""
+        """Return the node's part of a packet's journey; raises Disagreement if a rule contradicts the trace."""
         return NodeTraversal(self.node, tuple(self._hook(passage, hook, connection) for hook in passage.hooks))
 
     def _hook(self, passage: Passage, hook: Hook, connection: Connection | None) -> HookTraversal:
@@ -100,7 +100,7 @@ class Assembler:
 
 @dataclass(frozen=True, slots=True)
 class PacketJudge:
-    """Holds rules against one packet."""
+    """Compares rules with one packet."""
 
     header: TracedHeader
     facts: PacketContext

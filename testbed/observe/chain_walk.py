@@ -1,7 +1,7 @@
-"""From what a packet matched to all it was asked: a walk through the rules of a hook, led by the trace.
+"""Reconstruct every rule evaluation of a hook from the trace, which names only the rules that matched.
 
-The kernel tells the rules that match. Every rule that stands between two of these was asked and did not match; where a
-jump, a return or a chain's end leads follows from the rules.
+Every rule between two matched rules was evaluated and did not match. The rules themselves say where a jump, a return or
+a chain's end leads.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from testbed.rules.ruleset import Rule
 
 _ENDS = ("accept", "drop", "queue", "stolen")
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "RETURN": "return", "NFQUEUE": "queue", "QUEUE": "queue"}
-_TAKES = "SYNPROXY"  # answers a SYN itself; other packets it takes, drops or lets go on
+_TAKES = "SYNPROXY"  # answers a SYN itself; drops, takes or passes other packets
 RETURN, END_OF_CHAIN = "return", "end of chain"
 
 
 class RuleMatcher(Protocol):
-    """Knows the packet as a base chain saw it, and holds rules against it."""
+    """Compares rules with the packet as a base chain saw it."""
 
     def missed(self, number: int, rule: Rule) -> RuleEvaluation:
-        """Why a rule that the kernel did not match was not matched, as far as that can be told."""
+        """Return the evaluation of a rule that the kernel did not match, with the reason if it is known."""
 
     def matched(self, rule: Rule) -> None:
-        """Agree that a rule matches, as the kernel says; both raise Disagreement where that cannot be."""
+        """Check that a rule that the kernel matched can match; both methods raise Disagreement for a contradiction."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainWalk:
-    """A walk through the chains of one hook; `came_out` says whether the packet left it."""
+    """A walk through the chains of one hook; `came_out` says whether the packet left the hook."""
 
     book: LoadedRuleset
     events: deque[TraceEvent]
@@ -44,7 +44,7 @@ class ChainWalk:
     judge: Callable[[TraceEvent, LoadedChain], RuleMatcher]
 
     def chains(self) -> tuple[ChainTraversal, ...]:
-        """Every base chain that was asked, in order."""
+        """Return every base chain that the packet traversed, in order."""
         passed: list[ChainTraversal] = []
         priority: int | None = None
         while self.events:
@@ -52,7 +52,7 @@ class ChainWalk:
             if base.base is None:
                 raise KernelRefused(f"the trace is not whole: it begins in {base.name}, which no hook begins with.")
             if priority is not None and base.base.priority <= priority and any(base.name == p.chain for p in passed):
-                break  # the same hook of another packet, which looks the same (passage.py)
+                break  # the same hook of another packet with equal headers (demultiplexer.py)
             priority = base.base.priority
             passed.append(self._chain(base, self.judge(self.events[0], base)))
             if passed[-1].end in ("drop", "stolen"):
@@ -98,7 +98,7 @@ class ChainWalk:
                 return self._returned(chain, ended(RETURN, position + 1))
 
     def _next(self, chain: LoadedChain) -> TraceEvent | None:
-        """The next event, if it is of this chain; a user-defined chain's end is not told by all."""
+        """Return the next event if it belongs to this chain; not all traces report the end of a user-defined chain."""
         if self._next_is_of(chain):
             return self.events.popleft()
         if chain.base is not None:
@@ -106,11 +106,11 @@ class ChainWalk:
         return None
 
     def _next_is_policy(self, chain: LoadedChain) -> bool:
-        """nf_tables tells the end of a base chain before its policy."""
+        """Return whether the next event is the policy; nf_tables reports the end of a base chain before its policy."""
         return self._next_is_of(chain) and self.events[0].kind == POLICY
 
     def _returned(self, chain: LoadedChain, passed: ChainTraversal) -> ChainTraversal:
-        """A return from a base chain leads to its policy."""
+        """Return the traversal after a return; a return from a base chain leads to its policy."""
         if chain.base is None:
             return passed
         if self._next_is_policy(chain) or self._next_is_end(chain):
@@ -124,7 +124,7 @@ class ChainWalk:
         return bool(self.events) and (self.events[0].table, self.events[0].chain) == (chain.traced_as, chain.name)
 
     def _of_target(self, event: TraceEvent, rule: Rule) -> str:
-        """What a rule of iptables-legacy decided: its target says it, or whether the table goes on asking."""
+        """Return the verdict of an iptables-legacy rule, from its target or from the next event of its table."""
         target = target_of(rule.spec)
         if target is None:
             return "continue"

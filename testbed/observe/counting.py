@@ -1,4 +1,4 @@
-"""What a piece of traffic counted: a reading before, a reading after, and what else was seen meanwhile."""
+"""The counters of a piece of traffic: a reading before, a reading after, and the packets captured meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.traffic.packet import Packet
 
 
 class Counted(CounterReading):
-    """What was counted since `counting()` began, with the packets that arrived at any end meanwhile."""
+    """The counters since `counting()` began, with the packets that arrived at any endpoint meanwhile."""
 
     def __init__(self, counted: dict[CounterLine, Counters], seen: tuple[Packet, ...]) -> None:
         super().__init__(counted)
@@ -39,7 +39,7 @@ class Counting:
         self._final = self.so_far()
 
     def so_far(self) -> Counted:
-        """What has been counted up to now."""
+        """Return the counters up to now."""
         if self._before is None:
             raise TestbedError("counting has not begun.", "Use it as `with bed.counting() as counting:`.")
         delta = self._read() - self._before
@@ -48,12 +48,12 @@ class Counting:
 
     @property
     def result(self) -> Counted:
-        """What was counted in the block; inside the block, up to now."""
+        """The counters of the block; inside the block, up to now."""
         return self._final if self._final is not None else self.so_far()
 
 
 def hints(differences: Iterable[CounterDifference], seen: Iterable[Packet]) -> list[str]:
-    """What commonly makes counters differ so, where the packets that were seen bear it out."""
+    """Return the common causes of such counter differences that the captured packets support."""
     packets = [packet for packet in seen if packet.protocol == "tcp"]
     found = []
     if reset := next((packet for packet in packets if "R" in packet.flags), None):

@@ -1,4 +1,4 @@
-"""Two witnesses of the same packets held against each other: what was traced, and what the rules counted."""
+"""Cross-check of two observations of the same packets: the trace and the rules' counters."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _FINAL = ("accept", "drop", "queue", "stolen")
 
 
 def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_the_end: bool = False) -> None:
-    """Raise Disagreement where the rules did not count just the packets that were traced.
+    """Raise Disagreement if the rules did not count exactly the traced packets.
 
-    `counts_before_the_end`: rules may count although a statement behind the counter does not hold (nftables).
+    `counts_before_the_end`: rules may count although a statement behind the counter does not match (nftables).
     """
     passed = list(journeys)
     longer = frozenset(line for journey in passed for _, hook in journey.hooks for line in lengthened(hook.chains))
@@ -31,9 +31,9 @@ def agree(
     counts_before_the_end: bool = False,
     longer: Collection[CounterLine] = (),
 ) -> None:
-    """Raise Disagreement where a line did not count what was traced: nothing, where it is not named.
+    """Raise Disagreement if a line did not count the traced packets; a line missing in `traced` must have counted none.
 
-    Of the lines in `longer` only the packets are compared: a rule before them may have lengthened a packet.
+    For the lines in `longer` only the number of packets is compared: an earlier rule may have lengthened a packet.
     """
     for line, seen in counted:
         expected = traced.get(line, ZERO)
@@ -49,13 +49,13 @@ def agree(
 
 
 def traced(journeys: Iterable[Journey], reading: CounterReading) -> CounterReading:
-    """What the rules of a reading must have counted, by the trace."""
+    """Return the counters that the rules of a reading must have by the trace."""
     expected = _by_line(journeys)
     return CounterReading({line: expected.get(line, ZERO) for line, _ in reading})
 
 
 def _by_line(journeys: Iterable[Journey]) -> dict[CounterLine, Counters]:
-    """What the rules and policies must have counted, by the trace."""
+    """Return the counters that rules and policies must have by the trace."""
     found: dict[CounterLine, Counters] = {}
     for journey in journeys:
         for _, hook in journey.hooks:
@@ -66,7 +66,7 @@ def _by_line(journeys: Iterable[Journey]) -> dict[CounterLine, Counters]:
 
 
 def lines(base: ChainTraversal) -> Iterator[CounterLine]:
-    """The rules and the policy that counted a packet in a base chain and those it led to."""
+    """Yield the rules and the policy that counted a packet in a base chain and in the chains it jumped to."""
     for chain, asked in base.every:
         if asked.matched:
             before = sum(other.rule.text == asked.rule.text for other in chain.asked if other.number < asked.number)
@@ -76,7 +76,7 @@ def lines(base: ChainTraversal) -> Iterator[CounterLine]:
 
 
 def lengthened(bases: Iterable[ChainTraversal]) -> Iterator[CounterLine]:
-    """The lines of a hook that counted a packet behind a rule that may have made it longer (TCPMSS)."""
+    """Yield the lines of a hook that counted a packet behind a rule that may have lengthened it (TCPMSS)."""
     behind = False
     for base in bases:
         for line in lines(base):
@@ -86,7 +86,7 @@ def lengthened(bases: Iterable[ChainTraversal]) -> Iterator[CounterLine]:
 
 
 def _conserved(journeys: Iterable[Journey]) -> None:
-    """What enters a chain is what its verdicts, its returns and its end let out: nothing is made or lost in a chain."""
+    """Raise Disagreement unless as many packets left each chain (by verdict, return or end) as entered it."""
     entered: Counter[tuple[str, str]] = Counter()
     left: Counter[tuple[str, str]] = Counter()
     for journey in journeys:
@@ -101,14 +101,14 @@ def _conserved(journeys: Iterable[Journey]) -> None:
 
 
 def chain_passes(bases: Iterable[ChainTraversal]) -> Iterator[ChainTraversal]:
-    """Every pass through a chain at a hook: those that it begins with, and those that jumps led to."""
+    """Yield every traversal of a chain at a hook: the base chains and the chains that jumps led to."""
     for base in bases:
         yield base
         yield from (asked.into for _, asked in base.every if asked.into is not None)
 
 
 def _ways_out(chain: ChainTraversal) -> int:
-    """How many of what the rules decided lead out of the chain for good; its end, where none did."""
+    """Return how many rule verdicts led out of the chain for good; if none did, whether its end did."""
     final = [asked for asked in chain.asked if asked.matched and _leads_out(asked.verdict, asked.into)]
     return len(final) or int(chain.end.startswith(("policy ", "end of chain")))
 

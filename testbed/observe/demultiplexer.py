@@ -1,4 +1,4 @@
-"""The trace of one node, sorted by packet: which hooks each passed there, and what was traced in each."""
+"""The trace of one node, demultiplexed by packet: the hooks that each packet passed, with the events of each hook."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from testbed.observe.header import TracedHeader
 
 _CHECKPOINTS = {f"{FAMILIES[FAMILY]} {TABLE}": CHECKPOINTS, f"netdev {TABLE}": DEVICE_CHECKPOINTS}
 _BEGINNINGS = ("INGRESS", "PREROUTING", "OUTPUT")
-# A bridge's port and the bridge may both have chains at INGRESS; br_netfilter asks PREROUTING between them.
+# A bridge's port and the bridge may both have chains at INGRESS; br_netfilter runs PREROUTING between them.
 _NEXT = {
     "INGRESS": ("INGRESS", "PREROUTING", "FORWARD", "INPUT"),
     "PREROUTING": ("FORWARD", "INPUT", "INGRESS"),
@@ -39,7 +39,7 @@ Cookie = tuple[object, ...]
 
 @dataclass(slots=True)
 class Hook:
-    """A hook that a packet entered; `after` is None where it did not come out, `events` are those of the rules."""
+    """A hook that a packet entered; `after` is None if it did not leave it, `events` are those of the rules."""
 
     name: str
     entered: int
@@ -52,9 +52,9 @@ class Hook:
 
 @dataclass(slots=True)
 class Passage:
-    """A packet on its way through one node; `said` is what connection tracking says of it, empty before it is asked.
+    """A packet in one node; `said` holds its connection tracking state, empty before the lookup.
 
-    `copy_of` is the passage in one of whose hooks a rule made this copy (TEE, `dup to`), None of what is no copy.
+    `copy_of` is the passage in whose hook a rule made this copy (TEE, `dup to`), None if it is no copy.
     """
 
     node: str
@@ -72,16 +72,16 @@ class Passage:
 
     @property
     def state(self) -> str:
-        """NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; empty where the packet did not get that far."""
+        """NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; empty if the packet did not reach connection tracking."""
         return next((said for said in self.said if said != REPLY), "")
 
     def goes_on(self, hook: str, header: TracedHeader) -> bool:
-        """Whether a packet that enters a hook is this one, from the hook before."""
+        """Return whether a packet that enters a hook is this one, coming from the previous hook."""
         last = self.hooks[-1]
         return last.after is not None and hook in _NEXT.get(last.name, ()) and last.after.cookie == header.cookie
 
     def was_at(self, hook: Hook) -> bool:
-        """Whether it has passed that hook before, by the same interfaces."""
+        """Return whether it has passed that hook before, by the same interfaces."""
         return any(
             (own.name, own.header, own.entered, own.left) == (hook.name, hook.header, hook.entered, hook.left)
             for own in self.hooks
@@ -89,9 +89,9 @@ class Passage:
 
 
 class TraceDemultiplexer:
-    """Sorts what one node traces; a packet may be on its way between two calls.
+    """Sorts the trace of one node by packet; a packet may be on its way between two calls.
 
-    `heard`: whether the last call brought anything, be it the rest of a packet's way that had begun before. `copies`:
+    `heard` says whether the last call read any events, including later events of an earlier packet. `copies` says
     whether rules of the node send copies of packets.
     """
 
@@ -105,7 +105,7 @@ class TraceDemultiplexer:
         self._legacy: defaultdict[tuple[Cookie, str, int], deque[TraceEvent]] = defaultdict(deque)
 
     def passages(self) -> list[Passage]:
-        """The packets that began to pass since the last call, in order."""
+        """Return the packets that entered the node since the last call, in order."""
         found: list[Passage] = []
         events, legacy_events = self._tracer.events(), self._tracer.legacy_events()
         self.heard = bool(events or legacy_events)
@@ -144,29 +144,33 @@ class TraceDemultiplexer:
         self._open[event.packet] = passage
 
     def _legacy_of(self, header: TracedHeader, hook: str, left: int) -> deque[TraceEvent]:
-        """What iptables-legacy tells, now or later, of a packet in a hook; those that look the same share it."""
+        """Return the queue of iptables-legacy events, present and future, of a packet in a hook; equal packets share
+        it.
+        """
         return self._legacy[header.cookie, hook, left] if self._tracer.legacy else deque()
 
     def _original(self, hook: Hook) -> Passage | None:
-        """Return the passage that a rule is just making a copy of: the same packet, inside another hook."""
+        """Return the passage that a rule is copying now: the same packet, inside another hook."""
         inside = (p for p in reversed(self._recent) if p.hooks[-1].after is None and p.cookie == hook.header.cookie)
         return next(inside, None) if self._copies else None
 
     def _came_in_by_a_device(self, event: TraceEvent, hook: Hook) -> bool:
-        """Whether the packet has passed a hook on its way in already, of a device (INGRESS) or of its bridge."""
+        """Return whether the packet has already passed an earlier hook: INGRESS of its device or of its bridge."""
         if "INGRESS" not in self._tracer.devices:
             return False
         return any(passage.goes_on(hook.name, hook.header) for passage in self._candidates(event))
 
     def _before(self, event: TraceEvent, hook: Hook) -> Passage:
-        """The passage that a hook goes on with; a packet that crosses a bridge gets a new number between hooks."""
+        """Return the passage that a hook continues; a packet that crosses a bridge gets a new number between hooks."""
         for passage in self._candidates(event):
             if passage.goes_on(hook.name, hook.header):
                 return passage
         return self._lost(event)
 
     def _copied(self, event: TraceEvent, hook: Hook) -> Passage | None:
-        """The passage of which this hook begins a copy: what a bridge knows no port for goes to all of its ports."""
+        """Return the passage that this hook copies: a bridge floods a packet to all ports if it knows none for its
+        address.
+        """
         before = self._candidates(event)
         if hook.name != "FORWARD" or any(passage.goes_on(hook.name, hook.header) for passage in before):
             return None

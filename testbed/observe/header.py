@@ -1,4 +1,4 @@
-"""What a packet's headers said at one moment, read off the bytes that the kernel copies into its trace."""
+"""A packet's headers at one moment, parsed from the bytes that the kernel copies into its trace."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ _PORTS = struct.Struct("!HH")
 _FLAGS = "FSRPAUEC"
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 _WITH_PORTS = {6, 17, 132}
-# Where the quoted header of an ICMP error has its identification, or flow label, and which bits of it.
+# Position and mask of the identification, or flow label, of the header that an ICMP error quotes.
 _QUOTED = {1: (slice(12, 14), 0xFFFF), 58: (slice(8, 12), 0xFFFFF)}
-# Extension headers of IPv6 (IANA's list): the trace does not copy them, so what is behind them stays unknown.
+# Extension headers of IPv6 (IANA's list): the trace does not copy them, so the headers behind them stay unknown.
 _EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
-_ERROR = 8  # bytes of an ICMP error before what it quotes
+_ERROR = 8  # bytes of an ICMP error before the quoted packet
 _ICMP_START, _ICMP_ECHO = 2, 6  # bytes up to the code, and up to the identifier of an echo
 NOT_PARSED = "not parsed"  # the protocol of a packet whose IP header is too short, or of no known version
 _ECHOES = {1: (0, 8), 58: (128, 129)}  # of ICMP and ICMPv6: reply and request
 
 
 class TracedHeader(NamedTuple):
-    """Addresses, ports and what tells one packet from another; `length` is the IP packet's, in bytes.
+    """Addresses, ports and identifying fields; `length` is that of the IP packet, in bytes.
 
-    `identification` is IPv4's field of that name, IPv6's flow label. Ports are 0 and `icmp` None where the protocol has
-    none; `echo` is the identifier of an ICMP echo, `quoted` the identification of the packet that an ICMP error is
-    about; `fragment` says whether it is not the first piece of a packet, which alone has ports. `whole` is False where
-    a header, IP's or the transport's, is shorter than its protocol says, or stands behind an extension header of IPv6:
-    its fields are then empty.
+    `identification` is IPv4's field of that name, or IPv6's flow label. Ports are 0 and `icmp` is None if the protocol
+    has none. `echo` is the identifier of an ICMP echo. `quoted` is the identification of the packet that an ICMP error
+    quotes. `fragment` says whether this is a later fragment, which has no ports. `whole` is False if the IP or
+    transport header is too short for its protocol, or is behind an extension header of IPv6. Its fields are then empty.
     """
 
     source: str
@@ -88,38 +87,38 @@ class TracedHeader(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Its name: SYN, RST/ACK, udp, icmp 8/0; of a header that is not whole `tcp (not parsed)`."""
+        """The name of the packet: SYN, RST/ACK, udp, icmp 8/0; `tcp (not parsed)` if a header is not whole."""
         if not self.whole:
             return self.protocol if self.protocol == NOT_PARSED else f"{self.protocol} ({NOT_PARSED})"
         return kind(self.protocol, self.flags, self.icmp)
 
     @property
     def transport(self) -> str:
-        """The protocol behind IP's header; NOT_PARSED behind an extension header of IPv6."""
+        """The protocol behind the IP header; NOT_PARSED behind an extension header of IPv6."""
         return NOT_PARSED if not self.whole and self.protocol.isdigit() else self.protocol
 
     @property
     def is_error(self) -> bool:
-        """Whether it is an ICMP error, which is about another packet."""
+        """Whether it is an ICMP error, which quotes another packet."""
         return self.icmp is not None and self.icmp[0] in ICMP_ERRORS.get(self.protocol, ())
 
     @property
     def from_(self) -> str:
-        """Address and port it comes from."""
+        """The source address and port."""
         return place(self.source, self.source_port)
 
     @property
     def to(self) -> str:
-        """Address and port it goes to."""
+        """The destination address and port."""
         return place(self.destination, self.destination_port)
 
     @property
     def cookie(self) -> tuple[object, ...]:
-        """What neither NAT, a router nor a target changes: by it a packet is known wherever it is seen."""
+        """The fields that neither NAT, a router nor a target changes; they identify the packet everywhere."""
         return cookie_of(self)
 
     def translations(self, later: TracedHeader) -> tuple[str, ...]:
-        """What is different in a later one: `source A > B`, `destination A > B`."""
+        """Return the changes in a later header: `source A > B`, `destination A > B`."""
         pairs = (("source", self.from_, later.from_), ("destination", self.to, later.to))
         return tuple(f"{what} {before} > {after}" for what, before, after in pairs if before != after)
 
@@ -128,21 +127,25 @@ class TracedHeader(NamedTuple):
 
 
 def cookie_of(packet: TracedHeader | Packet) -> tuple[object, ...]:
-    """Return what identifies a packet: TCPMSS may lengthen one with SYN, ECN takes away the flags ECE and CWR."""
+    """Return the fields that identify a packet.
+
+    The length of a SYN is left out, since TCPMSS may lengthen it. The flags ECE and CWR are left out, since ECN removes
+    them.
+    """
     length = 0 if "S" in packet.flags else packet.length
     known = packet.protocol, packet.identification, packet.flags.rstrip("EC"), packet.seq, packet.ack, packet.icmp
     return *known, length, packet.quoted
 
 
 def behind_ip(packet: bytes) -> int:
-    """Return where the IP header ends, by its own fields."""
+    """Return the offset where the IP header ends, by its own fields."""
     if not packet:
         return 0
     return _IPV6.size if packet[0] >> 4 == 6 else (packet[0] & 0xF) * 4
 
 
 def _behind(protocol: int, transport: bytes) -> dict[str, Any]:
-    """Parse the header behind IP's, as far as it was copied; `whole` is False where it is too short."""
+    """Parse the header behind the IP header, as far as it was copied; `whole` is False if it is too short."""
     if protocol == socket.IPPROTO_TCP and len(transport) >= _TCP_START.size:
         source, destination, seq, ack, _, flags = _TCP_START.unpack_from(transport)
         letters = "".join(letter for bit, letter in enumerate(_FLAGS) if flags >> bit & 1)

@@ -1,7 +1,7 @@
-"""What became of a packet in a hook, in brief: which rules decided, which of them or which policy dropped it.
+"""A packet's traversal of a hook, summarised: the deciding rules, and the rule or policy that dropped it.
 
-What a trace says of a packet is said again of each that goes the same way, so the walk through the rules is made once
-for each way; what rules hold it against the packet is left out (assembly.py tells that).
+Packets on the same path produce the same events. So the rules are walked once for each path. The reasons why rules did
+not match are left out (see assembly.py).
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ Met = frozenset[tuple[str, str, int | None]]
 
 @dataclass(frozen=True, slots=True)
 class HookSummary:
-    """`deciding` are rules and policies with which chains ended, `dropped_by` the one that dropped it, empty: none.
+    """A summary of a hook.
 
-    `counted` are the lines that counted the packet, of them `longer` those behind a rule that may have lengthened it,
-    `entered` the chains it was in, each with its table; `met` are the rules that it matched, by table, chain and
-    number, and the policies that decided (None).
+    `deciding` are the rules and policies with which chains ended. `dropped_by` is the one that dropped the packet,
+    empty if none did. `counted` are the lines that counted the packet. `longer` are those of them behind a rule that
+    may have lengthened it. `entered` are the chains it traversed, each with its table. `met` are the rules that it
+    matched, by table, chain and number, and the policies that decided (None).
     """
 
     deciding: tuple[str, ...]
@@ -43,14 +44,14 @@ class HookSummary:
 
 
 class HookReader:
-    """Reads the hooks of one node's packets, whose rules are in `book`."""
+    """Summarises the hooks of one node's packets; `book` is the node's rule set."""
 
     def __init__(self, book: LoadedRuleset) -> None:
         self._book = book
         self._known: dict[tuple[object, ...], tuple[HookSummary, int]] = {}
 
     def read(self, hook: Hook) -> HookSummary:
-        """A hook in brief; its events are taken."""
+        """Return the summary of a hook and consume its events."""
         events, came_out = hook.events, hook.after is not None
         key = (came_out, *((event.table, event.chain, event.kind, event.rule, event.verdict) for event in events))
         if key not in self._known:
@@ -64,7 +65,7 @@ class HookReader:
 
 
 def deciding(chains: tuple[ChainTraversal, ...]) -> Iterator[str]:
-    """The rules with which chains ended, and the policies that dropped: by them a packet got where it did."""
+    """Yield the rules with which chains ended, and the policies that dropped: the reasons for the packet's outcome."""
     for chain in chains:
         if chain.dropped_by_policy:
             yield f"{chain.table} :{chain.chain} DROP"
@@ -82,7 +83,7 @@ def _brief(chains: tuple[ChainTraversal, ...], came_out: bool) -> HookSummary:
 
 
 def met(chains: Iterable[ChainTraversal]) -> Met:
-    """The rules that a packet matched, and the policies that decided about it."""
+    """Return the rules that a packet matched, and the policies that decided about it."""
     passed = tuple(chains)
     rules = ((of.table, of.chain, asked.number) for chain in passed for of, asked in chain.every if asked.matched)
     policies = ((chain.table, chain.chain, None) for chain in passed if chain.end.startswith("policy "))
@@ -90,7 +91,7 @@ def met(chains: Iterable[ChainTraversal]) -> Met:
 
 
 class _Unjudged:
-    """Asks no rule for its reasons."""
+    """A matcher that does not look for reasons."""
 
     def missed(self, number: int, rule: Rule) -> RuleEvaluation:
         return RuleEvaluation(number, rule, matched=False)

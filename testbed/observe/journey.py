@@ -1,4 +1,4 @@
-"""What happened to one packet: the nodes it passed, hook by hook, rule by rule, and how it ended."""
+"""A journey of one packet: the nodes, hooks and rules that it traversed, and its end."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
 DELIVERED, LOCAL_INPUT, DROPPED, LOST = "delivered", "taken in", "dropped", "lost"
-LET_THROUGH = "let through"  # by the rules, to an address of the host's bridges that no container of the bed has
+LET_THROUGH = "let through"  # by the rules, to an address behind a bridge that no container of the bed has
 DROP = "DROP"
 _PREPOSITIONS = {DELIVERED: "to", LOCAL_INPUT: "by", DROPPED: "at", LOST: "at", LET_THROUGH: "by"}
 
 
 @dataclass(frozen=True, slots=True)
 class RuleEvaluation:
-    """A rule that a packet was held against; `number` is its place in the chain, from 1.
+    """A rule that a packet was compared with; `number` is its position in the chain, from 1.
 
-    `verdict` is what a matching rule decided, in the trace's words (accept, drop, continue, return, jump CHAIN, goto
-    CHAIN); `failed` the first clause of another one that did not hold, None where that cannot be told. `alone` is the
-    clause without which it would have matched, if there is one; `unknown` what leaves open whether. `into` is the chain
-    that a jump led to.
+    `verdict` is that of a matching rule, in the trace's words (accept, drop, continue, return, jump CHAIN, goto CHAIN).
+    `failed` is the first clause that failed, None if it is unknown. `alone` is the clause that was the only reason of
+    the miss, if there is one. `unknown` are the clauses that leave this open. `into` is the chain that a jump led to.
     """
 
     number: int
@@ -52,11 +51,10 @@ class RuleEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class ChainTraversal:
-    """A chain as one packet passed it: the rules it was held against, in order, and how that ended.
+    """A chain as one packet traversed it: the rules it was compared with, in order, and the end.
 
     `end` is `accept`, `drop`, `queue`, `stolen` (the rule took the packet away), `return`, `end of chain` (back to the
-    caller) or `policy ACCEPT`, `policy DROP`.
-    `not_reached` are the rules of the chain behind the last one that was asked.
+    caller) or `policy ACCEPT`, `policy DROP`. `not_reached` are the rules behind the last one that was evaluated.
     """
 
     table: str
@@ -67,7 +65,7 @@ class ChainTraversal:
 
     @property
     def every(self) -> Iterator[tuple[ChainTraversal, RuleEvaluation]]:
-        """Every rule asked here and in the chains it led to, in the order of asking, with its chain."""
+        """Yield every rule evaluation here and in the chains it jumped to, in order, with its chain."""
         for asked in self.asked:
             yield self, asked
             if asked.into is not None:
@@ -89,13 +87,12 @@ class ChainTraversal:
 
 @dataclass(frozen=True, slots=True)
 class HookTraversal:
-    """A hook of the packet filter, passed: PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING; of a device INGRESS,
-    EGRESS.
+    """A hook that a packet traversed: PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING, or INGRESS, EGRESS of a device.
 
-    `entered` and `left` are interfaces, empty where there is none (yet). `header` is the packet before the hook,
-    `after` behind it; None: it did not get there. `state` is what connection tracking calls the packet (NEW,
-    ESTABLISHED, RELATED, INVALID, UNTRACKED), `reply` whether it goes against the connection's first packet.
-    `passed_over` names nat chains that were not asked, as only the first packet of a connection asks them.
+    `entered` and `left` are interfaces, empty if there is none (yet). `header` is the packet before the hook, `after`
+    behind it, None if it did not leave the hook. `state` is its connection tracking state (NEW, ESTABLISHED, RELATED,
+    INVALID, UNTRACKED). `reply` says whether it goes in the reply direction. `skipped_nat_chains` names the nat chains
+    that it did not visit, since only the first packet of a connection visits them.
     """
 
     hook: str
@@ -110,7 +107,7 @@ class HookTraversal:
 
     @property
     def translations(self) -> tuple[str, ...]:
-        """What this hook changed: `source A > B`, `destination A > B`."""
+        """The changes in this hook: `source A > B`, `destination A > B`."""
         return self.header.translations(self.after) if self.after is not None else ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,14 +127,14 @@ class HookTraversal:
 
 @dataclass(frozen=True, slots=True)
 class NodeTraversal:
-    """A node that took the packet on, and the hooks it passed there; none: it crossed a bridge that asks no rules."""
+    """A node that a packet passed, and its hooks; no hooks if the packet crossed a bridge without br_netfilter."""
 
     node: str
     hooks: tuple[HookTraversal, ...]
 
     @property
     def routed(self) -> str:
-        """What was decided about where it goes: `forwarded by DEVICE`, `for NODE itself`, or empty."""
+        """The routing decision: `forwarded by DEVICE`, `sent by DEVICE`, `for NODE itself`, or empty."""
         for hook in self.hooks:
             if hook.hook in ("FORWARD", "OUTPUT"):
                 return f"forwarded by {hook.left}" if hook.hook == "FORWARD" else f"sent by {hook.left}"
@@ -151,11 +148,11 @@ class NodeTraversal:
 
 @dataclass(frozen=True, slots=True)
 class JourneyEnd:
-    """How it ended: `kind` is delivered, taken in (by a node's own kernel), dropped, lost, or let through to an address
-    that nobody has; `where` and why in words.
+    """The end of a journey: its kind, the node, and the reason in words.
 
-    `by` is the rule or policy that dropped it (`filter -A FORWARD ...`, `filter :FORWARD DROP`), or the rule that took
-    it and answers itself (SYNPROXY), or the rule that let it through.
+    `kind` is delivered, taken in (local input), dropped, lost, or let through (to an address that no node has). `by` is
+    the rule or policy that dropped the packet (`filter -A FORWARD ...`, `filter :FORWARD DROP`). It may also be the
+    rule that took the packet and answers itself (SYNPROXY), or the rule that let it through.
     """
 
     kind: str
@@ -175,12 +172,11 @@ class JourneyEnd:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """One packet's way. `connection` is how it is tracked afterwards, `answers` what came back to its origin for it.
+    """The journey of one packet.
 
-    `copies` are the journeys of copies that rules sent elsewhere (TEE, `dup to`), each an `is_copy`.
-
-    Compared with a string, each of whose lines is one of `way`, it is equal when it went just that way;
-    `"-A DOCKER-USER -j RETURN" in journey` asks for one line.
+    `connection` is its connection as tracked afterwards. `answers` are the packets that came back to its origin for it.
+    `copies` are the journeys of copies that rules sent elsewhere (TEE, `dup to`), each with `is_copy`. A journey equals
+    a string if the lines of the string are those of `way`. `"-A DOCKER-USER -j RETURN" in journey` tests one line.
     """
 
     origin: str
@@ -208,7 +204,7 @@ class Journey:
 
     @property
     def facts(self) -> tuple[object, ...]:
-        """All that is known of it."""
+        """All fields that take part in a comparison."""
         return self.origin, self.sent, self.passes, self.arrived, self.end, self.connection, self.answers, self.copies
 
     @property
@@ -217,33 +213,33 @@ class Journey:
 
     @property
     def asked(self) -> Iterator[tuple[ChainTraversal, RuleEvaluation]]:
-        """Every rule it was held against, in order, with its chain."""
+        """Every rule that the packet was compared with, in order, with its chain."""
         return (every for _, hook in self.hooks for chain in hook.chains for every in chain.every)
 
     @property
     def matched(self) -> tuple[tuple[str, Rule], ...]:
-        """The rules it matched, with their tables, in order."""
+        """The rules that the packet matched, with their tables, in order."""
         return tuple((chain.table, asked.rule) for chain, asked in self.asked if asked.matched)
 
     @property
     def missed(self) -> tuple[tuple[str, Rule], ...]:
-        """The rules it was held against and did not match."""
+        """The rules that the packet was compared with and did not match, with their tables."""
         return tuple((chain.table, asked.rule) for chain, asked in self.asked if not asked.matched)
 
     @property
     def failing_clauses(self) -> dict[str, str]:
-        """For each rule that did not match the clause that failed; empty where that cannot be told."""
+        """For each rule that did not match, the clause that failed; empty if it is unknown."""
         missed = (asked for _, asked in self.asked if not asked.matched)
         return {asked.rule.text: asked.failed.text if asked.failed is not None else "" for asked in missed}
 
     @property
     def translations(self) -> tuple[str, ...]:
-        """What was changed on the way, in order: `source A > B`, `destination A > B`."""
+        """All translations, in order: `source A > B`, `destination A > B`."""
         return tuple(change for _, hook in self.hooks for change in hook.translations)
 
     @property
     def way(self) -> tuple[str, ...]:
-        """The journey in the words of rules: tables, matched rules, policies that dropped, translations, the end."""
+        """The journey in lines: tables, matched rules, policies that dropped, translations, the end."""
         return tuple(self._way())
 
     def _way(self) -> Iterator[str]:
@@ -262,7 +258,7 @@ class Journey:
         yield self.end.place
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the journey for JSON output."""
         return {
             "packet": self.sent.kind,
             "bytes": self.sent.length,
@@ -279,5 +275,5 @@ class Journey:
 
 
 def expected_way(text: str) -> tuple[str, ...]:
-    """The lines of an expectation."""
+    """Return the lines of an expected journey."""
     return tuple(filter(None, map(str.strip, text.splitlines())))

@@ -1,4 +1,4 @@
-"""How a journey ended, from what the trace, the captures and the node's routing say."""
+"""The end of a journey, from the trace, the captures and the node's routing."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def end(
     namespaces: Mapping[str, Namespace],
     bridges: Mapping[str, Collection[str]],
 ) -> JourneyEnd:
-    """The end of a packet; Disagreement where trace and capture say different things.
+    """Return the end of a packet's journey; raises Disagreement if trace and capture contradict each other.
 
-    `bridges` are the bridges of each router: behind them are containers.
+    `bridges` are the bridges of each router; containers are attached to them.
     """
     dropped = _drop(passes) or _unread(passes, namespaces)
     if arrived is not None:
@@ -72,7 +72,7 @@ def end(
 
 
 def answers(sent: Packet, arrivals: Iterable[Packet]) -> Iterator[Packet]:
-    """What came back for a packet: from where it was sent to, or an ICMP error that quotes it."""
+    """Yield the packets that came back for a packet: from its destination, or an ICMP error that quotes it."""
     for packet in arrivals:
         if packet.icmp is not None and packet.icmp[0] in ICMP_ERRORS.get(packet.protocol, ()):
             if _quotes(packet, sent):
@@ -82,9 +82,9 @@ def answers(sent: Packet, arrivals: Iterable[Packet]) -> Iterator[Packet]:
 
 
 def _may_answer(packet: Packet, sent: Packet) -> bool:
-    """Of a TCP conversation's other packets only the two that a SYN is answered by, and a reset, answer one packet.
+    """Return whether a packet in the reply direction answers one sent packet.
 
-    Echoes are told apart by their identifiers.
+    In TCP only a SYN/ACK to a SYN and a reset do. Echoes are distinguished by their identifiers.
     """
     if None not in (packet.echo, sent.echo) and packet.echo != sent.echo:
         return False
@@ -106,7 +106,7 @@ def _drop(passes: Sequence[tuple[Passage, NodeTraversal]]) -> JourneyEnd | None:
 
 
 def _unread(passes: Sequence[tuple[Passage, NodeTraversal]], namespaces: Mapping[str, Namespace]) -> JourneyEnd | None:
-    """Return the drop by a queue that the packet did not come back from."""
+    """Return the drop by a queue that the packet did not return from, or None."""
     if not passes or passes[-1][0].hooks[-1].after is not None:
         return None
     node = passes[-1][1]
@@ -123,7 +123,7 @@ def _unread(passes: Sequence[tuple[Passage, NodeTraversal]], namespaces: Mapping
 
 
 def _let_through_by(node: NodeTraversal) -> str:
-    """Return the rule or policy by which the node's last filter chain let the packet pass; empty: it has none."""
+    """Return the rule or policy by which the node's last filter chain let the packet pass; empty if there is none."""
     accepting = ""
     for hook in node.hooks:
         for chain in hook.chains if hook.hook in ("FORWARD", "OUTPUT") else ():
@@ -135,7 +135,7 @@ def _let_through_by(node: NodeTraversal) -> str:
 
 
 def _without_a_listener(chain: ChainTraversal) -> str:
-    """Why a rule dropped that is to hand the packet to a program: TPROXY, where no socket listens."""
+    """Return why a TPROXY rule dropped the packet: no socket listens. Empty for other rules."""
     if chain.end != "drop" or (rule := _last(chain)).target != "TPROXY":
         return ""
     port = re.search(r"--on-port (\d+)", rule.spec)
@@ -143,13 +143,13 @@ def _without_a_listener(chain: ChainTraversal) -> str:
 
 
 def _last(chain: ChainTraversal) -> Rule:
-    """Return the rule that was asked last, here or in a chain that a jump led to."""
+    """Return the rule that was evaluated last, here or in a chain that a jump led to."""
     _, asked = list(chain.every)[-1]
     return asked.rule
 
 
 def held_by(chains: Sequence[ChainTraversal], end: str) -> str | None:
-    """Return the rule with which the last chain ended so (`queue`, `stolen`), or None."""
+    """Return the rule with which the last chain ended in this way (`queue`, `stolen`), or None."""
     if not chains or chains[-1].end != end:
         return None
     last, asked = list(chains[-1].every)[-1]
@@ -157,7 +157,7 @@ def held_by(chains: Sequence[ChainTraversal], end: str) -> str | None:
 
 
 def dropper(chain: ChainTraversal) -> str | None:
-    """The rule or policy with which a chain ended in a drop: `filter -A FORWARD ...`, `filter :FORWARD DROP`."""
+    """Return the rule or policy that dropped in a chain, or None: `filter -A FORWARD ...`, `filter :FORWARD DROP`."""
     if chain.dropped_by_policy:
         return f"{chain.table} :{chain.chain} DROP"
     if chain.end != "drop":
@@ -167,7 +167,7 @@ def dropper(chain: ChainTraversal) -> str | None:
 
 
 def _compare(passes: Sequence[tuple[Passage, NodeTraversal]], arrived: tuple[str, Packet]) -> None:
-    """What left the last node has to be what was captured."""
+    """Raise Disagreement unless the packet that left the last node is the captured packet."""
     if not passes:
         return
     node, packet = arrived
@@ -182,7 +182,7 @@ def _answered(packets: Sequence[Packet]) -> str:
 
 
 def _unrouted(namespace: Namespace, passage: Passage, hook: HookTraversal, header: TracedHeader) -> str:
-    """Why a packet that PREROUTING let pass was neither forwarded nor taken in: the node's routing is asked."""
+    """Return why a packet that PREROUTING let pass was neither forwarded nor local input, by the node's routing."""
     last = passage.hooks[-1]
     arrival = RouteLookup(header.source, header.destination, last.entered, hook.entered, last.mark)
     if refused := refusal(namespace, arrival):

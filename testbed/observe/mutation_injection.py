@@ -1,7 +1,7 @@
-"""Other rules in place of those that a bed is given: how a mistake gets into a case that knows nothing of it.
+"""Mutation injection: load other rules in place of a bed's rule set, in a case that does not know of it.
 
-The case goes on to see the rules under the names that they had, so that it notices a mistake by what packets do and by
-what rules count, never by reading the rules.
+The case sees the rules under their original names. So it detects a mutant by packets and counters, never by the text of
+the rules.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from testbed.rules.reading import CounterLine, CounterReading
 from testbed.rules.ruleset import Rule, Ruleset
 from testbed.traffic.packet import Crossing
 
-Change = Callable[[AnyRuleset], AnyRuleset | None]  # None: these rules are not to be changed
+Change = Callable[[AnyRuleset], AnyRuleset | None]  # None: leave these rules unchanged
 
 
 @dataclass(slots=True)
 class Observations:
-    """What a case was told, in order: the counters it read, the journeys it asked for, how its packets came out."""
+    """A case's observations in order: the counters it read, the journeys it got, the outcomes of its packets."""
 
     readings: list[CounterReading] = field(default_factory=list)
     journeys: list[Journey] = field(default_factory=list)
@@ -36,7 +36,7 @@ def _unchanged(_: AnyRuleset) -> None:
 
 @dataclass(slots=True)
 class _Switches:
-    """Of this process: what beds load, what is noted, and what a case is told in place of what there is."""
+    """The state of this process: the change of loaded rules, the recorder, and the replayed observations."""
 
     change: Change = _unchanged
     noted: Observations | None = None
@@ -49,7 +49,7 @@ _switches = _Switches()
 
 @contextmanager
 def changed(change: Change) -> Iterator[None]:
-    """While the block runs every bed loads what `change` makes of the rules that it is given."""
+    """Let every bed load `change(rules)` in place of its rules while the block runs."""
     _switches.change, _switches.refusal = change, ""
     try:
         yield
@@ -59,7 +59,7 @@ def changed(change: Change) -> Iterator[None]:
 
 @contextmanager
 def noting() -> Iterator[Observations]:
-    """Note what a case is told while the block runs."""
+    """Record a case's observations while the block runs."""
     seen = _switches.noted = Observations()
     try:
         yield seen
@@ -69,9 +69,10 @@ def noting() -> Iterator[Observations]:
 
 @contextmanager
 def telling(seen: Observations) -> Iterator[None]:
-    """While the block runs a case is told the counters of another run of it, whatever rules count now.
+    """Replay the counters of another run to a case while the block runs, whatever the rules count now.
 
-    A journey is told as it was then where the packet came out as it did then; otherwise it is told as it is.
+    The journey of the other run is replayed if the packet has the same outcome now; else the case gets the present
+    journey.
     """
     _switches.told = iter(seen.readings), iter(seen.journeys)
     try:
@@ -81,14 +82,14 @@ def telling(seen: Observations) -> Iterator[None]:
 
 
 def to_load(given: AnyRuleset) -> AnyRuleset:
-    """The rules to load for those that a bed is given."""
+    """Return the rules to load in place of a bed's rules."""
     changed_to = _switches.change(given)
     return given if changed_to is None else changed_to
 
 
 @contextmanager
 def loading(given: AnyRuleset, loaded: AnyRuleset) -> Iterator[None]:
-    """Notes it when rules are refused that were loaded in place of others."""
+    """Record the refusal of rules that were loaded in place of others."""
     try:
         yield
     except RulesError as error:
@@ -98,25 +99,25 @@ def loading(given: AnyRuleset, loaded: AnyRuleset) -> Iterator[None]:
 
 
 def refusal() -> str:
-    """Why changed rules were refused since the last change of what is loaded; empty when they were not."""
+    """Return why changed rules were refused since the last change; empty if they were not."""
     return _switches.refusal
 
 
 def reading_told(reading: CounterReading) -> CounterReading:
-    """What a case is told for a reading."""
+    """Record a reading; return it, or the replayed one."""
     if _switches.noted is not None:
         _switches.noted.readings.append(reading)
     return next(_switches.told[0], reading) if _switches.told is not None else reading
 
 
 def crossed(crossing: Crossing) -> None:
-    """A case is about to be told how a packet came out."""
+    """Record a packet's outcome before the case gets it."""
     if _switches.noted is not None:
         _switches.noted.crossings.append(crossing)
 
 
 def journey_told(journey: Journey) -> Journey:
-    """What a case is told for a journey."""
+    """Record a journey; return it, or the replayed one."""
     if _switches.noted is not None:
         _switches.noted.journeys.append(journey)
     if _switches.told is None:
@@ -132,10 +133,10 @@ def _outcome(journey: Journey) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RuleAliases:
-    """What the rules that are loaded are called by somebody who knows only those that were given.
+    """Maps each loaded (mutated) rule to its name in the original rule set.
 
-    A rule that both have keeps its name; one that only the loaded ones have goes by that of the one that they lack.
-    Both rule sets are in the kernel's words.
+    So a test cannot detect a mutant by its text. A rule in both rule sets keeps its name. A rule that is only loaded
+    gets the name of an original rule that is not loaded. Both rule sets are in the kernel's words.
     """
 
     given: tuple[CounterLine, ...]
@@ -155,7 +156,7 @@ class RuleAliases:
         return cls(known, called)
 
     def reading(self, counted: CounterReading) -> CounterReading:
-        """The same counters under the names that are known; a rule that is gone has counted nothing."""
+        """Return the same counters under the original names; a deleted rule has counted nothing."""
         found = dict.fromkeys(self.given, ZERO)
         policies = {line for line in self.given if line.is_policy}
         for line, counters in counted:
@@ -165,7 +166,7 @@ class RuleAliases:
         return CounterReading({line: counters for line, counters in found.items() if line not in policies})
 
     def journey(self, journey: Journey) -> Journey:
-        """The same journey under the names that are known."""
+        """Return the same journey under the original names."""
         passes = tuple(
             replace(passed, hooks=tuple(replace(hook, chains=self._chains(hook.chains)) for hook in passed.hooks))
             for passed in journey.passes
@@ -190,19 +191,19 @@ class RuleAliases:
         rule = self._rule(table, asked.rule.text, asked.rule.line)
         own = clauses.clauses(rule.spec) if rule.text != asked.rule.text else ()
         failed = asked.failed
-        if failed is not None:  # in the words of the rule as it is known, where that has such a clause
+        if failed is not None:  # in the words of the original rule, if that has such a clause
             failed = next((clause for clause in own if clause.option == failed.option), failed)
         return replace(asked, rule=rule, into=into, failed=failed)
 
     def _rule(self, table: str, text: str, number: int = 0) -> Rule:
-        """A rule under the name that is known."""
+        """Return a rule under its original name."""
         name = self.called.get(CounterLine(table, text))
         _, chain, *spec = (text if name is None else name.text).split(" ", 2)
         return Rule(chain, "".join(spec), line=number)
 
 
 def _lines(rules: Ruleset) -> tuple[CounterLine, ...]:
-    """Every policy and rule, chain by chain."""
+    """Return every policy and rule, chain by chain."""
     texts = (
         (table.name, text, ZERO)
         for table in rules.tables

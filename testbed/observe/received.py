@@ -1,4 +1,4 @@
-"""Packets matched: as they left one end, as they came out at another."""
+"""Packets matched: as they left one end, as they arrived at another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testbed.traffic.packet import Crossing, Packet
 
 
 def crossings(left: Iterable[Packet], arrived: Iterable[Packet]) -> tuple[Crossing, ...]:
-    """Each packet of one end's departures with the arrival at the other that is the same packet, in order."""
+    """Pair each packet that left one end with its arrival at the other end, in order; None if it did not arrive."""
     waiting = list(arrived)
     matched: list[Crossing] = []
     for packet in left:

@@ -1,4 +1,4 @@
-"""The journeys of packets: traced while a block runs, put together packet by packet, held against the counters."""
+"""The journeys of packets: traced while a block runs, assembled by packet, cross-checked with the counters."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _NO_RULES = LoadedRuleset(())
 
 
 class Watcher(Protocol):
-    """Is told when a bed begins to be traced, and when it is traced no longer."""
+    """Is notified when the tracing of a bed begins and when it ends."""
 
     def begins(self, tracing: Tracing) -> None:
-        """It begins now; nobody else may trace the bed meanwhile."""
+        """Called when a tracing begins; no other tracing of the bed may run meanwhile."""
 
     def ended(self, tracing: Tracing) -> None:
-        """It has ended; its journeys can still be asked for."""
+        """Called when a tracing has ended; its journeys stay available."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What a bed gives to be traced: its nodes, the host's rules, who captures, what is counted and tracked.
+    """The parts of a bed that tracing uses: nodes, the host's rules, endpoints, counters, connections.
 
-    `clauses` reads a rule's clauses in the syntax of its rules, `identity` changes with the rules. `legacy` says that
-    iptables-legacy loaded them, `native` that they are nftables' own. `told` is what who asks is told for a journey;
-    `watcher` is told of the tracing.
+    `clauses` parses a rule's clauses in the syntax of its rule set. `identity` changes with the rules. `legacy` says
+    that iptables-legacy loaded them, `native` that they are native nftables rules. `told` maps each journey to the one
+    that the caller gets. `watcher` is notified of the tracing.
     """
 
     topology: Topology
@@ -66,9 +66,9 @@ class Traced:
 
 @dataclass(slots=True)
 class _TracedPacket:
-    """A packet, as far as it has been seen: its passages through nodes; `journey` once it was put together.
+    """A packet as traced so far: its passages through nodes, and `journey` once it is assembled.
 
-    `copies` are those of it that rules made.
+    `copies` are the copies that rules made of it.
     """
 
     passages: list[Passage] = field(default_factory=list)
@@ -80,8 +80,8 @@ class _TracedPacket:
 class Tracing:
     """A context manager: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
 
-    While the block runs every packet that a router of the bed sees is traced. When it ends, what was traced is held
-    against what the rules counted; Disagreement when these differ.
+    While the block runs, every packet that a router of the bed sees is traced. At the end the trace is compared with
+    the rules' counters; raises Disagreement if they differ.
     """
 
     def __init__(self, traced: Traced) -> None:
@@ -120,14 +120,14 @@ class Tracing:
         try:
             if kind is None and self._before is not None:
                 counted = self._counted() - self._before
-                journeys = self._journeys()  # of what was counted, and of nothing that came in since
+                journeys = self._journeys()  # of the counted packets only, not of packets that came later
                 with self._of_the_same_rules():
                     verify(journeys, counted, self._bed.native)
         finally:
             self._close()
 
     def journey(self, of: Crossing | Packet) -> Journey:
-        """The journey of a packet that was sent in the block."""
+        """Return the journey of a packet that was sent in the block; raises TestbedError for another packet."""
         self._require_begun()
         packet = of.sent if isinstance(of, Crossing) else of
         self._collect()
@@ -139,7 +139,7 @@ class Tracing:
         return self._bed.told(self._put_together(found, packet))
 
     def journeys(self) -> tuple[Journey, ...]:
-        """The journeys of all packets that a router saw, in the order in which they set out."""
+        """Return the journeys of all packets that a router saw, in the order of sending."""
         self._require_begun()
         self._collect()
         return tuple(self._bed.told(journey) for journey in self._journeys())
@@ -158,7 +158,7 @@ class Tracing:
 
     @contextmanager
     def _of_the_same_rules(self) -> Iterator[None]:
-        """Says it when what does not fit together is due to a change of the rules."""
+        """Raise KernelRefused in place of a contradiction if the rules changed meanwhile."""
         try:
             yield
         except (Disagreement, KernelRefused) as error:
@@ -185,7 +185,7 @@ class Tracing:
             self._bed.watcher.ended(self)
 
     def _counted(self) -> CounterReading:
-        """The counters at a moment at which all that they counted has been traced: when nothing came in meanwhile."""
+        """Return the counters at a moment when all counted packets have been traced: no event came in meanwhile."""
         for _ in range(_ATTEMPTS):
             self._collect()
             counted = self._bed.counters()
@@ -194,7 +194,7 @@ class Tracing:
         raise TestbedError("the host never stops passing packets on.", "Trace when nobody else uses the bed.")
 
     def _collect(self) -> bool:
-        """Take in what was traced and captured since the last time, if anything, once no packet is on its way."""
+        """Settle, then collect new events and captures; return whether there were new events."""
         self._bed.settle()
         self._captured.collect()
         new = [passage for sorter in self._sorters for passage in sorter.passages()]
@@ -216,14 +216,14 @@ class Tracing:
         self._latest[passage.cookie] = self._found[-1]
 
     def _owner(self, known: _TracedPacket, passage: Passage) -> _TracedPacket | None:
-        """Return whose way a passage goes on with: a copy's, that was sent first, or the packet's own."""
+        """Return the packet that a passage belongs to: a copy that was sent earlier, else the packet itself."""
         for copy in known.copies:
             if _same_way(copy.passages, passage) and self._sent_to(copy, passage):
                 return copy
         return known if _same_way(known.passages, passage) else None
 
     def _sent_to(self, copy: _TracedPacket, passage: Passage) -> bool:
-        """Whether a copy went to the node of a passage: it left to its segment, for one of its addresses."""
+        """Return whether a copy went to a passage's node: it left to its segment, for one of its addresses."""
         reached = [str(address.ip) for address in self._bed.topology.node(passage.node).addresses]
         wanted = self._bed.book.copied_to
         return passage.node in self._beside(copy.passages) and (not wanted or not wanted.isdisjoint(reached))
@@ -239,7 +239,7 @@ class Tracing:
         return {node.name for node, _ in self._bed.topology.segment(Port(last.node, device))}
 
     def _in_order(self, passages: Sequence[Passage]) -> list[Passage]:
-        """Passages in the order of the nodes: by where each leaves to, since rules may change the time to live."""
+        """Return passages in the order of the nodes, by the segment each left to, since rules may change the TTL."""
         by_ttl = sorted(passages, key=_on_the_way)
         nodes = {passage.node for passage in passages}
         led_to = {name for one in by_ttl for name in self._beside([one]) if name != one.node}
@@ -275,7 +275,10 @@ class Tracing:
         return found.journey
 
     def _arrived(self, found: _TracedPacket, cookie: Cookie, left_as: TracedHeader | None) -> tuple[str, Packet] | None:
-        """Return where a packet came out; of a packet with copies the end that has its destination is its own."""
+        """Return where a packet arrived, or None.
+
+        A packet with copies arrived at the end that has its destination address; its copies arrived at other ends.
+        """
         if not found.is_copy and not found.copies:
             return self._captured.arrived(cookie, left_as)
         beside = self._beside(found.passages)
@@ -286,7 +289,7 @@ class Tracing:
         return None
 
     def _bridge_between(self, *ends_of_it: str) -> tuple[NodeTraversal, ...]:
-        """The node whose bridge a packet crossed as a frame, asked by no hook of the IP layer."""
+        """Return the node whose bridge forwarded the packet as a frame without any hook of the IP layer."""
         topology = self._bed.topology
         for node in topology.nodes:
             for bridge in node.bridges:
@@ -295,13 +298,13 @@ class Tracing:
         return ()
 
     def _origin(self, passages: Sequence[Passage]) -> str:
-        """Who sent what no end sent: the node it set out from."""
+        """Return the origin of a packet that no endpoint sent: the owner of its source address, or its first node."""
         source = passages[0].hooks[0].header.source
         owners = (n.name for n in self._bed.topology.nodes if source in [str(address.ip) for address in n.addresses])
         return passages[0].node if passages[0].hooks[0].name == "OUTPUT" else next(owners, passages[0].node)
 
     def _connection(self, passages: Sequence[Passage]) -> Connection | None:
-        """The entry of the host's connection table that a packet belongs to, as it is now."""
+        """Return the present entry of a packet in the host's connection table, or None."""
         on_host = [passage for passage in passages if passage.node == self._bed.topology.host]
         if not on_host or on_host[0].state in ("", "INVALID", "UNTRACKED"):
             return None
@@ -312,7 +315,7 @@ class Tracing:
 
 
 class _Captured:
-    """What the ends of a bed sent and saw, found by cookie."""
+    """The packets that the endpoints of a bed sent and captured, by cookie."""
 
     def __init__(self, endpoints: Callable[[], Mapping[str, Endpoint]]) -> None:
         self._endpoints = endpoints
@@ -321,12 +324,12 @@ class _Captured:
         self._known: dict[str, tuple[int, int, int]] = {}
 
     def begin(self) -> None:
-        """Pass over what has been until now."""
+        """Skip the packets captured so far."""
         for name, endpoint in self._endpoints().items():
             self._known[name] = len(endpoint.arrivals()), len(endpoint.departures()), len(endpoint.sent)
 
     def collect(self) -> None:
-        """Take in what is new."""
+        """Collect the packets captured since the last call."""
         for name, endpoint in self._endpoints().items():
             seen, left, sent = endpoint.arrivals(), endpoint.departures(), endpoint.sent
             old_seen, old_left, old_sent = self._known.get(name, (0, 0, 0))
@@ -339,7 +342,7 @@ class _Captured:
         return self._sent[cookie][1] if cookie in self._sent else None
 
     def origin(self, packet: Packet) -> str | None:
-        """Who sent it; None: no end of the bed."""
+        """Return the node that sent a packet, or None if no endpoint sent it."""
         cookie = cookie_of(packet)
         return self._sent[cookie][0] if cookie in self._sent else None
 
@@ -348,28 +351,28 @@ class _Captured:
         return self._arrived.get(cookie, ())
 
     def arrived(self, cookie: Cookie, left_as: TracedHeader | None) -> tuple[str, Packet] | None:
-        """Where a packet came out; of several that look the same (a kernel's resets) the one that left so."""
+        """Return where a packet arrived; among equal packets (a kernel's resets) the one with these addresses."""
         found = self._arrived.get(cookie, [])
         if len(found) > 1 and left_as is not None:
             found = [one for one in found if (one[1].from_, one[1].to) == (left_as.from_, left_as.to)]
         return found[0] if found else None
 
     def at(self, node: str) -> Iterator[Packet]:
-        """Everything that arrived at a node."""
+        """Yield every packet that arrived at a node."""
         return iter(self._endpoints()[node].seen if node in self._endpoints() else ())
 
 
 def _on_the_way(passage: Passage) -> tuple[int, bool]:
-    """In which order nodes were passed: each router takes one from the time to live, but not who sent the packet."""
+    """Return a sort key for the order of nodes: each router decrements the TTL, but the sender does not."""
     first = passage.hooks[0]
     return -first.header.ttl, first.name != "OUTPUT"
 
 
 def _same_way(passages: Sequence[Passage], later: Passage) -> bool:
-    """Whether a passage goes on with the way of a packet, and is not another one's that looks the same.
+    """Return whether a passage continues a packet, rather than belonging to another packet with equal headers.
 
-    What a node sends to itself passes it twice: out, and in again by its loopback. A copy that a bridge made begins
-    with FORWARD.
+    A packet that a node sends to itself passes it twice: out, and in again by its loopback. A copy that a bridge made
+    begins with FORWARD.
     """
     if later.hooks[0].name == "FORWARD":
         return True
@@ -381,7 +384,7 @@ def _same_way(passages: Sequence[Passage], later: Passage) -> bool:
 
 
 def _as_packet(header: TracedHeader) -> Packet:
-    """A packet that no end captured, as the first node saw it."""
+    """Return a packet that no endpoint captured, as the first node saw it."""
     return Packet(
         header.source,
         header.destination,
