@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.traffic.packet import Crossing, Packet
     from testbed.traffic.tcp import LINUX, WINDOWS
 
-# Each name is imported when it is first used: a pytest run that uses no bed imports neither scapy nor pyroute2.
+# Each name is imported on first use: a pytest run that uses no bed imports neither scapy nor pyroute2.
 _MODULES = {
     "LINUX": "testbed.traffic.tcp",
     "WINDOWS": "testbed.traffic.tcp",

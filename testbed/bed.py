@@ -38,28 +38,28 @@ FIRST_PORT = 40000
 
 
 class Observer(Protocol):
-    """Is told what is done with the beds that this process makes: `Testbed.observer`."""
+    """Is notified of the beds that this process makes; set as `Testbed.observer`."""
 
     def loaded(self, bed: Testbed) -> None:
-        """A rule set was loaded into it; no packet has been sent since."""
+        """Called after a rule set was loaded into a bed; no packet has been sent since."""
 
     def leaving(self, bed: Testbed) -> None:
-        """Its rules are about to be replaced, or it is about to be closed."""
+        """Called before a bed's rules are replaced or the bed is closed."""
 
     def watcher(self, bed: Testbed) -> Watcher | None:
-        """Who is to be told when it is traced."""
+        """Return the watcher to notify when the bed is traced, or None."""
 
 
 class Testbed:
     """Namespaces for every node of a topology, with a rule set loaded into the host's.
 
-    A context manager: what it made is gone when it is closed, and when the process ends in whatever way. Raises
-    TestbedError's kin: RulesError for a rule set that is refused, MissingRequirement without root, iptables or a kernel
-    feature.
+    A context manager: everything it made is deleted when it is closed, and when the process ends for any reason. Raises
+    RulesError for a refused rule set, MissingRequirement without root, iptables or a kernel feature. Both are
+    TestbedErrors.
 
-    `backend` is `nft` or `legacy`: which of iptables' two ways loads the rules and reads their counters. A rule set in
-    nftables' own syntax (NftRuleset) is loaded by nft whatever is said here. Where the rules name bridges that the
-    topology does not have, with a subnet behind them, these are made too (rules/environment.py).
+    `backend` is `nft` or `legacy`: the variant of iptables that loads the rules and reads their counters. A rule set in
+    nftables' own syntax (NftRuleset) is always loaded by nft. If the rules name bridges that the topology lacks, and
+    their subnets, these bridges are added (rules/environment.py).
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
@@ -84,14 +84,14 @@ class Testbed:
 
     @classmethod
     def article(cls, ruleset: AnyRuleset | None = None, backend: str = "nft") -> Testbed:
-        """The article's host, with its own rule set or another."""
+        """Return a bed of the article's host, with its own rule set or another."""
         return cls(article.topology(), ruleset or article.ruleset(), backend)
 
     @classmethod
     def attach(
         cls, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: AnyRuleset, backend: str
     ) -> Testbed:
-        """A bed that stands already, in namespaces that were opened by name; closing it leaves it standing."""
+        """Return an existing bed, in namespaces that were opened by name; closing it does not delete them."""
         bed = cls.__new__(cls)
         bed._prepare(topology, namespaces, ruleset, backend)
         used = {connection.original.source_port for connection in bed.connections()}
@@ -115,7 +115,7 @@ class Testbed:
         self._cpu = syscalls.current_cpu()
         self._given = ruleset
         self._loaded = mutation_injection.to_load(ruleset)
-        self.keeps_state = _keeps_state(self._loaded)  # some rules that it has had may have left something behind
+        self.keeps_state = _keeps_state(self._loaded)  # whether any rules loaded so far may leave state behind
         self._named: mutation_injection.RuleAliases | None = None
 
     def __enter__(self) -> Testbed:
@@ -125,14 +125,14 @@ class Testbed:
         self.close()
 
     def close(self) -> None:
-        """Let go of the namespaces; those that have no other holder are gone."""
+        """Release the namespaces; the kernel deletes those that no other process or name holds."""
         self._observed(loaded=False)
         self._sockets.close()
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()
 
-    # what is in it
+    # contents
 
     @property
     def namespaces(self) -> Mapping[str, Namespace]:
@@ -145,16 +145,16 @@ class Testbed:
         return self._host
 
     def node(self, name: str) -> Namespace:
-        """The namespace of a node: run a function in it, or a program."""
+        """Return the namespace of a node, in which functions and programs can run."""
         self.topology.node(name)
         return self._namespaces[name]
 
     def kernel(self, name: str) -> KernelEndpoint:
-        """The ordinary sockets of a node."""
+        """Return the kernel endpoint of a node: its ordinary sockets."""
         return KernelEndpoint(self.node(name))
 
     def endpoint(self, name: str) -> Endpoint:
-        """The scripted end of a node, on all of its interfaces; always the same one for a node."""
+        """Return the scripted endpoint of a node, on all of its interfaces; each node has one."""
         if name not in self._endpoints:
             node = self.node(name)
             interfaces = self.topology.node(name).interfaces
@@ -166,15 +166,15 @@ class Testbed:
 
     @property
     def processor(self) -> int:
-        """The processor on which everything is sent, so that it is known when a packet is through (endpoint.py)."""
+        """The processor that sends all packets, so that it is known when a packet has been processed (endpoint.py)."""
         return self._cpu
 
     # rules and counters
 
     def load(self, ruleset: AnyRuleset) -> None:
-        """Replace the rules of the host; RulesError when they are refused, or are of another kind than its own.
+        """Replace the rules of the host; raises RulesError when they are refused or of another kind than the bed's.
 
-        Rules that are refused change nothing: rules, counters, sets, and what rules remember stay as they were.
+        Refused rules change nothing: rules, counters, sets and the state that rules keep stay the same.
         """
         self._load(ruleset, self.backend.load)
 
@@ -193,11 +193,11 @@ class Testbed:
             self._observed(loaded=True)
 
     def reset(self, ruleset: AnyRuleset) -> bool:
-        """Load these rules, and take away what packets have left: connections, counters, what ends have seen.
+        """Load these rules and clear all traces of packets: connections, counters, captured packets.
 
-        Whether it is as a new bed then, as far as rules and packets go: it is not where it keeps state, nor where a
-        table of legacy is left that only the rules before had. RulesError when the rules are refused; the bed can only
-        be closed then.
+        Returns whether the bed is like a new one, as far as rules and packets go. It is not if rules may have left
+        state, or if a legacy table is left that only the previous rules had. Raises RulesError when the rules are
+        refused; the bed must then be closed.
         """
         if self.keeps_state:
             return False
@@ -213,42 +213,45 @@ class Testbed:
 
     @property
     def loaded(self) -> AnyRuleset:
-        """The rule set that was loaded last, in the words it was given in."""
+        """The rule set that was loaded last, in its original text."""
         return self._loaded
 
     def ruleset(self) -> AnyRuleset:
-        """The host's rules as the kernel holds them now, in iptables' words (Ruleset) or nftables' (NftRuleset)."""
+        """Return the host's present rules as the kernel holds them, in iptables' syntax (Ruleset) or nftables'
+        (NftRuleset).
+        """
         saved: AnyRuleset = self.backend.saved(self._host)
         return saved if self._names is None else self._given_words()
 
     def words(self) -> Ruleset:
-        """The rules that count, in the kernel's words; of nftables' own each as `-A CHAIN statements`."""
+        """Return the rules that count, in the kernel's words; a native nftables rule is `-A CHAIN statements`."""
         return self._given_words() if self._names is not None else self._words(self._counts()).ruleset
 
     def counters(self) -> CounterReading:
-        """Every rule's and policy's counters, once all packets that endpoints sent are through."""
+        """Return the counters of every rule and policy, once all packets that endpoints sent have been processed."""
         counted = self.raw_counters()
         return mutation_injection.reading_told(counted if self._names is None else self._names.reading(counted))
 
     def raw_counters(self) -> CounterReading:
-        """The same under the names of the rules that are really loaded, as traces have them."""
+        """Return the counters under the names of the rules that are actually loaded, as traces have them."""
         self.settle()
         counts = self._counts()
         return self._words(counts).reading(counts)
 
     def counting(self) -> Counting:
-        """A context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter ...'''`.
+        """Return a context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter
+        ...'''`.
 
-        Every end listens meanwhile, so that a difference can be explained.
+        Every endpoint captures meanwhile, so that a difference can be explained.
         """
         ends = [self.endpoint(node.name) for node in self._ends()]
         return Counting(self.counters, lambda: [end.arrivals() for end in ends])
 
     def tracing(self) -> Tracing:
-        """A context that traces: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
+        """Return a context that traces: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
 
-        Every packet that a router of the bed sees meanwhile is traced; Disagreement at its end when the rules counted
-        others than these.
+        Every packet that a router of the bed sees meanwhile is traced. The end of the block raises Disagreement when
+        the rules counted other packets than these.
         """
         for node in self._ends():
             self.endpoint(node.name)
@@ -277,11 +280,11 @@ class Testbed:
             endpoint.settle()
 
     def connections(self) -> list[Connection]:
-        """The host's connection table."""
+        """Return the host's connection table."""
         return self._connections.entries()
 
     def forget_connections(self) -> bool:
-        """Empty the host's connection table; whether it is empty then."""
+        """Empty the host's connection table; return whether it is empty."""
         self._connections.flush()
         return self._connections.count() == 0
 
@@ -296,10 +299,10 @@ class Testbed:
         port: int | None = None,
         via: str | None = None,
     ) -> TcpConversation:
-        """A TCP conversation between the scripted ends of two nodes, asked for at `to` ("host:80", or a pair).
+        """Return a TCP conversation between the scripted endpoints of two nodes, to the destination `to`.
 
-        Every conversation has a client port of its own unless one is given, so that it is a connection of its own.
-        TestbedError for a destination or a port that cannot be.
+        `to` is "host:80" or a pair. Every conversation has its own client port unless one is given, so that it is a
+        connection of its own. Raises TestbedError for an impossible destination or port.
         """
         port = destination.port_number(port) if port is not None else self.free_port()
         asked = destination.pair(to, self.topology)
@@ -308,23 +311,23 @@ class Testbed:
         )
 
     def free_port(self) -> int:
-        """A port that no conversation of this bed has had."""
+        """Return a port that no conversation of this bed has used."""
         self._next_port += 1
         return self._next_port - 1
 
     def send(self, origin: str, packet: Any, to: str, via: str | None = None) -> Crossing:
-        """Send a scapy IP packet from a node's scripted end and see whether and how it comes out at another's.
+        """Send a scapy IP packet from a node's scripted endpoint; return its result at the endpoint of node `to`.
 
-        A packet that goes out under one header is found by its identification, so `arrived` may show another source or
-        destination: a translation.
+        The packet is recognised by its identification. So `arrived` may show another source or destination: a
+        translation.
         """
         receiver = self.endpoint(to)
         return self._cross(self.endpoint(origin).send(packet, via), receiver)
 
     def connect_from_kernel(self, origin: str, to: Destination) -> Attempt:
-        """Whether a node's own kernel gets a TCP connection; known at once, without waiting for what will not come.
+        """Attempt a TCP connection from a node's own kernel and return the outcome at once, without a timeout.
 
-        Of a connection that nobody answers one SYN has been sent; close the attempt before the kernel repeats it (1 s).
+        An unanswered attempt has sent one SYN. Close the attempt before the kernel repeats the SYN (1 s).
         """
         asked = destination.pair(to, self.topology)
         asking = self.kernel(origin).tcp(towards=asked[0])
@@ -337,7 +340,7 @@ class Testbed:
         return Attempt.judged(asking)
 
     def ping(self, origin: str, address: str) -> bool:
-        """Whether an echo request of 84 bytes, sent by a node's own kernel, is answered."""
+        """Return whether an echo request of 84 bytes, sent by a node's own kernel, is answered."""
         with self.kernel(origin).icmp() as asking:
             request = ICMP(type=8, id=next(self._identities), seq=1) / bytes(56)
             with on_cpu(self._cpu), suppress(PermissionError):  # dropped by the packet filter on its way out
@@ -346,7 +349,7 @@ class Testbed:
             return echoed(asking, request.id)
 
     def send_from_kernel(self, origin: str, protocol: str, to: Destination) -> None:
-        """Have a node's own kernel ask: for a TCP connection, by a UDP datagram of 8 bytes, by an ICMP echo request."""
+        """Send from a node's own kernel: a TCP connection attempt, an 8-byte UDP datagram or an ICMP echo request."""
         asked = destination.pair(to, self.topology)
         if protocol == "tcp":
             self.connect_from_kernel(origin, asked).asking.close()
@@ -359,7 +362,7 @@ class Testbed:
 
     @contextmanager
     def userland_proxy(self, host: DockerHost) -> Iterator[None]:
-        """For a while, a process on the host listens where docker-proxy would, and relays."""
+        """Run a relay on the host that listens like docker-proxy, while the block runs."""
         proxy = companion_programs.userland_proxy(self._host, host)
         try:
             yield
@@ -368,9 +371,9 @@ class Testbed:
 
     @contextmanager
     def published_ports_open(self, host: DockerHost) -> Iterator[None]:
-        """For a while, sockets of the host accept where docker-proxy would, and relay nothing.
+        """Open sockets on the host that accept like docker-proxy but relay nothing, while the block runs.
 
-        So what the rules let reach the host itself is answered as on a host with a proxy.
+        So packets that the rules let reach the host itself are answered as on a host with a proxy.
         """
         with ExitStack() as opened:
             for protocol, address, port in companion_programs.listeners(host) if host.userland_proxy else ():
@@ -378,28 +381,28 @@ class Testbed:
             yield
 
     def settle_everywhere(self) -> None:
-        """Return when no packet is on its way that a kernel of a node sent, or answered, on this bed's processor.
+        """Return when no packet that a node's kernel sent or answered on this bed's processor is on its way.
 
-        Every end has spoken then, so that each bridge knows where it is.
+        Every endpoint has then sent a frame, so that each bridge knows its port.
         """
         for node in self._ends():
             self.endpoint(node.name).settled = False
         self.settle()
 
     def arrival_of(self, sent: Packet) -> tuple[str, Packet] | None:
-        """Return the node at which a packet came out, and the packet there; None: at none whose endpoint captured."""
+        """Return the node where a packet arrived and the packet there, or None if no endpoint captured it."""
         for name, endpoint in self._endpoints.items():
             if (found := endpoint.find(sent.same_as, self.settle)) is not None:
                 return name, found
         return None
 
     def received_by(self, name: str) -> tuple[Packet, ...]:
-        """Every packet that arrived at a node since its endpoint was first asked for."""
+        """Return every packet that arrived at a node since its endpoint was first used."""
         self.settle()
         return self.endpoint(name).arrivals()
 
     def _cross(self, sent: Packet, receiver: Endpoint) -> Crossing:
-        """How a packet that was just sent comes out there."""
+        """Return the result of a packet that was just sent."""
         crossing = Crossing(sent, receiver.find(sent.same_as, self.settle))
         mutation_injection.crossed(crossing)
         return crossing
@@ -409,7 +412,7 @@ class Testbed:
             (self.observer.loaded if loaded else self.observer.leaving)(self)
 
     def _ends(self) -> list[Any]:
-        """Who speaks, not who routes or switches."""
+        """Return the nodes that send and receive: neither routers nor switches."""
         return [node for node in self.topology.nodes if not node.passes_on and node.name != self.topology.host]
 
     def _counts(self) -> Counts:
@@ -422,7 +425,7 @@ class Testbed:
 
     @property
     def _names(self) -> mutation_injection.RuleAliases | None:
-        """What the rules are called where others were loaded than were given."""
+        """The aliases of the rules, or None if the loaded rules are the original ones."""
         if self._named is None and self._loaded is not self._given:
             self._named = mutation_injection.RuleAliases.of(self._given_words(), self._words(self._counts()).ruleset)
         return self._named
@@ -437,5 +440,5 @@ class Testbed:
 
 
 def _keeps_state(ruleset: AnyRuleset) -> bool:
-    """Whether rules leave something behind when others replace them; those of nftables own all that they keep."""
+    """Return whether rules leave state behind when other rules replace them; native nftables rules leave none."""
     return isinstance(ruleset, Ruleset) and memory.keeps_state(ruleset)

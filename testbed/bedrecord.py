@@ -1,4 +1,4 @@
-"""The record of a bed with a name: what is ours of it, kept in a file while it stands."""
+"""The record of a named bed: a file that lists the namespaces and programs of the bed while it stands."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is ours of a bed: its namespaces by device and inode, its programs by process id and start time.
+    """The resources of a bed: its namespaces by device and inode, its programs by process id and start time.
 
-    `host` is the text of the file that describes its Docker host, None for the article's; `engine` the generation that
-    builds it, empty for none.
+    `host` is the text of the file that describes its Docker host, None for the article's. `engine` is the generation
+    that builds the host, empty for none.
     """
 
     name: str
@@ -40,42 +40,42 @@ class Record:
     engine: str = ""
 
     def path(self, node: str) -> Path:
-        """Where a node's namespace is pinned; its name there is what `ip netns` calls it."""
+        """Return the path where a node's namespace is pinned; its name there is the name for `ip netns`."""
         return pin_of(self.name, node)
 
     @property
     def stands(self) -> bool:
-        """Whether every namespace of the bed is there and is the one that was made for it."""
+        """Whether every namespace of the bed exists and is the one that was made for it."""
         return self.complete and all(
             named_namespaces.identity(self.path(node)) == i for node, i in self.namespaces.items()
         )
 
     @property
     def ruleset(self) -> AnyRuleset:
-        """The rules with which it was made."""
+        """The rules with which the bed was made."""
         return rulefile.parse(self.rules, self.source)
 
     @property
     def docker_host(self) -> DockerHost:
-        """The Docker host that it has."""
+        """The Docker host of the bed."""
         host = hostfile.parse(self.host) if self.host is not None else article.HOST
         return engine_or_native(self.engine).built(host) if self.engine else host
 
     @property
     def topology(self) -> Topology:
-        """What it is made of: the Docker host among real machines, with the bridges that its rules name."""
+        """The topology of the bed: the Docker host among kernel endpoints, with the bridges that its rules name."""
         return environment.with_missing_bridges(article.topology_with_kernels(self.docker_host), [self.ruleset])
 
     @property
     def remarks(self) -> list[str]:
-        """What its rules name and nobody in it is, in sentences."""
+        """Warnings about the bed: what its rules name and the topology lacks, in sentences."""
         host = self.docker_host
         return [*host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
 
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file that should be a record and is none: `why`, and what could be read of namespaces and programs."""
+    """A damaged record file: `why`, and the namespaces and programs that could be read from it."""
 
     name: str
     why: str
@@ -87,7 +87,7 @@ class Damaged:
 
     @property
     def remedy(self) -> str:
-        """What takes it away."""
+        """The command that removes it."""
         return (
             f"Take it away with `invoke down --name {self.name}`."
             if NAME.fullmatch(self.name)
@@ -100,17 +100,17 @@ class Damaged:
 
 
 def pin_of(bed: str, node: str) -> Path:
-    """Where the namespace of a bed's node is pinned."""
+    """Return the path where the namespace of a bed's node is pinned."""
     return named_namespaces.FOLDER / f"{bed}-{node}"
 
 
 def path_of(name: str) -> Path:
-    """The file of a record."""
+    """Return the file of a record."""
     return FOLDER / f"{name}.json"
 
 
 def read(name: str) -> Record | Damaged | None:
-    """Return the record of a bed, what is left of a damaged one, or None where there is no such file."""
+    """Return the record of a bed, the rest of a damaged record, or None if there is no such file."""
     try:
         facts = json.loads(path_of(name).read_text())
     except FileNotFoundError:
@@ -120,7 +120,7 @@ def read(name: str) -> Record | Damaged | None:
         return Damaged(name, str(said), {}, ())
     try:
         record = _record(name, facts)
-        _ = record.topology  # its rules and its host can be read
+        _ = record.topology  # check that its rules and its host can be read
     except (KeyError, TypeError, ValueError) as error:
         why = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else str(error)
         return Damaged(name, why, _salvaged_namespaces(facts), _salvaged_companions(facts))
@@ -136,7 +136,7 @@ def read_all() -> list[Record | Damaged]:
 
 
 def write(record: Record) -> None:
-    """Write a record whole or not at all, whenever it is interrupted."""
+    """Write a record atomically: an interruption leaves no partial file."""
     FOLDER.mkdir(mode=0o755, exist_ok=True)
     beside = FOLDER / f".{record.name}"
     beside.write_text(json.dumps(asdict(record), indent=1))
@@ -144,14 +144,14 @@ def write(record: Record) -> None:
 
 
 def remove(name: str) -> None:
-    """Take a record away, and the folder when it was the last."""
+    """Remove a record, and the folder if it was the last."""
     path_of(name).unlink(missing_ok=True)
     if FOLDER.is_dir() and not any(FOLDER.iterdir()):
         FOLDER.rmdir()
 
 
 def _record(name: str, facts: Any) -> Record:
-    """The record that JSON describes; KeyError, TypeError or ValueError for what is none."""
+    """Return the record that JSON describes; raises KeyError, TypeError or ValueError for invalid JSON."""
     if not isinstance(facts, dict):
         raise TypeError("it is no object")
     facts = {"engine": "", **facts}
@@ -176,14 +176,14 @@ def _record(name: str, facts: Any) -> Record:
 
 
 def _salvaged_namespaces(facts: Any) -> dict[str, tuple[int, int]]:
-    """The namespaces that are well described."""
+    """Return the valid namespaces of a record."""
     held = facts.get("namespaces") if isinstance(facts, dict) else None
     pairs = held.items() if isinstance(held, dict) else ()
     return {node: (pair[0], pair[1]) for node, pair in pairs if _NODE.fullmatch(node) and _is_pair(pair)}
 
 
 def _salvaged_companions(facts: Any) -> tuple[tuple[int, int], ...]:
-    """The programs that are well described."""
+    """Return the valid programs of a record."""
     held = facts.get("companions") if isinstance(facts, dict) else None
     return tuple((pair[0], pair[1]) for pair in held if _is_pair(pair)) if isinstance(held, list) else ()
 

@@ -1,6 +1,7 @@
-"""The ledger of claims: what somebody said of a rule set, and which cases prove or refute it.
+"""The ledger of claims: statements about a rule set, and the cases that confirm or correct them.
 
-A claim is a hypothesis until a packet proved it; one that the kernel refutes stays in the ledger as corrected.
+A claim is a hypothesis until a packet has confirmed it. A claim that the kernel refutes stays in the ledger as
+corrected.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _FIELDS = ("section", "claim", "verdict", "evidence", "cases")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One statement, where it is made, the kernel's verdict, what was seen, and the cases (file::function) for it."""
+    """One statement: its section, the kernel's verdict, the evidence and its cases (file::function)."""
 
     id: str
     section: str
@@ -32,7 +33,7 @@ class Claim:
 
 
 def read(path: Path) -> list[Claim]:
-    """The claims of a ledger file (TOML, a table for each id).
+    """Return the claims of a ledger file (TOML, a table for each id).
 
     Raises TestbedError when the file cannot be read, a claim lacks a field, or its verdict is neither `holds` nor
     `corrected`.

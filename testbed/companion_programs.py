@@ -1,7 +1,7 @@
-"""Programs of our own that run in a bed's namespaces: the HTTP server, the userland proxy.
+"""The testbed's own programs in a bed's namespaces: the HTTP server, the userland proxy.
 
-Each is told to stay by a line on its standard input, and ends by itself when that is closed before: with the process
-that started it, however that ends.
+A line on its standard input lets a program stay. Otherwise it ends when its standard input is closed. So it ends with
+the process that started it, for whatever reason that ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STAY = "stay\n"
 def start_own(
     namespace: Namespace, program: Traversable, arguments: Sequence[str], fds: Sequence[int] = ()
 ) -> subprocess.Popen[str]:
-    """Start a Python program of ours in a namespace, in a session of its own; its input and output are ours."""
+    """Start one of the testbed's Python programs in a namespace, in its own session, with piped input and output."""
     start = partial(
         subprocess.Popen[str],
         [sys.executable, "-I", str(program), *arguments],
@@ -40,7 +40,7 @@ def start_own(
 
 
 class Companion:
-    """One such program, running."""
+    """A running program of this kind."""
 
     def __init__(self, namespace: Namespace, program: str, arguments: Sequence[str], fds: Sequence[int] = ()) -> None:
         self._name = program
@@ -51,13 +51,13 @@ class Companion:
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Return when it says so; KernelRefused when it ends instead."""
+        """Return when the program is ready; raises KernelRefused if it ends instead."""
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":
             raise KernelRefused(f"{self._name} has ended.", "Is a port that the host publishes in use on it?")
 
     def stay(self) -> None:
-        """Let it go on without us."""
+        """Let the program outlive this process."""
         stdin: IO[str] | None = self._process.stdin
         assert stdin is not None
         assert self._process.stdout is not None
@@ -67,13 +67,13 @@ class Companion:
         self._process.returncode = 0
 
     def close(self) -> None:
-        """End it, and wait for its end."""
+        """End the program and wait for its end."""
         self._process.kill()
         self._process.communicate()
 
 
 def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
-    """The proxy for every published TCP and UDP port of a host, listening."""
+    """Return a listening proxy for every published TCP and UDP port of a host."""
     proxy = Companion(namespace, "relay.py", list(_relays(host)))
     try:
         proxy.wait_until_ready()
@@ -84,14 +84,14 @@ def userland_proxy(namespace: Namespace, host: DockerHost) -> Companion:
 
 
 def listeners(host: DockerHost) -> Iterator[tuple[str, str, int]]:
-    """Return protocol, address and port of each socket of the proxy."""
+    """Yield protocol, address and port of each socket of the proxy."""
     for relay in _relays(host):
         protocol, address, port, *_ = relay.split("/")
         yield protocol, address, int(port)
 
 
 def _relays(host: DockerHost) -> Iterator[str]:
-    """What listens where; on an address of IPv6 also for a container that has IPv4 only."""
+    """Yield one argument for each listening socket; an IPv6 socket also serves containers with IPv4 only."""
     for container, port in host.published():
         to = container.gateway
         if port.protocol == "sctp" or to is None:

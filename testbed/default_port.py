@@ -1,4 +1,4 @@
-"""The port that a command asks for where its user names none: one that the given rules, or the host, publish."""
+"""The default port of a command: a port that the given rules, or the host, publish."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WITHOUT_PORTS = "icmp"
 
 @dataclass(frozen=True, slots=True)
 class Publishers:
-    """What publishes ports: rules, and the Docker host where it is `described` and not just a default beside rules."""
+    """The sources of published ports: the rules, and the Docker host if a file describes it (`described`)."""
 
     rules: AnyRuleset
     host: DockerHost
@@ -27,9 +27,9 @@ class Publishers:
 
 
 def places(publishers: Publishers, topology: Topology, protocol: str) -> list[Place]:
-    """Return an address and a port in each family that the host has.
+    """Return one address and port for each IP version of the host.
 
-    Raises TestbedError where no port of that protocol is published.
+    Raises TestbedError if no port of that protocol is published.
     """
     versions = sorted({address.version for address in topology.node(topology.host).addresses})
     if protocol == _WITHOUT_PORTS:
@@ -45,7 +45,7 @@ def places(publishers: Publishers, topology: Topology, protocol: str) -> list[Pl
 
 
 def _candidates(publishers: Publishers, protocol: str, version: int) -> Iterator[Place]:
-    """Ports that both the host and the rules publish come first, then those of the rules, then those of the host."""
+    """Yield candidates: first ports that host and rules publish, then those of the rules, then those of the host."""
     translated = [one for one in published(publishers.rules) if (one.protocol, one.version) == (protocol, version)]
     offered = [
         port

@@ -1,6 +1,6 @@
-"""What can go wrong, in the user's words.
+"""The errors of the testbed, in the user's terms.
 
-Every error says what is wrong in one sentence and, where something can be done about it, what to do in another.
+Every error says in one sentence what is wrong. If there is a remedy, a second sentence says what to do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from testbed.visible import visible
 
 
 class TestbedError(Exception):
-    """A condition that the user can understand and, mostly, mend; tasks print it and exit with 2."""
+    """A condition that the user can understand and usually correct; tasks print it and exit with 2."""
 
     __test__ = False  # pytest would collect a class whose name begins with Test
 
@@ -23,7 +23,7 @@ class TestbedError(Exception):
 
 
 class TopologyError(TestbedError):
-    """A topology that cannot exist: a link to nowhere, an address used twice, an unknown node."""
+    """An impossible topology: a link without an end, a duplicate address, an unknown node."""
 
 
 class RulesError(TestbedError):
@@ -35,19 +35,19 @@ class ExpectationError(TestbedError):
 
 
 class MissingRequirement(TestbedError):
-    """The machine lacks something the testbed needs: root, a program, a kernel feature."""
+    """The machine lacks a requirement of the testbed: root, a program, a kernel feature."""
 
 
 class KernelRefused(TestbedError):
-    """The kernel or a program that speaks to it refused what was asked."""
+    """The kernel, or a program that configures it, refused a request."""
 
 
 class EngineRefused(TestbedError):
-    """A real engine did not start, or did not do what it was asked."""
+    """A real engine did not start, or refused a request."""
 
 
 class NameTaken(TestbedError):
-    """A bed or namespace of that name exists already, or is being made."""
+    """A bed or namespace of that name exists already, or another process is making it."""
 
 
 class NotUp(TestbedError):
@@ -55,12 +55,12 @@ class NotUp(TestbedError):
 
 
 class NotDelivered(TestbedError):
-    """A packet that a conversation cannot go on without did not arrive."""
+    """A packet that a conversation needs in order to go on did not arrive."""
 
 
 class Disagreement(TestbedError):
-    """Two witnesses of the same packets say different things: trace, counters, captures, or what a rule says itself."""
+    """Two observations of the same packets contradict each other: trace, counters, captures, or the rule itself."""
 
 
 class AnalysisError(TestbedError):
-    """Sets of packets that are too large to be compared, or rules that cannot be read as such sets."""
+    """Packet sets that are too large to compare, or rules that cannot be expressed as packet sets."""

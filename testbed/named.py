@@ -1,7 +1,8 @@
-"""Beds with a name: they outlive the process that made them, so that `ip netns exec NAME-host ...` works on them.
+"""Named beds: they outlive the process that made them, so that `ip netns exec NAME-host ...` works on them.
 
-A bed is built without a name first and gets one when all of it stands: what is killed before leaves nothing, what is
-killed while the names are given leaves a record of what is ours, by which the next `up` or `down` clears it away.
+A bed is built without a name first and gets its name when it is complete. A process killed before that leaves nothing.
+A process killed while the names are assigned leaves a record of the bed's resources. The next `up` or `down` removes
+them.
 """
 
 from __future__ import annotations
@@ -30,13 +31,11 @@ HTTP_PORT = 80
 
 
 def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None, engine: str = "") -> tuple[Record, bool]:
-    """Make a bed of that name stand; the record of it, and whether it was made now or stood already.
+    """Make a bed of that name; return its record, and whether it was made now or stood already.
 
-    `host` is the text that describes its Docker host, where it is not the article's; `engine` the generation that
-    builds it, if any.
-
-    Raises NameTaken when a bed of that name stands with other rules, is just being made, or a namespace has its name;
-    RulesError and MissingRequirement as Testbed does.
+    `host` is the text that describes its Docker host, None for the article's. `engine` is the generation that builds
+    the host, empty for none. Raises NameTaken when a bed of that name stands with other rules, another process is
+    making it, or a namespace has its name. Raises RulesError and MissingRequirement as Testbed does.
     """
     text, backend = rulefile.text_of(ruleset), backend_for(ruleset, backend).name
     with _alone_with(name):
@@ -55,9 +54,10 @@ def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None, en
 
 
 def down(name: str) -> list[str]:
-    """Take a bed away: its server, its namespaces, its record, nothing else. NotUp when there is none.
+    """Remove a bed: its server, its namespaces, its record, nothing else; raises NotUp when there is none.
 
-    Of a damaged record goes what it still says is ours; returned are namespaces that may be of this bed and stay.
+    For a damaged record, the resources that can still be read are removed. Returns the remaining namespaces that may
+    belong to this bed.
     """
     with _alone_with(name):
         record = bedrecord.read(name)
@@ -68,23 +68,23 @@ def down(name: str) -> list[str]:
 
 
 def standing() -> list[Record]:
-    """The records of all beds, complete or not, by name; damaged ones are left out."""
+    """Return the records of all beds, complete or not, by name, without damaged records."""
     return [record for record in bedrecord.read_all() if isinstance(record, Record)]
 
 
 def damaged() -> list[Damaged]:
-    """What is left of damaged records, by name."""
+    """Return all damaged records, by name."""
     return [record for record in bedrecord.read_all() if isinstance(record, Damaged)]
 
 
 def find(name: str) -> Record | None:
-    """The bed of that name if it stands; TestbedError for a damaged record."""
+    """Return the bed of that name if it stands, else None; raises TestbedError for a damaged record."""
     record = _whole(name) if NAME.fullmatch(name) else None
     return record if record is not None and record.stands else None
 
 
 def _whole(name: str) -> Record | None:
-    """The record of that name; TestbedError for a damaged one."""
+    """Return the record of that name, or None; raises TestbedError for a damaged record."""
     record = bedrecord.read(name)
     if isinstance(record, Damaged):
         raise record.error
@@ -92,7 +92,7 @@ def _whole(name: str) -> Record | None:
 
 
 def require(name: str) -> Record:
-    """Return the record of the bed of that name; NotUp, with the beds that are up, when it does not stand."""
+    """Return the record of the bed of that name; raises NotUp, with the beds that are up, when it does not stand."""
     record = find(name)
     if record is None:
         raise _not_up(name)
@@ -101,7 +101,7 @@ def require(name: str) -> Record:
 
 @contextmanager
 def attached(name: str) -> Iterator[Testbed]:
-    """The bed of that name, to be used from this process for a while; NotUp when it does not stand."""
+    """Attach this process to the bed of that name while the block runs; raises NotUp when it does not stand."""
     record = require(name)
     with quarantine(), ExitStack() as opened:
         namespaces = {node: Namespace.open(node, record.path(node)) for node in record.namespaces}
@@ -109,7 +109,7 @@ def attached(name: str) -> Iterator[Testbed]:
 
 
 def companions_run(record: Record) -> bool:
-    """Whether the bed's HTTP server and its userland proxy are alive."""
+    """Return whether the bed's HTTP server and its userland proxy are running."""
     return bool(record.companions) and all(_started(pid) == started for pid, started in record.companions)
 
 
@@ -149,7 +149,7 @@ def _make(record: Record, ruleset: AnyRuleset) -> Record:
 
 
 def _served(host: DockerHost) -> Iterator[tuple[str, int]]:
-    """Where HTTP is spoken: in the internet, and in every container on the TCP ports that it publishes, or on 80."""
+    """Yield the HTTP listeners: the internet node, and every container on its published TCP ports, else on port 80."""
     yield "internet", HTTP_PORT
     for container in host.containers:
         ports = {port.container for port in container.published if port.protocol == "tcp"} or {HTTP_PORT}
@@ -157,13 +157,13 @@ def _served(host: DockerHost) -> Iterator[tuple[str, int]]:
 
 
 def _all_addresses(node: Node) -> list[str]:
-    """What stands for all addresses of a node, of each version of IP that it has."""
+    """Return the unspecified address of each IP version that a node has."""
     versions = {address.version for address in node.addresses}
     return [unspecified for version, unspecified in ((4, "0.0.0.0"), (6, "::")) if version in versions]
 
 
 def _companions(bed: Testbed, host: DockerHost) -> Iterator[Companion]:
-    """What runs in a bed that stays: HTTP for containers and internet, the userland proxy where the host has one."""
+    """Yield the programs of a named bed: HTTP for containers and internet, a userland proxy if the host has one."""
     listening = [
         (name, bed.kernel(name).listen(port, address))
         for name, port in _served(host)
@@ -192,7 +192,7 @@ def _clear(record: Record | Damaged) -> None:
 
 
 def _end(pid: int) -> None:
-    """End our own process and wait until it is gone."""
+    """Kill a process of the testbed and wait until it has ended."""
     with suppress(ProcessLookupError):
         descriptor = os.pidfd_open(pid)
         try:
@@ -203,7 +203,7 @@ def _end(pid: int) -> None:
 
 
 def _started(pid: int) -> int:
-    """When a process was started, in clock ticks since boot; 0 when it is not there (proc_pid_stat(5), field 22)."""
+    """Return a process's start time in clock ticks since boot; 0 if it does not exist (proc_pid_stat(5), field 22)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -214,7 +214,7 @@ def _started(pid: int) -> int:
 
 @contextmanager
 def _alone_with(name: str) -> Iterator[None]:
-    """Keep others from making or removing a bed of that name meanwhile."""
+    """Keep other processes from making or removing a bed of that name while the block runs."""
     if not NAME.fullmatch(name):
         raise TestbedError(f"{name!r} is no name for a bed.", "Use up to 32 letters, digits, - and _.")
     if os.geteuid() != 0:

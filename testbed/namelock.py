@@ -1,6 +1,6 @@
-"""A lock for the name of a bed that goes with its process, and that no other user can take.
+"""A lock for the name of a bed that ends with its process, and that no other user can take.
 
-It is a file lock in a folder that only root can enter: whoever cannot open the file cannot lock it.
+It is a file lock in a folder that only root can enter: a user who cannot open the file cannot lock it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ FOLDER = Path("/run/docker-host-testbed.locks")
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock of a name while the block runs; NameTaken where another process of root holds it.
+    """Hold the lock of a name while the block runs; raises NameTaken if another process of root holds it.
 
-    The folder is gone afterwards, unless other names are locked. TestbedError for a folder that others can enter.
+    The folder is removed afterwards, unless other names are locked. Raises TestbedError for a folder that other users
+    can enter.
     """
     while (held := _held(name)) is None:
         continue
@@ -34,7 +35,7 @@ def locked(name: str) -> Iterator[None]:
 
 
 def _held(name: str) -> int | None:
-    """The descriptor that has the lock; None where the file was taken away between opening and locking it."""
+    """Return the descriptor that holds the lock; None if the file was removed between opening and locking it."""
     with suppress(FileExistsError):
         FOLDER.mkdir(mode=0o700)
     try:

@@ -1,6 +1,6 @@
-"""The pytest option --rule-coverage: which rules the packets of the tests reached, matched and missed.
+"""The pytest option --rule-coverage: the rules that the packets of the tests reached, matched and missed.
 
-Under pytest-xdist every worker records its own tests; the process that started them puts all together.
+Under pytest-xdist every worker records its own tests; the controller process merges the records.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from testbed.coverage.recording import Recorder
 from testbed.coverage.records import Coverage
 from testbed.errors import TestbedError
 
-NAME = "testbed-rule-coverage"  # the plugin's, for who asks it afterwards
+NAME = "testbed-rule-coverage"  # the plugin's name, for a later lookup
 _SENT = "testbed_rule_coverage"
 
 
 class RuleCoverage:
-    """The plugin, once for each process of a run."""
+    """The plugin; each process of a run has one."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class RuleCoverage:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """A worker has ended: in the process that started it."""
+        """Merge the coverage of a worker that has ended, in the controller process."""
         sent = getattr(node, "workeroutput", {}).get(_SENT)
         lost = Coverage(troubles=(f"{node.gateway.id}: the worker ended before its coverage was there ({error}).",))
         self._of_workers += records.parse(sent) if sent is not None else lost

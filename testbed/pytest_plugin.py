@@ -1,8 +1,8 @@
 """The pytest plugin: beds as fixtures, counters in failure reports.
 
-Every test has beds of its own in namespaces of its own process, so tests run in parallel under pytest-xdist without
-knowing of each other. Every run of an environment with this package loads this module, so what a bed needs (scapy,
-pyroute2, the bed itself) is imported when a fixture is used.
+Every test has its own beds in namespaces of its own process, so tests run in parallel under pytest-xdist without side
+effects. Every pytest run of an environment with this package loads this module. So a bed's dependencies (scapy,
+pyroute2, the bed itself) are imported when a fixture is used.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Return a line about kernel, backends and rules; iptables is asked its version where the run names a backend."""
+    """Return a line with kernel, backends and rules; iptables' version is read if the run names a backend."""
     rules = config.getoption("--testbed-rules") or "the article's"
     return [f"testbed: Linux {os.uname().release}, {_versions(config)}, rules: {visible(rules)}"]
 
@@ -91,7 +91,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    """The differing lines; all lines follow in a section of the report, since pytest cuts long explanations short."""
+    """Return the differing lines; a report section has all lines, since pytest truncates long explanations."""
     if op != "==" or not isinstance(right, str) or "testbed.bed" not in sys.modules:
         return None
     from testbed.observe.journey import Journey
@@ -113,7 +113,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """On a failure, show expected and actual counters, or what the rules of every bed of the test have counted."""
+    """Add sections to the report of a failed test: expected and actual counters, else the counters of its beds."""
     report = yield
     compared = item.config.stash.get(_COMPARED, "")
     item.config.stash[_COMPARED] = ""
@@ -135,7 +135,7 @@ def _counted(bed: Testbed) -> tuple[str, str]:
 
 @pytest.fixture(scope="session")
 def rules_under_test(request: pytest.FixtureRequest) -> AnyRuleset:
-    """The rule set of `--testbed-rules`, else the article's."""
+    """Return the rule set of `--testbed-rules`, else the article's."""
     from testbed.docker import article
     from testbed.rules import rulefile
 
@@ -148,9 +148,9 @@ def rules_under_test(request: pytest.FixtureRequest) -> AnyRuleset:
 def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: AnyRuleset) -> Iterator[MakeBed]:
     """Make beds: `make_bed(host, rules=...)`; all beds end with the test.
 
-    `host` is a DockerHost, the path of a host file, or a Topology; without it the article's host stands up. `rules` is
-    a rule set or the path of a rule file; without it a DockerHost has the rules of engine 20.10, and any other bed the
-    rules under test. TestbedError's sentence fails the test for a host or rules that cannot be.
+    `host` is a DockerHost, the path of a host file, or a Topology; by default the article's host. `rules` is a rule set
+    or the path of a rule file. By default a DockerHost has the rules of engine 20.10, and any other bed the rules under
+    test. A TestbedError about the host or the rules fails the test with its sentence.
     """
     from testbed.bed import Testbed
     from testbed.docker import DockerHost, article
@@ -186,7 +186,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
 
 
 def _described(host: Host | None) -> DockerHost | Topology | None:
-    """Read a host file where a path was given; TestbedError for what describes no host."""
+    """Return the host; a path is read as a host file. Raises TestbedError for a value that describes no host."""
     from testbed.docker import DockerHost, hostfile
     from testbed.topology import Topology
 
@@ -199,13 +199,13 @@ def _described(host: Host | None) -> DockerHost | Topology | None:
 
 @pytest.fixture
 def article_bed(make_bed: MakeBed) -> Testbed:
-    """The article's host with the rules under test, fresh."""
+    """Return a new bed of the article's host with the rules under test."""
     return make_bed()
 
 
 @pytest.fixture
 def counting(article_bed: Testbed) -> Callable[[], Counting]:
-    """The counters of the article's bed as a context: `with counting() as counted: ...`, then `counted.result`."""
+    """Return a context for the counters of the article's bed: `with counting() as counted:`, then `counted.result`."""
     return article_bed.counting
 
 
@@ -222,7 +222,7 @@ def _backends(config: pytest.Config) -> list[str]:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """Turns an error in the user's words into a failure of that text alone, without a traceback."""
+    """Turn a TestbedError into a test failure with the error's text alone, without a traceback."""
     try:
         yield
     except TestbedError as error:

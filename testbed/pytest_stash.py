@@ -1,4 +1,4 @@
-"""What the fixtures and a campaign tell each other through pytest's stash: who makes beds, and for which hosts."""
+"""Keys of pytest's stash that fixtures and a campaign share: the bed factory, and the Docker hosts of a test's beds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from testbed.rules import AnyRuleset
     from testbed.topology import Topology
 
-# Of a config: what makes a bed. Of an item: the Docker hosts for which its beds were made.
+# BED_FACTORY is a key of a config, HOSTS a key of an item.
 BED_FACTORY: pytest.StashKey[Callable[[Topology, AnyRuleset, str], AbstractContextManager[Testbed]]] = pytest.StashKey()
 HOSTS: pytest.StashKey[list[DockerHost]] = pytest.StashKey()
 
 
 def no_hosts() -> list[DockerHost]:
-    """For HOSTS, before a bed was made."""
+    """Return the initial value of HOSTS, before a bed was made."""
     return []

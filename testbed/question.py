@@ -1,4 +1,4 @@
-"""A question put to a rule set: who sends what to where, and how far the conversation goes."""
+"""A question to a rule set: its sender, packet and destination, and the length of the conversation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Talk = Generator[Crossing, Journey, None]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is sent from a node to an address and a port (0: none), and by which router, where not by its own.
+    """A packet from a node to an address and a port (0: none); `via` is the router, None for the node's own.
 
-    `port` is the sender's; None: one that is free. `packets` is how many of a TCP conversation are sent: 1 the SYN, 3
-    the handshake, 7 with the close; of the others 1, or more for the answer too.
+    `port` is the sender's; None means a free one. `packets` is the number of packets sent. In TCP it is 1 for the SYN,
+    3 for the handshake, 7 with the close. In other protocols it is 1, or more for the answer too.
     """
 
     origin: str
@@ -35,7 +35,7 @@ class Question:
 
 
 def talk(bed: Testbed, question: Question, stack: Stack) -> Talk:
-    """The packets of a question, each sent when the journey of the one before is known; ends at one that is lost."""
+    """Yield the packets of a question, each sent when the previous journey is known; ends after a lost packet."""
     if question.protocol == TCP:
         yield from _tcp(bed, question, stack)
     else:

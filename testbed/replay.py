@@ -16,10 +16,10 @@ from testbed.traffic.tcp import Stack
 
 @dataclass(frozen=True, slots=True)
 class ReplayStep:
-    """A packet, and what all rules and policies have counted since the first one was sent.
+    """A packet, and the counters of all rules and policies since before the first packet.
 
-    `answer` came back for a SYN that reached no end of the bed: from a kernel on its way. `absent` is the address that
-    such a SYN was translated to, where no node of the bed has it.
+    `answer` is a packet that a kernel on the path sent back for a SYN that reached no endpoint of the bed. `absent` is
+    the address that such a SYN was translated to, if no node of the bed has it.
     """
 
     crossing: Crossing
@@ -29,11 +29,11 @@ class ReplayStep:
 
     @property
     def accepted(self) -> bool:
-        """Whether a kernel on the way accepts the connection itself."""
+        """Whether a kernel on the path accepts the connection itself."""
         return self.answer is not None and self.answer.flags == "SA"
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: the packet as sent and as arrived, packets and bytes of every rule and policy."""
+        """Return the step for JSON output: the packet as sent and as arrived, the counters of every rule and policy."""
         sent, arrived = self.crossing.sent, self.crossing.arrived
         return {
             "packet": sent.kind,
@@ -52,11 +52,11 @@ def _entry(line: CounterLine, counters: Counters) -> dict[str, Any]:
 
 
 def replay(bed: Testbed, origin: str, to: tuple[str, int], stack: Stack, close: bool = False) -> Iterator[ReplayStep]:
-    """The handshake of a client with a place, and the close after it; ends at a packet that is lost.
+    """Yield the handshake of a client with a destination, and optionally the close; ends after a lost packet.
 
-    Whoever sees the SYN arrive is the server.
+    The node where the SYN arrives becomes the server.
     """
-    bed.settle_everywhere()  # every end captures from here on
+    bed.settle_everywhere()  # every endpoint captures from here on
     before = bed.counters()
     talk = bed.tcp(origin, origin, to, stack)
     sent = talk.syn().sent

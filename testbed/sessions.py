@@ -1,4 +1,4 @@
-"""A pytest session in this process, that an interruption ends as it ends everything else."""
+"""A pytest session in this process that ends on an interruption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 class _Watch:
-    """Remembers that the session was interrupted, and keeps pytest from reporting on half a run."""
+    """Records an interruption of the session, and keeps pytest from reporting an incomplete run."""
 
     def __init__(self) -> None:
         self.interrupted = False
@@ -27,7 +27,7 @@ class _Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionstart(self) -> Iterator[None]:
-        """Keep Ctrl-C from pytest-xdist's processes, which are started here: this one ends them."""
+        """Block Ctrl-C for the pytest-xdist workers, which are started here; this process ends them."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with _deferred_interruption():
             try:
@@ -42,11 +42,11 @@ class _Watch:
             self._config.pluginmanager.unregister(name="terminalreporter")
             if (spread := self._config.pluginmanager.getplugin("dsession")) is not None:
                 for gateway in spread.nodemanager.group:
-                    gateway._io.kill()  # asked to end, it may take 10 s, or print a traceback
+                    gateway._io.kill()  # a normal end may take 10 s or print a traceback
 
 
 def run(arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
-    """Return pytest's exit code; KeyboardInterrupt when the session was interrupted."""
+    """Return pytest's exit code; raises KeyboardInterrupt when the session was interrupted."""
     watch = _Watch()
     with _handler(signal.default_int_handler):
         code = pytest.main([*arguments, *_QUIET], plugins=[watch, *plugins])

@@ -1,6 +1,6 @@
 """The network around and inside a Docker host, as data: nodes, links, bridges, addresses, routes.
 
-A node becomes a network namespace, a link a veth pair. Nothing here touches the kernel.
+A node becomes a network namespace, a link becomes a veth pair. Nothing in this module touches the kernel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ AddressWithPrefix = IPv4Interface | IPv6Interface
 Prefix = IPv4Network | IPv6Network
 
 LONGEST_NAME = 15  # IFNAMSIZ - 1, include/uapi/linux/if.h
-_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it names files: a pinned namespace, a record
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # used in file names: a pinned namespace, a record
 _NOT_IN_A_DEVICE = re.compile(r"[\s/:\x00]")  # dev_valid_name, net/core/dev.c
 
 
@@ -27,8 +27,8 @@ _NOT_IN_A_DEVICE = re.compile(r"[\s/:\x00]")  # dev_valid_name, net/core/dev.c
 class Interface:
     """One end of a link.
 
-    `addresses` are the kernel's own. `scripted` are addresses that no kernel answers for: an endpoint speaks for
-    them, so nothing but the script reacts to what is sent there. `index` is the wished-for interface index.
+    `addresses` are the kernel's own. `scripted` are the addresses of a scripted endpoint: no kernel answers for them,
+    so only the script reacts to packets for them. `index` is the requested interface index.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A bridge; with addresses it is a router's interface (docker0), without it is a plain switch."""
+    """A bridge; with addresses it is a router's interface (docker0), without addresses a plain switch."""
 
     name: str
     mac: str
@@ -59,7 +59,7 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the main table; `blackhole` ones have no gateway."""
+    """A route of the main table; a `blackhole` route has no gateway."""
 
     destination: Prefix
     via: Address | None = None
@@ -99,7 +99,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Node:
-    """A network namespace and what is in it; `sysctls` are (key, value) below /proc/sys, written in this order."""
+    """A network namespace and its contents; `sysctls` are (key, value) below /proc/sys, written in this order."""
 
     name: str
     interfaces: tuple[Interface, ...] = ()
@@ -109,7 +109,7 @@ class Node:
     late_sysctls: tuple[tuple[str, str], ...] = field(default=())
 
     def interface(self, name: str) -> Interface:
-        """The interface of that name; TopologyError when the node has none."""
+        """Return the interface of that name; raises TopologyError when the node has none."""
         if name not in self._interfaces:
             raise TopologyError(f"node {self.name} has no interface {name}.")
         return self._interfaces[name]
@@ -129,20 +129,20 @@ class Node:
 
     @cached_property
     def indexes(self) -> dict[str, int]:
-        """The interface index of each device: the wished-for one, else the next above all wishes (1 is loopback)."""
+        """The interface index of each device: the requested one, else the next above all requested (1 is loopback)."""
         wishes = {device.name: device.index for device in self.devices if device.index is not None}
         free = count(max(wishes.values(), default=1) + 1)
         return {device.name: wishes.get(device.name) or next(free) for device in self.devices}
 
     @cached_property
     def addresses(self) -> tuple[AddressWithPrefix, ...]:
-        """All addresses spoken for in this node, the scripted ones first."""
+        """All addresses of this node, the scripted ones first."""
         scripted = [address for interface in self.interfaces for address in interface.scripted]
         return (*scripted, *(address for device in self.devices for address in device.addresses))
 
     @property
     def address(self) -> Address:
-        """The address this node is known by: the first scripted one, else the first of its kernel's."""
+        """The main address of this node: the first scripted one, else the first of its kernel's."""
         if not self.addresses:
             raise TopologyError(f"node {self.name} has no address.")
         return self.addresses[0].ip
@@ -152,8 +152,8 @@ class Node:
 class Topology:
     """Nodes and the links between them; `host` is the node whose packet filter is under test.
 
-    Raises TopologyError when a link ends nowhere, a name is too long for the kernel or used twice, or an address
-    is spoken for twice.
+    Raises TopologyError when a link lacks an end or two nodes have the same address. Raises it too for a name that is
+    too long for the kernel or used twice.
     """
 
     nodes: tuple[Node, ...]
@@ -176,7 +176,7 @@ class Topology:
         self.node(self.host)
 
     def node(self, name: str) -> Node:
-        """The node of that name; TopologyError when there is none."""
+        """Return the node of that name; raises TopologyError when there is none."""
         if name not in self._nodes:
             known = ", ".join(node.name for node in self.nodes)
             raise TopologyError(f"there is no node {name}; this topology has {known}.")
@@ -187,20 +187,20 @@ class Topology:
         return {node.name: node for node in self.nodes}
 
     def segment(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
-        """Every device with an address that a frame sent at `port` can reach without being routed."""
+        """Yield every device with an address that a frame sent at `port` can reach without being routed."""
         for node, device in self._within_reach(port):
             if device.addresses or (isinstance(device, Interface) and device.scripted):
                 yield node, device
 
     def _within_reach(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
-        """Every other device of the segment that a port is on."""
+        """Return every other device of a port's segment."""
         return (
             (self.node(other.node), device) for other, device in self._segments[port].devices.items() if other != port
         )
 
     @cached_property
     def _segments(self) -> dict[Port, _Segment]:
-        """The segment of each device; each is walked once, since every node asks for the entries of its own."""
+        """The segment of each device; each is computed once, since every node needs its neighbour entries."""
         beside = self._beside
         found: dict[Port, _Segment] = {}
         for start in beside:
@@ -217,7 +217,7 @@ class Topology:
 
     @cached_property
     def _beside(self) -> dict[Port, list[Port]]:
-        """The devices that a frame at each device reaches next: by its link, or by the bridge that it is a port of."""
+        """The devices that a frame at each device reaches next: by its link, or by its bridge."""
         beside: dict[Port, list[Port]] = {Port(n.name, device.name): [] for n in self.nodes for device in n.devices}
         pairs = [(link.a, link.b) for link in self.links]
         pairs += [
@@ -237,10 +237,11 @@ class Topology:
         return bridge if bridge is not None else node.interface(port.device)
 
     def neighbours(self, name: str) -> tuple[Neighbour, ...]:
-        """Permanent entries that a node needs because nobody answers ARP for a scripted address.
+        """Return the permanent neighbour entries that a node needs.
 
-        And those for IPv6 addresses of kernels: finding neighbours is traffic of the IP layer there (RFC 4861), which
-        rules would count. A device has those of the versions of IP in which it has an address itself.
+        Scripted addresses need them, since no kernel answers ARP for them. IPv6 addresses of kernels need them, since
+        neighbour discovery is IP traffic (RFC 4861) that rules would count. A device has entries only for the IP
+        versions in which it has an address itself.
         """
         return tuple(
             Neighbour(address, mac, device.name)
@@ -251,7 +252,7 @@ class Topology:
         )
 
     def mac_of(self, port: Port, address: Address) -> str:
-        """The hardware address that `address` has on the segment of `port`; TopologyError when it is not there.
+        """Return the hardware address of `address` on the segment of `port`; raises TopologyError when it is not there.
 
         A kernel answers for each of its addresses on each of its devices (arp_ignore is 0, networking/ip-sysctl.rst).
         """
@@ -266,7 +267,10 @@ class Topology:
         raise TopologyError(f"nobody on the segment of {port} has the address {address}.")
 
     def next_hop(self, name: str, destination: Address) -> Address:
-        """Where a node sends a packet for `destination` first: the destination itself or a gateway."""
+        """Return the next hop of a node for `destination`: the destination itself or a gateway.
+
+        Raises TopologyError when the node has no route.
+        """
         node = self.node(name)
         if any(destination in address.network for address in node.addresses):
             return destination
@@ -278,10 +282,11 @@ class Topology:
         return via
 
     def nearest_kernel(self, port: Port) -> IPv4Address:
-        """An IPv4 address on the segment of `port` that a kernel answers for, the host's own where it is there.
+        """Return an IPv4 address on the segment of `port` that a kernel answers for, preferably the host's.
 
-        Where no device has one, as on a bridge in mode isolated, it is one that the host has elsewhere: a kernel
-        answers for each of its addresses on each of its devices (arp_ignore is 0, networking/ip-sysctl.rst).
+        If no device of the segment has one, as on a bridge in mode isolated, it is another address of the host. A
+        kernel answers for each of its addresses on each of its devices (arp_ignore is 0, networking/ip-sysctl.rst).
+        Raises TopologyError when there is none.
         """
         near = list(self._within_reach(port))
         found = [(node, address.ip) for node, device in near for address in device.addresses[:1]]
@@ -300,7 +305,7 @@ class _Segment:
 
     @cached_property
     def permanent(self) -> dict[int, list[tuple[Port, Address, str]]]:
-        """The addresses that others of the segment need a permanent entry for, by version of IP."""
+        """The addresses that other devices of the segment need a permanent entry for, by IP version."""
         found: dict[int, list[tuple[Port, Address, str]]] = {4: [], 6: []}
         for port, device in self.devices.items():
             for address in device.addresses:

@@ -1,4 +1,4 @@
-"""Packets followed through a bed one after the other: each with its journey and what every rule counted for it."""
+"""Packets sent through a bed one after the other, each with its journey and the counters of every rule for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from testbed.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A packet's journey; `before` is what all rules had counted, `counted` what they counted for this packet."""
+    """A packet's journey; `before` are the counters before this packet, `counted` those of this packet."""
 
     journey: Journey
     before: CounterReading
@@ -29,7 +29,7 @@ class Followed:
 class Story:
     """Packets sent one after the other through one bed; `rules` are the host's, in the kernel's words.
 
-    `about` says whose rules they are and who loaded them.
+    `about` names the source of the rules and the backend.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Story:
     packets: tuple[Followed, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: each packet's journey, with what each rule and policy counted for it."""
+        """Return the packets for JSON output: each journey, with the counters of each rule and policy for it."""
         return {
             "title": self.title,
             "about": self.about,
@@ -57,7 +57,7 @@ class Story:
 
 
 def follow(bed: Testbed, talk: Talk) -> tuple[Followed, ...]:
-    """Every packet of a talk, traced and counted one by one; the talk is told each journey before it goes on."""
+    """Return every packet of a talk, traced and counted one by one; each journey is sent into the talk."""
     followed: list[Followed] = []
     with bed.tracing() as tracing, suppress(StopIteration):
         before = bed.counters()
@@ -72,7 +72,7 @@ def follow(bed: Testbed, talk: Talk) -> tuple[Followed, ...]:
 
 
 def follow_kernel(bed: Testbed, act: Callable[[], object]) -> tuple[Followed, ...]:
-    """Every packet that passes a router while a node's own kernel does something; each counted as it was traced."""
+    """Return every packet that passes a router while a node's own kernel acts; the counters are those of the trace."""
     before = bed.counters()
     with bed.tracing() as tracing:
         act()

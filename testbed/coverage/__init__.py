@@ -1,1 +1,1 @@
-"""Rule coverage: which rules packets reached, matched and missed, recorded from traces, merged, and reported on."""
+"""Rule coverage: the rules that packets reached, matched and missed, recorded from traces, merged, and reported."""

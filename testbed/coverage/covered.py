@@ -1,6 +1,7 @@
-"""A report on rule coverage: what of one rule set was reached, matched and missed, and what never can be.
+"""A report on rule coverage of one rule set: what packets reached, matched and missed, and what is impossible.
 
-What cannot be is proved from the rules (rules/unreachable.py), named with the reason, and leaves the denominator.
+Impossible outcomes are proved from the rules (rules/unreachable.py). They are named with the reason and do not count in
+the denominator.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRe
 from testbed.errors import Disagreement
 from testbed.rules.unreachable import LimitedRule, Limits
 
-Key = tuple[str, str, str, int]  # table, chain, text; which of equal ones
+Key = tuple[str, str, str, int]  # table, chain, text, occurrence among equal rules
 
 
 @dataclass(frozen=True, slots=True)
 class CoveredClause:
-    """A clause: `alone` packets missed the rule for it alone; `never` says why that cannot be, '' where it can."""
+    """A clause: `alone` packets missed the rule for it alone; `never` says why that is impossible, '' if it is
+    possible.
+    """
 
     text: str
     alone: int
@@ -27,13 +30,13 @@ class CoveredClause:
 
     @property
     def due(self) -> bool:
-        """Whether it counts: it was seen, or nothing proves that it cannot be."""
+        """Whether it counts: it was seen, or nothing proves it impossible."""
         return bool(self.alone) or not self.never
 
 
 @dataclass(frozen=True, slots=True)
 class CoveredRule:
-    """A rule or policy with what was recorded of it; each `never_...` says why that cannot be, '' where it can."""
+    """A rule or policy with its record; each `never_...` says why that is impossible, '' if it is possible."""
 
     record: RuleRecord
     clauses: tuple[CoveredClause, ...] = ()
@@ -47,7 +50,7 @@ class CoveredRule:
 
     @property
     def branches(self) -> tuple[int | None, int | None]:
-        """How many packets matched and how many missed; None for what cannot be, and for a policy's."""
+        """The number of packets that matched and that missed; None for an impossible outcome, and for a policy."""
         if self.record.is_policy or not self.reachable:
             return None, None
         return (
@@ -62,13 +65,13 @@ class CoveredRule:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing that can be is left to see."""
+        """Whether every possible outcome was seen."""
         seen = [*self.branches, *(clause.alone for clause in self.asked)]
         return bool(self.record.reached) and 0 not in seen
 
     @property
     def excluded(self) -> tuple[tuple[str, str], ...]:
-        """What cannot be of it, each with the reason."""
+        """The impossible outcomes of the rule, each with the reason."""
         record = self.record
         if not self.reachable:
             return (("cannot be reached", self.never_reached),)
@@ -82,14 +85,14 @@ class CoveredRule:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many."""
+    """A part of a total."""
 
     seen: int
     of: int
 
     @property
     def percent(self) -> float:
-        """In percent; of nothing everything was seen."""
+        """The share in percent; 100 for a total of zero."""
         return 100 * self.seen / self.of if self.of else 100.0
 
     def __str__(self) -> str:
@@ -98,7 +101,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The coverage of one rule set, `source`, by `tests` on `rule_sets` rule sets that were loaded."""
+    """The coverage of one rule set, `source`, by `tests` on `rule_sets` loaded rule sets."""
 
     source: str
     chains: tuple[ChainRecord, ...]
@@ -108,25 +111,25 @@ class Report:
 
     @property
     def reached(self) -> Share:
-        """Rules and policies that a packet reached."""
+        """The share of rules and policies that a packet reached."""
         due = [rule for rule in self.rules if rule.reachable]
         return Share(sum(bool(rule.record.reached) for rule in due), len(due))
 
     @property
     def branches(self) -> Share:
-        """Of every rule two: a packet matched it, a packet missed it."""
+        """The share of branches; a rule has two: a packet matched it, a packet missed it."""
         due = [branch for rule in self.rules for branch in rule.branches if branch is not None]
         return Share(sum(map(bool, due)), len(due))
 
     @property
     def clauses(self) -> Share:
-        """Clauses that were the only reason for which a packet missed their rule."""
+        """The share of clauses that were the only reason for a packet's miss of the rule."""
         due = [clause for rule in self.rules for clause in rule.asked]
         return Share(sum(bool(clause.alone) for clause in due), len(due))
 
     @property
     def missing(self) -> Iterator[tuple[CoveredRule, str]]:
-        """What no packet has done although nothing proves that none can."""
+        """The possible outcomes that no packet has had."""
         for rule in self.rules:
             if rule.reachable and not rule.record.reached:
                 yield rule, "never decided" if rule.record.is_policy else "never reached"
@@ -144,12 +147,11 @@ class Report:
 
 
 def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proofs: bool = True) -> Report | None:
-    """The coverage of a rule set by all that was recorded on the same rules; None where none were loaded.
+    """Return the coverage of a rule set by all records of the same rules; None if these rules were never loaded.
 
-    Raises Disagreement when a packet did what was proved that none can.
-
-    With `by_source` what was recorded on every rule set of the same source counts: a rule with the same table, chain
-    and text is the same rule. `proofs`: whether the rules are in iptables' words, of which something can be proved.
+    Raises Disagreement when a packet did something that was proved impossible. With `by_source`, the records of every
+    rule set of the same source count: a rule with the same table, chain and text is the same rule. `proofs` says
+    whether the rules are in iptables' syntax, in which impossible outcomes can be proved.
     """
     relevant = [
         one
@@ -175,7 +177,7 @@ def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proof
 
 
 def _agree(rules: Iterable[CoveredRule]) -> None:
-    """Proofs and packets are two witnesses of the same rules."""
+    """Raise Disagreement if packets contradict the proofs."""
     for rule in rules:
         record = rule.record
         said = [

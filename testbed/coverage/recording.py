@@ -1,4 +1,4 @@
-"""Records rule coverage: every bed of this process is traced from the moment its rules are loaded until they go."""
+"""A recorder of rule coverage: every bed of this process is traced while a rule set is loaded."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from testbed.rules.clauses import Clause
 from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import Rule
 
-Place = tuple[str, str, int]  # table, chain, number of the rule; 0: its policy
+Place = tuple[str, str, int]  # table, chain, number of the rule; 0 for the policy
 _POLICY = "policy "
 
 
 class Recorder:
-    """Traces every bed that is made while it is installed; what is found is in `coverage`.
+    """Traces every bed that is made while it is installed; `coverage` is the result.
 
-    `test` is who sends the packets now. A case may trace its bed itself: the recorder steps aside meanwhile, and takes
-    the journeys that the case's own tracing has found.
+    `test` is the name of the test that sends packets now. A case may trace its bed itself. The recorder then pauses,
+    and uses the journeys of the case's own tracing.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Recorder:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Traces the beds of this process while the block runs."""
+        """Trace the beds of this process while the block runs."""
         before, Testbed.observer = Testbed.observer, self
         try:
             yield
@@ -49,7 +49,7 @@ class Recorder:
             Testbed.observer = before
 
     def ends(self, test: str) -> None:
-        """Take what a test has sent through beds that outlive it."""
+        """Record the packets that a test has sent through beds that outlive it."""
         self.test = test
         for watched in self._beds.values():
             watched.harvest()
@@ -68,13 +68,13 @@ class Recorder:
         return self._beds.get(id(bed))
 
     def tally(self, loaded: AnyRuleset, book: LoadedRuleset) -> _RuleSetTally:
-        """Where the packets that pass a rule set are counted."""
+        """Return the tally of the packets that pass a rule set."""
         record = rule_set_of(loaded, book)
         return self._tallies.setdefault(record.key, _RuleSetTally(record))
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """What goes wrong with the trace is noted: it is no fault of the case, but the coverage is not whole."""
+        """Record an error of the trace: the case is not at fault, but the coverage is incomplete."""
         try:
             yield
         except TestbedError as error:
@@ -98,7 +98,7 @@ class _Watched:
             self._trace()
 
     def harvest(self) -> None:
-        """Take what was traced since the last time."""
+        """Record the journeys since the last call."""
         with self._recorder.noting():
             if self._own is not None:
                 journeys = self._own.journeys()
@@ -106,14 +106,14 @@ class _Watched:
                 self._taken = len(journeys)
 
     def finish(self) -> None:
-        """End it, and hold all that was traced against all that was counted."""
+        """End the tracing, and compare the trace with the counters."""
         self._pause()
         with self._recorder.noting():
             counted = self._bed.counters() - self._before
             verify(self._journeys, counted, isinstance(self._bed.loaded, NftRuleset))
 
     def begins(self, tracing: Tracing) -> None:
-        """Somebody else traces: step aside."""
+        """Pause while another tracing of the bed runs."""
         if tracing is not self._own:
             self._pause()
             self._others += 1
@@ -170,7 +170,7 @@ class _RuleTally:
         self.unknown.update(asked.unknown)
 
     def clause(self, text: str) -> ClauseRecord:
-        """What is known of a clause."""
+        """Return the record of a clause."""
         alone_by = tuple(sorted(self.alone_by[text]))
         return ClauseRecord(text, _of(self.alone, text), _of(self.unknown, text), alone_by)
 
@@ -220,7 +220,7 @@ def _of(counted: Counter[Clause], text: str) -> int:
 
 
 def rule_set_of(loaded: AnyRuleset, book: LoadedRuleset) -> RuleSetRecord:
-    """A rule set without any packets; texts and lines are those of what was loaded, the words are the kernel's."""
+    """Return the record of a rule set without packets; texts and lines are the loaded ones, words are the kernel's."""
     known = {(chain.table, chain.name): chain for chain in book}
     if isinstance(loaded, NftRuleset):
         shown = [_Shown(chain.table, chain.name, chain.base.policy if chain.base else "") for chain in book]
@@ -238,7 +238,7 @@ def rule_set_of(loaded: AnyRuleset, book: LoadedRuleset) -> RuleSetRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A chain as the rule set's text has it."""
+    """A chain as in the rule set's text."""
 
     table: str
     name: str
@@ -247,7 +247,9 @@ class _Shown:
     written: tuple[Rule, ...] = ()
 
     def rules(self, held: LoadedChain | None, read: Callable[[str], tuple[Clause, ...]]) -> Iterator[RuleRecord]:
-        """Its rules and its policy; the kernel may hold more than were written (`-s` with several addresses)."""
+        """Yield its rules and its policy; the kernel may hold more rules than were written (`-s` with several
+        addresses).
+        """
         words = held.rules if held is not None else ()
         written = self.written if len(self.written) == len(words) else words
         for number, (own, rule) in enumerate(zip(written, words, strict=True), start=1):

@@ -1,6 +1,6 @@
-"""Rule coverage: which rules of which rule sets packets reached, matched and missed, and which tests sent them.
+"""Rule coverage: the rules that packets reached, matched and missed, by rule set, and the tests that sent them.
 
-Pure data. It is written by recording.py from traces, kept as JSON, and merged over processes and runs.
+Pure data: recording.py makes it from traces. It is stored as JSON, and merged over processes and runs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _REMEDY = "Give the file that `pytest --rule-coverage=FILE` wrote."
 
 @dataclass(frozen=True, slots=True)
 class ClauseRecord:
-    """A clause of a rule: `alone` packets would have matched the rule without it; of `unknown` that cannot be told.
+    """A clause of a rule: `alone` packets would have matched without it; for `unknown` packets this is unknown.
 
-    `alone_by` names the tests that sent the former, sorted.
+    `alone_by` names the tests that sent the `alone` packets, sorted.
     """
 
     text: str
@@ -41,12 +41,12 @@ class ClauseRecord:
 
 @dataclass(frozen=True, slots=True)
 class RuleRecord:
-    """A rule of a chain, or a chain's policy (`number` 0), and the packets that were held against it.
+    """A rule of a chain, or a chain's policy (`number` 0), and the packets that were compared with it.
 
-    `text` is what the rule set says, `words` what the kernel says of it, both `-A CHAIN ...` or `:CHAIN POLICY`;
-    `number` is its place in the chain, from 1, `line` its line in the rule set's text, 0 where that is not known.
-    `reached` and `matched` count packets, `reached_by` and `matched_by` name the tests that sent them, sorted. Whoever
-    reaches a policy has it decide.
+    `text` is the text in the rule set, `words` the kernel's text, both `-A CHAIN ...` or `:CHAIN POLICY`. `number` is
+    its position in the chain, from 1. `line` is its line in the rule set's text, 0 if unknown. `reached` and `matched`
+    count packets. `reached_by` and `matched_by` name the tests that sent them, sorted. A policy decides about every
+    packet that reaches it.
     """
 
     table: str
@@ -67,16 +67,16 @@ class RuleRecord:
 
     @property
     def missed(self) -> int:
-        """How many packets reached it and did not match."""
+        """The number of packets that reached it and did not match."""
         return self.reached - self.matched
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What is the same for the same rule of different rule sets."""
+        """The identity of the same rule in different rule sets."""
         return self.table, self.chain, self.text
 
     def __add__(self, other: RuleRecord) -> RuleRecord:
-        """The same rule with the packets of both."""
+        """Return the same rule with the packets of both."""
         more = {clause.text: clause for clause in other.clauses}
         return replace(
             self,
@@ -90,7 +90,7 @@ class RuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChainRecord:
-    """A chain: `policy` is empty for a user-defined one, `entered` counts packets, `line` is as a rule's."""
+    """A chain: `policy` is empty for a user-defined one, `entered` counts packets, `line` is as in RuleRecord."""
 
     table: str
     name: str
@@ -104,9 +104,9 @@ class ChainRecord:
 
 @dataclass(frozen=True, slots=True)
 class RuleSetRecord:
-    """A rule set that was loaded: where it came from, its listing, its chains and rules, policies among these.
+    """A loaded rule set: its source, its listing, its chains and rules, including policies.
 
-    Rules stand in the order of the chains and, in a chain, of their numbers; the policy is the last.
+    Rules are in the order of the chains and, in a chain, of their numbers; the policy is the last.
     """
 
     source: str
@@ -116,7 +116,7 @@ class RuleSetRecord:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What is the same wherever and however often it was loaded."""
+        """The identity of the rule set, wherever and however often it was loaded."""
         return self.source, self.listing, tuple(rule.words for rule in self.rules)
 
     def __add__(self, other: RuleSetRecord) -> RuleSetRecord:
@@ -129,28 +129,28 @@ class RuleSetRecord:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What was recorded, a rule set at a time; `troubles` say, in sentences, why it is not whole."""
+    """The records by rule set; `troubles` say, in sentences, why the coverage is incomplete."""
 
     rule_sets: tuple[RuleSetRecord, ...] = ()
     troubles: tuple[str, ...] = field(default=())
 
     def __add__(self, other: Coverage) -> Coverage:
-        """Both together; a rule set that is in both is there once."""
+        """Return both merged; a rule set in both appears once."""
         merged: dict[tuple[object, ...], RuleSetRecord] = {}
         for one in (*self.rule_sets, *other.rule_sets):
             merged[one.key] = merged[one.key] + one if one.key in merged else one
         return Coverage(tuple(merged.values()), (*self.troubles, *other.troubles))
 
     def tests_reaching(self, table: str, chain: str, rule_text: str) -> tuple[str, ...]:
-        """The tests of which a packet reached a rule, in whatever rule set; `rule_text` as it was written or listed.
+        """Return the tests with a packet that reached a rule, in any rule set; `rule_text` is as written or as listed.
 
-        Of a policy (`:FORWARD DROP`) those of which it decided on a packet.
+        For a policy (`:FORWARD DROP`), these are the tests with a packet that it decided.
         """
         found = self._found(table, chain, rule_text)
         return _united(*(rule.reached_by for rule in found))
 
     def tests_matching(self, table: str, chain: str, rule_text: str) -> tuple[str, ...]:
-        """The tests of which a packet matched a rule, in whatever rule set."""
+        """Return the tests with a packet that matched a rule, in any rule set."""
         return _united(*(rule.matched_by for rule in self._found(table, chain, rule_text)))
 
     def _found(self, table: str, chain: str, text: str) -> Iterator[RuleRecord]:
@@ -161,12 +161,12 @@ class Coverage:
 
     @property
     def tests(self) -> tuple[str, ...]:
-        """Every test of which a packet reached a rule."""
+        """Every test with a packet that reached a rule."""
         return _united(*(rule.reached_by for one in self.rule_sets for rule in one.rules))
 
 
 def text(coverage: Coverage) -> str:
-    """As JSON; tests are named once and then by number."""
+    """Return the coverage as JSON, which names tests once and then refers to them by number."""
     tests = coverage.tests
     number = {test: place for place, test in enumerate(tests)}
     value = {
@@ -179,7 +179,7 @@ def text(coverage: Coverage) -> str:
 
 
 def parse(written: str, source: str = "the rule coverage") -> Coverage:
-    """What such a text says; TestbedError when it is none."""
+    """Return the coverage of a JSON text; raises TestbedError for another text."""
     try:
         value = json.loads(written)
         if value["format"] != FORMAT:
@@ -191,12 +191,12 @@ def parse(written: str, source: str = "the rule coverage") -> Coverage:
 
 
 def read(path: Path | str) -> Coverage:
-    """The coverage in a file; TestbedError when it cannot be read."""
+    """Return the coverage in a file; raises TestbedError when it cannot be read."""
     return parse(files.text_of(path, _REMEDY), str(path))
 
 
 def write(coverage: Coverage, path: Path | str) -> None:
-    """Write it into a file; TestbedError when that cannot be."""
+    """Write the coverage into a file; raises TestbedError when it cannot be written."""
     files.write(path, text(coverage), "Say where with another name.")
 
 

@@ -1,7 +1,6 @@
-"""A rule's clauses: what iptables-save's words ask of a packet, one condition each, with their places in the text.
+"""A rule's clauses: the conditions in a rule of iptables-save, with their positions in the text.
 
-The words are read, not judged: an option that is not known here is a clause too. What it means for a packet is asked
-in matching.py.
+The text is parsed, not judged: an unknown option is a clause too. matching.py judges the clauses.
 """
 
 from __future__ import annotations
@@ -56,10 +55,10 @@ _MODULES_OF_PROTOCOLS = {"ipv6-icmp": "icmp6", "icmpv6": "icmp6"}  # -p loads th
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One condition of a rule: `text` is the rule's own words from `start` to `end`, `option` is iptables-save's name.
+    """One condition of a rule: `text` is the rule's text from `start` to `end`, `option` is iptables-save's name.
 
-    `module` is the match that the option belongs to, '' for the basic ones; a match without any option is a clause
-    whose `option` is ''.
+    `module` is the match that the option belongs to, '' for a basic option. A match without any option is a clause with
+    the `option` ''.
     """
 
     text: str
@@ -76,7 +75,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a rule does: `verb` is jump or goto, `name` a verdict, an extension or a chain, `text` includes options."""
+    """A rule's target: `verb` is jump or goto, `name` a verdict, an extension or a chain, `text` includes options."""
 
     verb: str
     name: str
@@ -86,20 +85,20 @@ class Target:
 
 
 def words(spec: str) -> list[str]:
-    """The words of a rule as iptables-restore takes them apart, without their quotes."""
+    """Return the words of a rule as iptables-restore splits them, without their quotes."""
     return [_QuotedWord(found.start(), found.end(), found[0]).text for found in _WORD.finditer(spec)]
 
 
 @lru_cache(maxsize=4096)
 def clauses(spec: str) -> tuple[Clause, ...]:
-    """The conditions of a rule in the order of its words; comments are none."""
+    """Return the clauses of a rule in the order of its text, without comments."""
     reader = _OptionReader(spec)
     return tuple(clause for group in _groups(spec) for clause in reader.read(group)) + tuple(reader.ended())
 
 
 @lru_cache(maxsize=4096)
 def target_of(spec: str) -> Target | None:
-    """What the rule does with a packet it matches; None: it only counts."""
+    """Return the target of a rule, or None if the rule only counts."""
     groups = _groups(spec)
     for group in groups:
         if group.option in _TARGETS and group.values:
@@ -115,7 +114,7 @@ def target_of(spec: str) -> Target | None:
 
 @lru_cache(maxsize=4096)
 def without_value(spec: str) -> str:
-    """Return the first option that has no value and cannot be without one; empty where there is none."""
+    """Return the first option that needs a value and has none; empty if there is none."""
     return next((group.option for group in _groups(spec) if group.option in _WITH_VALUE and not group.values), "")
 
 
@@ -127,13 +126,13 @@ class _QuotedWord:
 
     @property
     def text(self) -> str:
-        """Without quotes and backslashes."""
+        """The word without quotes and backslashes."""
         return _QUOTED.sub(lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), self.written)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """An option with what belongs to it: a ! before it or behind it, the words up to the next option."""
+    """An option with its values and an optional ! before or behind it."""
 
     words: tuple[_QuotedWord, ...]
     negated: bool
@@ -180,16 +179,16 @@ def _begins_option(word: _QuotedWord) -> bool:
 
 @dataclass(slots=True)
 class _OptionReader:
-    """Which match each option belongs to, as the words go by."""
+    """Assigns each option to its match, in the order of the words."""
 
     spec: str
-    named: list[_Group] = field(default_factory=list)  # the matches of -m so far
-    unused: bool = False  # whether the last of them has had no option yet
+    named: list[_Group] = field(default_factory=list)  # the -m matches so far
+    unused: bool = False  # whether the last -m match has had no option yet
     protocol: str = ""
     in_target: bool = False
 
     def read(self, group: _Group) -> Iterator[Clause]:
-        """The clauses that are complete with this option."""
+        """Yield the clauses that are complete with this option."""
         option = group.option
         if option in _BASIC or option in _MATCH:
             yield from self.ended()
@@ -214,7 +213,7 @@ class _OptionReader:
                 yield self._clause(group, module, option)
 
     def ended(self) -> Iterator[Clause]:
-        """The match that had no option, as a clause of its own."""
+        """Yield a clause for the last match if it had no option."""
         if self.unused:
             yield self._clause(self.named[-1], self._latest, "")
             self.unused = False
@@ -224,7 +223,7 @@ class _OptionReader:
         return "".join(self.named[-1].values[:1]) if self.named else ""
 
     def _module_of(self, option: str) -> str:
-        """The last match with such an option that was named; else the protocol's; else the last that was named."""
+        """Return the last named match with such an option, else the protocol's match, else the last named match."""
         loaded = [self._of_protocol, *("".join(group.values[:1]) for group in self.named)]
         owners = [module for module in loaded if option in _OPTIONS.get(module, ())]
         return owners[-1] if owners else self._latest

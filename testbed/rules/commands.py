@@ -1,4 +1,4 @@
-"""The rules that commands of iptables make on a host without rules, and those that `iptables -S` prints."""
+"""The rules that iptables commands make on a host without rules, and the output of `iptables -S`."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _WHOLE = "Give the whole of what `iptables-save` prints on that host instead."
 
 
 def begins(text: str) -> bool:
-    """Whether the first line that says something is such a command, or a line of `iptables -S`."""
+    """Return whether the first line of code is such a command, or a line of `iptables -S`."""
     lines = (line.strip() for line in text.split("\n"))
     first = next((line for line in lines if line and not line.startswith("#")), "")
     return bool(_COMMAND.match(first) or _LISTED.match(first))
 
 
 def parse(text: str, source: str) -> Ruleset:
-    """Return the rule set that the commands make; RulesError, with the line, for what cannot be known from them."""
+    """Return the rule set that the commands make; raises RulesError, with the line, for an unsupported command."""
     maker = _Maker(source)
     for number, line in _joined(text):
         maker.read(number, line)
@@ -58,7 +58,7 @@ def parse(text: str, source: str) -> Ruleset:
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Each line that says something, with its number; a backslash at the end continues it."""
+    """Yield each line of code with its number; a backslash at its end continues it."""
     begun, so_far = 0, ""
     for number, line in enumerate(text.split("\n"), start=1):
         begun = begun or number
@@ -81,7 +81,7 @@ class _GrowingChain:
 
 @dataclass(slots=True)
 class _Made:
-    """A table that is being made; `family` is None where no command's name tells it."""
+    """A table under construction; `family` is None if no command name shows it."""
 
     name: str
     family: str | None
@@ -95,13 +95,13 @@ class _Made:
 
 
 class _Maker:
-    """The tables so far; `_listed` are the lines of one output of `iptables -S`, whose table is found at its end."""
+    """Builds the tables; `_listed` are the lines of one `iptables -S` output, whose table is known at its end."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._made: dict[tuple[str, str | None], _Made] = {}
         self._listed: list[tuple[int, list[str]]] = []
-        self._named: tuple[str, str | None] | None = None  # the table that a command `iptables -t TABLE -S` names
+        self._named: tuple[str, str | None] | None = None  # the table of a command `iptables -t TABLE -S`
 
     def read(self, number: int, line: str) -> None:
         command = _COMMAND.match(line)
@@ -141,7 +141,7 @@ class _Maker:
         return words
 
     def _table(self, number: int, line: str, words: list[str]) -> tuple[str, list[str]]:
-        """The table that a command names, and its other words without those that only concern output."""
+        """Return the table that a command names, and its other words without output options."""
         table, rest = "filter", [*words]
         for place, word in enumerate(words):
             if word in ("-t", "--table") and place + 1 < len(words):
@@ -159,7 +159,7 @@ class _Maker:
         return self._made.setdefault((name, family), _Made(name, family, number, chains))
 
     def _end_of_list(self) -> None:
-        """Make the table of an output of `iptables -S`; its policies tell which it is."""
+        """Make the table of an `iptables -S` output; its policies show which table it is."""
         if not self._listed:
             return
         number, line = self._listed[0][0], shlex.join(self._listed[0][1])
@@ -243,7 +243,7 @@ class _Maker:
 
 
 def _quoted(word: str) -> str:
-    """A word as iptables-save writes it."""
+    """Return a word as iptables-save writes it."""
     if _PLAIN.fullmatch(word):
         return word
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

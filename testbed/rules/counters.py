@@ -1,4 +1,4 @@
-"""What a rule or a policy has counted."""
+"""The packets and bytes that a rule or a policy counted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Counters:
 
     @classmethod
     def parse(cls, text: str) -> Counters | None:
-        """`[packets:bytes]`, or None where the text is something else."""
+        """Return the counters in `[packets:bytes]`, or None for another text."""
         match = PATTERN.fullmatch(text)
         return cls(int(match[1]), int(match[2])) if match else None
 

@@ -1,8 +1,8 @@
-"""What rules name that a bed may not have: interfaces, subnets, ipsets. What can be made is made, the rest is said.
+"""Interfaces, subnets and ipsets that rules name and a bed may lack: they are added, or a warning names them.
 
-A bridge that rules tie to a subnet (libvirt's virbr0, another network of Docker's) is made with an address there, so
-that packets for it take the way that they take on the rules' own host; nobody is behind it. Of an interface that only
-leads elsewhere (eth0, where the bed has ens33) it is said that no packet passes by it.
+A bridge that rules tie to a subnet (libvirt's virbr0, another Docker network) is added with an address in it. So
+packets for the subnet take the same path as on the rules' own host. No node is behind the bridge. For an interface that
+only leads outside (eth0, if the bed has ens33), a warning says that no packet passes it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _SETS = re.compile(r"--(?:match-set|add-set|del-set|map-set) (\S+)")
 _MADE = re.compile(r"^create (\S+) ", re.MULTILINE)
 _INTERFACES = {"-i": ENTERING, "-o": LEAVING, "--physdev-in": ENTERING, "--physdev-out": LEAVING}
 _NATIVE = re.compile(r'\b(?P<way>[io]if)(?P<name>name)? (?P<not>!= )?(?:vmap )?(?P<what>\{[^}]*\}|"[^"]+")')
-_BEHIND = re.compile(  # a subnet that nftables' words tie to an interface: from there, to there, its own
+_BEHIND = re.compile(  # a subnet that nftables rules tie to an interface: source, destination, own
     r'iif(?:name)? "([^"]+)" ip saddr ([\d./]+)|oif(?:name)? "([^"]+)" ip daddr ([\d./]+)'
     r'|oif(?:name)? != "([^"]+)" ip saddr ([\d./]+) (?=.*masquerade)'
 )
 _OWN = re.compile(r'ip saddr ([\d./]+) oif(?:name)? != "([^"]+)" .*masquerade')
 _NATIVE_PREFIX = re.compile(r"\bip [sd]addr (?:!= )?(\{[^}]*\}|[\d./]+)")
-_OUTWARD = re.compile(r"(?:eth|en|em|wl|ww|bond|ppp|venet|team)")  # what interfaces to a LAN or an internet are called
+_OUTWARD = re.compile(r"(?:eth|en|em|wl|ww|bond|ppp|venet|team)")  # common names of interfaces to a LAN or the internet
 _MAC = "02:00:00:00:f0:{:02x}"
-_MAX_LISTED = 4  # of a kind that are listed by name
+_MAX_LISTED = 4  # names listed of each kind
 _NOT_OF_A_NODE = [IPv4Network(text) for text in ("127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "0.0.0.0/32")]
 _WIDEST, _NARROWEST = 8, 30  # prefix lengths of subnets that a bridge may have
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """An interface as a clause names it: a + or a * at the end stands for anything.
+    """An interface in a clause; + or * at the end is a wildcard.
 
-    `way` is ENTERING or LEAVING, `subnet` what the rule says is behind it, `by_index`: it must be there when the rules
-    are loaded (nftables' iif and oif).
+    `way` is ENTERING or LEAVING. `subnet` is the subnet that the rule places behind it. `by_index` says that the
+    interface must exist when the rules are loaded (nftables' iif and oif).
     """
 
     name: str
@@ -50,26 +50,26 @@ class Mention:
     by_index: bool = False
 
     def is_one_of(self, names: Collection[str]) -> bool:
-        """Return whether one of these interfaces is named."""
+        """Return whether the mention matches one of these interfaces."""
         if self.name.endswith(("+", "*")):
             return any(name.startswith(self.name[:-1]) for name in names)
         return self.name in names
 
 
 def is_outward(name: str) -> bool:
-    """Whether it is what interfaces to a LAN or an internet are called."""
+    """Return whether this is a common name of an interface to a LAN or the internet."""
     return bool(_OUTWARD.match(name))
 
 
 def mentions(ruleset: AnyRuleset) -> list[Mention]:
-    """Every interface that a clause names, in the order of the rules."""
+    """Return every interface in a clause, in the order of the rules."""
     if isinstance(ruleset, NftRuleset):
         return [*_native(ruleset.text)]
     return [mention for _, rule in ruleset.rules for mention in _of_rule(clauses(rule.spec), rule.spec)]
 
 
 def with_missing_bridges(topology: Topology, rulesets: Sequence[AnyRuleset]) -> Topology:
-    """With a bridge in the host for each interface that is missing and can be made."""
+    """Return the topology with a bridge in the host for each missing interface that can be made."""
     made = _made(topology, rulesets)
     nodes = (
         replace(node, bridges=(*node.bridges, *made)) if node.name == topology.host else node for node in topology.nodes
@@ -78,7 +78,7 @@ def with_missing_bridges(topology: Topology, rulesets: Sequence[AnyRuleset]) -> 
 
 
 def warnings(topology: Topology, rulesets: Sequence[AnyRuleset]) -> list[str]:
-    """What rules name and nobody here is, in sentences; `topology` is the one before it was furnished."""
+    """Return warnings about names in rules that the bed lacks; `topology` has no added bridges yet."""
     made = _made(topology, rulesets)
     said = [
         f"{bridge.name} is made{f' with {address}' if address else ''}, as rules name it; nobody is behind it."
@@ -92,7 +92,7 @@ def warnings(topology: Topology, rulesets: Sequence[AnyRuleset]) -> list[str]:
 
 
 def require_sets(ruleset: AnyRuleset) -> None:
-    """Raise RulesError where rules need ipsets that the rule set does not bring, before iptables refuses the first."""
+    """Raise RulesError if rules need ipsets that the rule set lacks, before iptables refuses the first."""
     if isinstance(ruleset, NftRuleset):
         return
     brought = set(_MADE.findall(ruleset.sets))
@@ -106,7 +106,7 @@ def require_sets(ruleset: AnyRuleset) -> None:
 
 
 def at_load(ruleset: AnyRuleset) -> bool:
-    """Whether interfaces have to be there when the rules are loaded, since these ask for their indexes."""
+    """Return whether interfaces must exist before the rules are loaded, since rules refer to their indexes."""
     return isinstance(ruleset, NftRuleset) and any(mention.by_index for mention in mentions(ruleset))
 
 
@@ -133,7 +133,7 @@ def _native(text: str) -> Iterator[Mention]:
 
 
 def _subnet(text: str) -> IPv4Network | None:
-    """A private subnet that a bridge may have, if it is one."""
+    """Return the private subnet that a bridge may have, or None."""
     prefix = _prefix(text)
     fits = prefix is not None and prefix.is_private and _WIDEST <= prefix.prefixlen <= _NARROWEST
     return prefix if fits else None
@@ -148,7 +148,7 @@ def _prefix(text: str) -> IPv4Network | None:
 
 
 def _made(topology: Topology, rulesets: Sequence[AnyRuleset]) -> tuple[Bridge, ...]:
-    """The bridges to make: those that have a subnet of their own, or must be there."""
+    """Return the bridges to add: those with a subnet of their own, and those that must exist at loading."""
     present = _present(topology.node(topology.host))
     used = {address.network for node in topology.nodes for address in node.addresses if address.version == 4}
     bridges: dict[str, Bridge] = {}
@@ -175,7 +175,7 @@ def _present(host: Node) -> frozenset[str]:
 
 
 def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[str]:
-    """That no packet passes by interfaces which only the rules have; and of negated clauses, that all packets do."""
+    """Yield warnings: no packet passes a missing interface; every packet matches its negated clause."""
     present = _present(host) | made
     missing = [mention for mention in named if not mention.is_one_of(present)]
     outside = next((own.name for own in host.interfaces if own.master is None), "")
@@ -192,7 +192,7 @@ def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[s
 
 
 def _absent(topology: Topology, rulesets: Iterable[AnyRuleset]) -> list[IPv4Network]:
-    """The prefixes that rules name in which no node has an address."""
+    """Return the prefixes in rules in which no node has an address."""
     known = {own.network for node in topology.nodes for own in node.addresses if isinstance(own.network, IPv4Network)}
     named = (prefix for rules in rulesets for text in _prefixes(rules) if (prefix := _prefix(text)) is not None)
     return [p for p in dict.fromkeys(named) if not any(p.overlaps(one) for one in (*known, *_NOT_OF_A_NODE))]
@@ -210,7 +210,7 @@ def _prefixes(ruleset: AnyRuleset) -> Iterator[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
+    """Return a few names, and the number of the others."""
     rest = len(names) - _MAX_LISTED
     if rest > 0:
         return f"{', '.join(names[:_MAX_LISTED])} and {rest} more"

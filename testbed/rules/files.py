@@ -1,4 +1,4 @@
-"""Files that users name: rules, hosts and tables that are read, whatever their syntax, and reports that are written."""
+"""Files that users name: text files to read, in any syntax, and reports to write."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from testbed.errors import RulesError, TestbedError
 
 LIMIT = 32 * 1024 * 1024  # bytes: 300,000 rules, or an ipset with a million elements
 _QUOTED = 200  # characters of a line that an error shows
-_SILENCE = 20.0  # seconds that a pipe may say nothing
+_SILENCE = 20.0  # seconds that a pipe may be silent
 _CHUNK = 1024 * 1024
-_KINDS = (  # how files that are no text begin, what they are, and the command that makes text of them
+_KINDS = (  # first bytes of files that are not text, their kind, and the command that converts them to text
     (b"\x1f\x8b", "compressed by gzip", "gunzip -c {0}"),
     (b"\xfd7zXZ\0", "compressed by xz", "xz -dc {0}"),
     (b"BZh", "compressed by bzip2", "bunzip2 -c {0}"),
@@ -40,7 +40,7 @@ _NOT_FILES = (
 def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesError) -> str:
     """Return the text of a file or a pipe, without a byte order mark.
 
-    Raise `refusal`, with that remedy, when it cannot be read, is larger than LIMIT, or is not text in UTF-8.
+    Raises `refusal`, with that remedy, when it cannot be read, is larger than LIMIT, or is not text in UTF-8.
     """
     try:
         content = _content(path)
@@ -66,12 +66,12 @@ def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesEr
 
 
 def shown(line: str) -> str:
-    """Return a line as an error quotes it: no longer than a few words of it need."""
+    """Return a line as an error quotes it, cut after 200 characters."""
     return line if len(line) <= _QUOTED else f"{line[: _QUOTED - 4]} ..."
 
 
 def write(path: Path | str, text: str, remedy: str = "Give another file.") -> None:
-    """Write a file as a whole or not at all; TestbedError with that remedy when it cannot be written."""
+    """Write a file as a whole or not at all; raises TestbedError with that remedy when it cannot be written."""
     try:
         _write(Path(path), text)
     except (OSError, ValueError) as error:
@@ -80,7 +80,7 @@ def write(path: Path | str, text: str, remedy: str = "Give another file.") -> No
 
 
 def _write(path: Path, text: str) -> None:
-    """A new file takes the place of the old one, with its owner and permissions; devices and pipes are written to."""
+    """Replace a file by a new one with the same owner and permissions; write directly to devices and pipes."""
     there = path.stat() if path.exists() else None
     if there is not None and not stat.S_ISREG(there.st_mode):
         path.write_text(text, encoding="utf-8")
@@ -93,7 +93,7 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _beside(target: Path, there: os.stat_result | None) -> Iterator[Path]:
-    """A new file in the same folder, gone afterwards, with the permissions that the target has or would be given."""
+    """Yield a new temporary file in the target's folder, with the permissions of the target or of a new file."""
     if there is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     file = target.with_name(f".{target.name[:100]}.{token_hex(4)}")
@@ -109,8 +109,8 @@ def _beside(target: Path, there: os.stat_result | None) -> Iterator[Path]:
 
 
 def _content(path: Path | str) -> bytes:
-    """The bytes of a file or a pipe; OSError or ValueError say why there are none."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the open of a pipe would wait
+    """Return the bytes of a file or a pipe; raises OSError or ValueError with the reason why it cannot be read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the open of a pipe would block
     with open(descriptor, "rb", buffering=0) as file:
         found = os.fstat(descriptor)
         for is_it, what in _NOT_FILES:
@@ -131,7 +131,7 @@ def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
 
 
 def _chunk(descriptor: int) -> bytes:
-    """What can be read next; empty at the end, and of a pipe that no process has open for writing."""
+    """Return the next bytes; empty at the end, and for a pipe that no process has open for writing."""
     try:
         return os.read(descriptor, _CHUNK)
     except BlockingIOError:
@@ -141,7 +141,7 @@ def _chunk(descriptor: int) -> bytes:
 
 
 def _other_kind(content: bytes) -> tuple[str, str] | None:
-    """What a file is that is not text, and the command that makes text of it."""
+    """Return the kind of a file that is not text, and the command that converts it to text; None for text."""
     if content[_AT : _AT + len(_TAR)] == _TAR:
         return "a tar archive", "tar -xOf {0}"
     return next(((kind, command) for magic, kind, command in _KINDS if content.startswith(magic)), None)

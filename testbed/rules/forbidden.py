@@ -1,7 +1,7 @@
-"""What a rule may not say, though iptables-restore takes it: options for iptables itself, and names of hosts.
+"""Rule text that iptables-restore accepts and the testbed refuses: options for iptables itself, and host names.
 
-An option such as -h ends iptables-restore at once, without an error and without the rules; -M names a program that it
-runs as root; a name of a host is asked of DNS, which a bed does not have.
+An option such as -h ends iptables-restore at once, without an error and without the rules. -M names a program that
+iptables runs as root. A host name needs DNS, which a bed lacks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from testbed.rules.clauses import words
 
 _SUSPECT = re.compile(r"(?:^|\s)-(?:[Vfbvnx46]*[MhV]|-(?:mo|h|v))")
 _SHORT = re.compile(r"-[Vfbvnx46]*(?P<letter>[MhV])")
-_LONG = {"--modprobe": "--mo", "--help": "--h", "--version": "--v"}  # and the shortest form that getopt takes for each
+_LONG = {"--modprobe": "--mo", "--help": "--h", "--version": "--v"}  # option: shortest form that getopt accepts
 _TEXT = ("--comment", "--log-prefix", "--nflog-prefix", "--ulog-prefix", "--string", "--hex-string")
 _MEANS = {
     "M": "names a program that iptables would run",
@@ -40,7 +40,7 @@ _SET_ELEMENT = re.compile(r"add (\S+) (\S+)")
 
 @lru_cache(maxsize=4096)
 def in_rule(spec: str) -> str:
-    """Say what a rule may not say; empty where all is well. A quote that is not closed is said too."""
+    """Return the reason why a rule is forbidden, also for an unclosed quote; empty if it is allowed."""
     if "\0" in spec or "\n" in spec:
         return "a NUL byte is no text" if "\0" in spec else "it has more than one line"
     if not _QUOTING.isdisjoint(spec):
@@ -57,7 +57,7 @@ def in_rule(spec: str) -> str:
 
 
 def in_sets(lines: Sequence[str]) -> str:
-    """Say what the first line of `ipset save` that may not be says; empty where all is well."""
+    """Return the reason why a line of `ipset save` is forbidden, for the first such line; empty if all are allowed."""
     types: dict[str, str] = {}
     for line in lines:
         unquoted = re.sub(r'"[^"]*"', '""', line).split()
@@ -71,7 +71,7 @@ def in_sets(lines: Sequence[str]) -> str:
 
 
 def is_host(value: str) -> bool:
-    """Whether an address is written as a name; IPv6's addresses have colons."""
+    """Return whether an address is written as a name; IPv6 addresses have colons."""
     return _NAME.fullmatch(value) is not None
 
 
@@ -102,7 +102,7 @@ def _host(of_rule: Sequence[str]) -> str:
 
 
 def _name_in(element: str, kind: str) -> str:
-    """The name of a host in an element of a set of that type."""
+    """Return the host name in an element of a set of that type, or ''."""
     parts = element.split(",")
     dimensions = kind.partition(":")[2].split(",")
     for part, dimension in zip(parts, dimensions, strict=False):

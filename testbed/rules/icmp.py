@@ -1,4 +1,4 @@
-"""What iptables and nft call the types of ICMP messages: `type` or `type/code`."""
+"""The names of ICMP types in iptables and nft, as `type` or `type/code`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NAMES6 = {
 
 
 def is_kind(message: tuple[int, int], kind: str) -> Answer:
-    """Whether a message is of a type `type` or `type/code`, in numbers."""
+    """Return whether a message has a type `type` or `type/code`, in numbers."""
     wanted, _, code = kind.partition("/")
     same = equal(message[0], wanted)
     return same and equal(message[1], code) if code else same

@@ -1,6 +1,6 @@
-"""What follows from iptables' clauses without any packet: one implies another, or both cannot hold at once.
+"""Relations between iptables clauses: one implies another, or both contradict each other.
 
-Only what is certain is said: clauses that are not understood imply themselves and exclude their opposite.
+Only certain relations are reported. An opaque clause implies itself and excludes its opposite.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ _ADDRESSES = {("", "-s"), ("", "-d")}
 _INTERFACES = {("", "-i"), ("", "-o")}
 _STATES = {("conntrack", "--ctstate"), ("state", "--state")}
 _ONE_OF = {*_STATES, ("addrtype", "--dst-type"), ("addrtype", "--src-type")}
-_EXCLUSIVE = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}  # a packet has one of them, and others beside
-# Matches that judge the packet and its connection alone, neither of which a rule changes on the packet's way through a
-# table; what depends on time, chance or memory is not here, nor marks, lengths and TTLs, which targets change.
+_EXCLUSIVE = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}  # a packet has exactly one of these
+# Matches that read only the packet and its connection, which no rule changes while the packet is in a table. Matches
+# that depend on time, chance or stored state are left out. So are marks, lengths and TTLs, which targets change.
 _LASTING = {
     *("", "tcp", "udp", "udplite", "sctp", "dccp", "multiport", "icmp", "icmp6"),
     *("conntrack", "state", "addrtype", "iprange", "mac", "owner"),
 }
 _CHANGING = {"--tcp-option", "--ctexpire"}
-# Of other options there are packets that meet neither the clause nor its negation: without that header, or connection
+# For other options a packet may match neither the clause nor its negation: it lacks the header or connection
 _WITH_COMPLEMENT = {*_ADDRESSES, *_INTERFACES, *_STATES, ("", "-p"), ("", "-f")}
 _WITH_COMPLEMENT |= {("addrtype", "--dst-type"), ("addrtype", "--src-type")}
 _WITH_COMPLEMENT |= {("iprange", "--src-range"), ("iprange", "--dst-range")}
-_NOT = "not "  # a clause of module "not X" holds where the clause of X does not
+_NOT = "not "  # a clause of module "not X" holds for packets that do not match the clause of X
 _WITH_STATE = "conntrack with --ctstate"
 _PORTS = {(protocol, option) for protocol in ("tcp", "udp", "sctp") for option in ("--sport", "--dport")}
 
 
 @lru_cache(maxsize=4096)
 def asked(spec: str, table: str = "filter") -> tuple[Clause, ...]:
-    """Return a rule's clauses; those are renamed whose meaning depends on other clauses of the rule, or on its table.
+    """Return a rule's clauses; a clause whose meaning depends on other clauses or on the table gets another module
+    name.
 
-    In raw a target may change what connection tracking says. Where --ctstate is asked and met, a packet without a
-    connection meets all other options of conntrack, else none (conntrack_mt, net/netfilter/xt_conntrack.c).
+    In raw a target may change the connection tracking state. If the rule has --ctstate and it matches, a packet without
+    a connection matches all other options of conntrack, else none (conntrack_mt, net/netfilter/xt_conntrack.c).
     """
     own = clauses(spec)
     options = {(clause.module, clause.option) for clause in own}
@@ -57,7 +58,7 @@ def asked(spec: str, table: str = "filter") -> tuple[Clause, ...]:
 
 
 def opposite(clause: Clause) -> Clause:
-    """What holds for just those packets for which the clause does not."""
+    """Return a clause that holds for exactly the packets for which this clause does not."""
     if (clause.module, clause.option) in _WITH_COMPLEMENT:
         return replace(clause, negated=not clause.negated)
     module = clause.module.removeprefix(_NOT) if clause.module.startswith(_NOT) else f"{_NOT}{clause.module}"
@@ -65,12 +66,12 @@ def opposite(clause: Clause) -> Clause:
 
 
 def lasting(clause: Clause) -> bool:
-    """Whether a packet that meets a clause meets it wherever it is asked in a table, in whatever rule."""
+    """Return whether a clause gives a packet the same answer everywhere in a table."""
     return clause.module in _LASTING and clause.option not in _CHANGING
 
 
 def implies(one: Clause, other: Clause) -> bool:
-    """Whether every packet that meets one clause certainly meets the other."""
+    """Return whether every packet that matches one clause certainly matches the other."""
     if (one.module, one.option) != (other.module, other.option):
         return False
     if one.module == _WITH_STATE and one.option not in _CHANGING:
@@ -84,24 +85,24 @@ def implies(one: Clause, other: Clause) -> bool:
 
 
 def contradicts(one: Clause, other: Clause) -> bool:
-    """Whether no packet certainly meets both."""
+    """Return whether certainly no packet matches both."""
     return _excludes(one, other) or _excludes(other, one)
 
 
 def _excludes(one: Clause, other: Clause) -> bool:
-    """Whether one implies that the other is not met, or its negation is."""
+    """Return whether one clause implies that the other is not matched, or that its negation is."""
     if implies(one, opposite(other)):
         return True
     return other.module != _WITH_STATE and implies(one, replace(other, negated=not other.negated))
 
 
 def follows(clause: Clause, known: Iterable[Clause]) -> bool:
-    """Whether one of the known clauses implies it."""
+    """Return whether one of the known clauses implies it."""
     return any(implies(one, clause) for one in known)
 
 
 def _within(narrow: Clause, wide: Clause) -> bool:
-    """Of two that are not negated: whether all that the first lets through the second does."""
+    """Return, for two clauses without negation, whether every packet that matches `narrow` matches `wide`."""
     kind = narrow.module, narrow.option
     if not narrow.values or not wide.values:
         return False
@@ -118,7 +119,7 @@ def _within(narrow: Clause, wide: Clause) -> bool:
 
 
 def _disjoint(one: Clause, other: Clause) -> bool:
-    """Of two that are looked at as if they were not negated: whether no packet meets both."""
+    """Return, for two clauses read without negation, whether no packet matches both."""
     kind = one.module, one.option
     if not one.values or not other.values:
         return False
@@ -138,7 +139,7 @@ def _disjoint(one: Clause, other: Clause) -> bool:
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
-    """A network as it is written; None for one with a mask that has gaps."""
+    """Return the network of a text; None if its mask has gaps."""
     try:
         return ip_network(text, strict=False)
     except ValueError:

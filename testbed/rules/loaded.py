@@ -1,4 +1,4 @@
-"""A rule set as a trace speaks of it: chains by table and name, rules by handle or by number, hooks in order."""
+"""A rule set under the names of a trace: chains by table and name, rules by handle or number, hooks in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.rules.ruleset import Rule
 
 # Priorities of iptables' tables at a hook: include/uapi/linux/netfilter_ipv4.h, enum nf_ip_hook_priorities
 _PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
-_SECURITY_BY_NFT = 150  # behind source NAT, as iptables-nft 1.8.9 makes it (`nft list ruleset`)
+_SECURITY_BY_NFT = 150  # after source NAT, as iptables-nft 1.8.9 makes it (`nft list ruleset`)
 _SOURCE_NAT = 100
 _SOURCE_NAT_HOOKS = ("INPUT", "POSTROUTING")
 _MARKING = ("MARK", "CONNMARK")
@@ -21,9 +21,9 @@ _TRACKING = ("conntrack", "state", "ct", "connmark", "CONNMARK", "helper", "conn
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What makes a chain one that a hook begins: hook, priority, whether it translates (nat), its policy.
+    """The attributes of a base chain: hook, priority, whether it translates (nat), policy.
 
-    `devices` are those whose packets a chain of the hooks INGRESS and EGRESS sees.
+    `devices` are the devices whose packets a chain of the hooks INGRESS and EGRESS sees.
     """
 
     hook: str
@@ -34,7 +34,7 @@ class Base:
 
     @classmethod
     def of_iptables(cls, table: str, chain: str, policy: str, nft: bool) -> Base:
-        """Of a built-in chain of iptables, nft or legacy; `table` without what tells IPv6's."""
+        """Return the attributes of a built-in chain of iptables-nft or iptables-legacy; `table` has no IPv6 prefix."""
         late = table == "nat" and chain in _SOURCE_NAT_HOOKS
         priority = _SECURITY_BY_NFT if nft and table == "security" else _PRIORITIES.get(table, 0)
         return cls(chain, _SOURCE_NAT if late else priority, table == "nat", policy)
@@ -42,10 +42,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class LoadedChain:
-    """A chain and its rules in order; `handles` are nf_tables' numbers for these, None for iptables-legacy.
+    """A chain and its rules in order; `handles` are their nf_tables handles, None for iptables-legacy.
 
-    `table` is what people call it (`nat`, `ip6 nat`, `ip docker-bridges`), `traced_as` what the trace does (`ip nat`);
-    `base` is None for a user-defined chain.
+    `table` is the user's name of the table (`nat`, `ip6 nat`, `ip docker-bridges`). `traced_as` is its name in the
+    trace (`ip nat`). `base` is None for a user-defined chain.
     """
 
     traced_as: str
@@ -56,7 +56,10 @@ class LoadedChain:
     base: Base | None
 
     def position(self, rule: int) -> int | None:
-        """Where a rule stands, by handle or, without these, by number; None: behind the last, the chain's own end."""
+        """Return the position of a rule, by handle or by number; None for the end of the chain.
+
+        Raises KernelRefused for an unknown handle.
+        """
         if self.handles is None:
             return rule - 1 if 0 < rule <= len(self.rules) else None
         if rule and rule not in self.handles:
@@ -67,16 +70,16 @@ class LoadedChain:
 
 
 def copies(rule: Rule) -> bool:
-    """Whether a rule sends a copy of the packet elsewhere."""
+    """Return whether a rule sends a copy of the packet elsewhere."""
     return _COPIES.search(rule.spec) is not None
 
 
 class LoadedRuleset:
-    """All chains of a rule set, found by what the kernel's trace says.
+    """All chains of a rule set, found by the names of the kernel's trace.
 
-    `changes_marks`: rules change marks on the way, so that the one at a chain's beginning says nothing later.
-    `copies`: rules send copies of packets elsewhere (TEE, `dup to`); `copied_to` are the addresses they go to, empty
-    where a rule takes them from a map.
+    `changes_marks` says that rules change marks, so that the mark at a chain's beginning may be outdated later.
+    `copies` says that rules send copies of packets elsewhere (TEE, `dup to`). `copied_to` are the destinations of the
+    copies, empty if a rule takes them from a map.
     """
 
     def __init__(self, chains: Iterable[LoadedChain]) -> None:
@@ -95,7 +98,7 @@ class LoadedRuleset:
         return (table, name) in self._chains
 
     def chain(self, table: str, name: str) -> LoadedChain:
-        """The chain that a trace names; KernelRefused when the rule set has none such."""
+        """Return the chain that a trace names; raises KernelRefused when the rule set lacks it."""
         if not self.has(table, name) and table.startswith("bridge "):
             raise KernelRefused(
                 f"a packet met the chain {name} of table {table}: journeys through the family bridge are not traced.",
@@ -120,12 +123,12 @@ class LoadedRuleset:
 
     @property
     def tracks(self) -> bool:
-        """Whether it has connection tracking on: it translates, or a rule asks for a connection's state."""
+        """Whether the rule set enables connection tracking: it translates, or a rule reads a connection's state."""
         rules = (word for chain in self for rule in chain.rules for word in rule.spec.split())
         return any(chain.base is not None and chain.base.nat for chain in self) or any(w in _TRACKING for w in rules)
 
     def translating(self, hook: str, version: int) -> list[LoadedChain]:
-        """The nat chains with rules that a hook begins with, for packets of that version of IP."""
+        """Return the nat base chains with rules at a hook, for packets of that IP version."""
         families = ("inet", "ip" if version == 4 else "ip6")
         return [
             chain

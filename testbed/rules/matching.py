@@ -1,7 +1,7 @@
-"""Whether a packet meets a rule's clauses, as far as that can be reasoned: true, false, or None for unknown.
+"""Whether a packet matches a rule's clauses, as far as it can be computed: True, False, or None for unknown.
 
-What the kernel asks is written in its matches: net/ipv4/netfilter/ip_tables.c (the basic ones),
-net/netfilter/xt_*.c, xt_tcpudp.c among them. What depends on time, chance, memory or contents is not reasoned about.
+The semantics are those of the kernel's matches: net/ipv4/netfilter/ip_tables.c (basic options) and
+net/netfilter/xt_*.c, such as xt_tcpudp.c. Clauses that depend on time, chance, stored state or payload are unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
 _TRANSPORTS = {"icmp6": ("icmpv6",), "icmpv6": ("icmpv6",), "icmp": ("icmp",), "multiport": _WITH_PORTS}
 _TRANSPORTS.update({protocol: (protocol,) for protocol in _WITH_PORTS})
 _STATES = {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}
-_UNTRACKED = ("INVALID", "UNTRACKED")  # a packet without a connection
+_UNTRACKED = ("INVALID", "UNTRACKED")  # states of a packet without a connection
 _STATUS = {"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"}
 _NAMED_FLAGS = {"ALL": frozenset("FSRPAU"), "NONE": frozenset("")}
 _SYN = ("FIN,SYN,RST,ACK", "SYN")
@@ -27,7 +27,7 @@ _ANY = {"any", "255"}  # xt_tcpudp.c: type 0xFF is any
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a rule matches, and why not: the first clause that certainly fails, or those that are unknown.
+    """Whether a rule matches, and why not: the first clause that certainly fails, or the unknown clauses.
 
     `failing` are all clauses that certainly fail.
     """
@@ -39,7 +39,7 @@ class Verdict:
 
 
 def holds(clause: Clause, facts: PacketContext) -> Answer:
-    """Whether a packet meets a clause by itself; None: it cannot be told."""
+    """Return whether a packet matches a single clause; None if it is unknown."""
     judge = _JUDGES.get((clause.module, clause.option))
     if judge is None:
         return None
@@ -50,7 +50,7 @@ def holds(clause: Clause, facts: PacketContext) -> Answer:
 
 
 def first_failing(clauses: Sequence[Clause], facts: PacketContext) -> Verdict:
-    """Whether a packet meets all clauses of a rule, and the first that it certainly does not meet."""
+    """Return whether a packet matches all clauses of a rule, and the first clause that it certainly misses."""
     answers = _answers(clauses, facts)
     failing = tuple(clause for clause, answer in answers if answer is False)
     unknown = tuple(clause for clause, answer in answers if answer is None)
@@ -58,20 +58,21 @@ def first_failing(clauses: Sequence[Clause], facts: PacketContext) -> Verdict:
 
 
 def culprit(clauses: Sequence[Clause], facts: PacketContext) -> Clause | None:
-    """Why a rule that the kernel did not match was not matched.
+    """Return the reason why the kernel did not match a rule.
 
-    The first clause that certainly fails; where none does, the only one that is unknown, or the options of one match
-    if only these are. None if that leaves several, or if all clauses hold: then the facts or the reasoning are wrong.
+    It is the first clause that certainly fails. If none fails, it is the only unknown clause, or the unknown options of
+    a single match. None if several clauses are possible. None too if all clauses hold; then the facts or this module
+    are wrong.
     """
     verdict = first_failing(clauses, facts)
     return verdict.clause or _together(verdict.unknown)
 
 
 def only_reason(clauses: Sequence[Clause], facts: PacketContext) -> tuple[Clause | None, tuple[Clause, ...]]:
-    """The clause that alone kept a packet from a rule that the kernel did not match, and what leaves that open.
+    """Return the clause that was the only reason for a miss, and the clauses that leave this open.
 
-    Of a rule that asks for a protocol, what it asks of this protocol's header (ports) is held against another
-    protocol's packet as if it were of the first: without the protocol it could not be asked.
+    A rule with a protocol may also have clauses about that protocol's header (ports). For a packet of another protocol
+    these are judged as if it had the first protocol, since no rule can have them without the protocol.
     """
     verdict = first_failing(clauses, facts)
     protocol = next((clause for clause in verdict.failing if clause.option == "-p" and not clause.negated), None)
@@ -86,7 +87,7 @@ def only_reason(clauses: Sequence[Clause], facts: PacketContext) -> tuple[Clause
 
 
 def _answers(clauses: Sequence[Clause], facts: PacketContext) -> list[tuple[Clause, Answer]]:
-    """Every clause with its answer; what other clauses of the rule change the meaning of is unknown."""
+    """Return every clause with its answer; a clause whose meaning depends on other clauses is unknown."""
     limited = any(clause.option.startswith("--limit-iface") for clause in clauses)
     return [
         (clause, None if limited and clause.option in ("--dst-type", "--src-type") else holds(clause, facts))
@@ -95,7 +96,7 @@ def _answers(clauses: Sequence[Clause], facts: PacketContext) -> list[tuple[Clau
 
 
 def _together(unknown: Sequence[Clause]) -> Clause | None:
-    """What is unknown as one clause, if it is one or if it is options of one of iptables' matches."""
+    """Return the unknown clauses as one, if there is one or if all are options of the same match; else None."""
     if len(unknown) == 1:
         return unknown[0]
     one_match = len({clause.module for clause in unknown}) == 1 and all(c.option.startswith("--") for c in unknown)
@@ -103,13 +104,13 @@ def _together(unknown: Sequence[Clause]) -> Clause | None:
         return None
     first, last = unknown[0], unknown[-1]
     text = " ".join(clause.text for clause in unknown)
-    if last.end - first.start != len(text):  # other words stand between them
+    if last.end - first.start != len(text):  # other words are between them
         return None
     return replace(first, text=text, end=last.end, values=tuple(text.split()[1:]))
 
 
 def _is_there(clause: Clause, facts: PacketContext) -> Answer:
-    """Whether the packet has what a clause reads: a header, a connection; without it it is not met, negated or not."""
+    """Return whether the packet has the header or connection that a clause reads; without it a clause never matches."""
     if clause.module in ("ip", "ip6"):
         return (":" in facts.source) == (clause.module == "ip6")
     if clause.module == "ct":
@@ -136,7 +137,7 @@ def _protocol(wanted: Values, facts: PacketContext) -> Answer:
 
 
 def _port(*of: str) -> Judge:
-    """One of these ports in one of the ranges, which commas divide."""
+    """Return a judge: one of these ports is in one of the comma-separated ranges."""
 
     def judge(wanted: Values, facts: PacketContext) -> Answer:
         if not wanted:
@@ -165,7 +166,7 @@ def _address_range(of: str) -> Judge:
 
 
 def _flags(wanted: Values, facts: PacketContext) -> Answer:
-    """`MASK SET`: of the flags of the mask exactly those of the set."""
+    """Judge `MASK SET`: of the flags in the mask exactly those in the set are set."""
     if len(wanted) != 2 or facts.tcp_flags is None:
         return None
     mask, flags = (_flag_letters(names) for names in wanted)
@@ -186,7 +187,7 @@ def _icmp(names: Mapping[str, str]) -> Judge:
 
 
 def _state(wanted: Values, facts: PacketContext) -> Answer:
-    """One of these states; DNAT and SNAT are states of a translated connection (xt_conntrack.c)."""
+    """Judge a list of states; DNAT and SNAT are states of a translated connection (xt_conntrack.c)."""
     names = set(wanted[0].split(",")) if wanted else set()
     if not names or not names <= _STATES | {"DNAT", "SNAT"}:
         return None
@@ -201,7 +202,9 @@ def _translated(names: set[str], facts: PacketContext) -> Answer:
 
 
 def _connections(judge: Judge) -> Judge:
-    """Of a packet without a connection it depends on whether its state is asked too (conntrack_mt, xt_conntrack.c)."""
+    """Return a judge that is unknown without a connection: the result depends on --ctstate (conntrack_mt,
+    xt_conntrack.c).
+    """
     return lambda wanted, facts: None if not wanted or facts.state in (None, *_UNTRACKED) else judge(wanted, facts)
 
 
@@ -215,7 +218,7 @@ def _direction(wanted: Values, facts: PacketContext) -> Answer:
 
 
 def _connection_protocol(wanted: Values, facts: PacketContext) -> Answer:
-    """An ICMP error is related to a connection of another protocol."""
+    """Judge the connection's protocol; unknown for an ICMP error, whose connection has another protocol."""
     return None if facts.state == "RELATED" else values.same_protocol(facts.protocol, wanted[0])
 
 
@@ -232,7 +235,7 @@ def _original_port(place: int) -> Judge:
 
 
 def _type(of: str) -> Judge:
-    """The type of an address; of IPv6 everything but multicast is unicast too (match_type6, xt_addrtype.c)."""
+    """Return a judge of an address type; any IPv6 type but MULTICAST is UNICAST too (match_type6, xt_addrtype.c)."""
 
     def judge(wanted: Values, facts: PacketContext) -> Answer:
         address = getattr(facts, of)

@@ -1,7 +1,7 @@
-"""Which rules keep state in the kernel: what they remember of packets, count for themselves, or take by chance.
+"""Rules that keep state in the kernel: stored packets or lists, own counters, or chance.
 
-The matches and targets that keep none are listed; any other is assumed to keep state. Connection tracking does not
-count here: connections are deleted before a bed is used again.
+The matches and targets without state are listed; any other is assumed to keep state. Connection tracking does not
+count: connections are deleted before a bed is used again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from testbed.rules.clauses import Clause, clauses, target_of
 from testbed.rules.ruleset import Rule, Ruleset
 
-# Matches that only look at the packet, at what it carries with it, or at its connection (net/netfilter/xt_*.c).
+# Matches that read only the packet, its metadata or its connection (net/netfilter/xt_*.c).
 _STATELESS_MATCHES = {
     *("", "tcp", "udp", "udplite", "sctp", "dccp", "multiport", "icmp", "icmp6", "esp", "ah", "ipcomp", "dscp", "tos"),
     *("conntrack", "state", "connmark", "connlabel", "helper", "mark", "addrtype", "iprange", "length", "ttl", "hl"),
@@ -28,9 +28,9 @@ _STATELESS_TARGETS = {
 
 
 def keeps_state(ruleset: Ruleset) -> bool:
-    """Whether packets may leave something in the kernel by its rules that other rules in their place do not take away.
+    """Return whether packets may leave state in the kernel by these rules that survives a replacement of the rules.
 
-    Named lists, such as those of recent and hashlimit, live on when one rule set that uses them replaces another.
+    Named lists, such as those of recent and hashlimit, survive when one rule set that uses them replaces another.
     """
     changing_sets = any(f" {option}" in ruleset.sets for option in ("timeout", "counters", "skbinfo"))
     return changing_sets or any(

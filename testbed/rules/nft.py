@@ -1,7 +1,7 @@
-"""Rule sets in nftables' own syntax: what `nft list ruleset` prints and `nft -f` reads.
+"""Rule sets in nftables' own syntax: the output of `nft list ruleset` and the input of `nft -f`.
 
-The text of a rule set is kept as it was written and never interpreted: `nft` and the kernel judge it. Only what nft
-lists is read here, for what it calls the rules.
+The text of a rule set stays unchanged and is not interpreted: `nft` and the kernel judge it. Only nft's listing is
+parsed here, for the text of the rules.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _COUNTER = re.compile(r'"[^"]*"|\{(?:"[^"]*"|[^{}"])*\}|(?P<counter>(?<!\S)count
 
 @dataclass(frozen=True, slots=True)
 class NftRuleset:
-    """All tables of all families, as text; `source` names where it came from, for messages."""
+    """All tables of all families, as text; `source` names its origin, for messages."""
 
     text: str
     source: str = field(default="the rule set", compare=False)
 
     def __post_init__(self) -> None:
-        """Raise RulesError for what would have nft read other files, wait for DNS or never end."""
+        """Raise RulesError for text that lets nft read other files, wait for DNS or never end."""
         nft_script.require_safe(self.text, self.source)
 
     @property
     def rendered(self) -> str:
-        """The text that is loaded: as it was written, byte for byte."""
+        """The text that is loaded: the original, byte for byte."""
         return self.text
 
     @property
@@ -44,14 +44,14 @@ AnyRuleset = Ruleset | NftRuleset
 
 
 def read(path: Path | str) -> NftRuleset:
-    """The rule set in a file; RulesError when it cannot be read."""
+    """Return the rule set in a file; raises RulesError when it cannot be read."""
     return NftRuleset(files.text_of(path, "Give a file that `nft list ruleset` wrote."), source=str(path))
 
 
 def by_handle(listing: str) -> dict[tuple[str, int], str]:
-    """The words of each rule, without its counter, by table (`FAMILY NAME`) and handle.
+    """Return the text of each rule, without its counter, by table (`FAMILY NAME`) and handle.
 
-    `listing` is what `nft -a -s list ruleset` prints: rules with handles (-a) and without what they counted (-s).
+    `listing` is the output of `nft -a -s list ruleset`: rules with handles (-a) and without counter values (-s).
     """
     _, *parts = _TABLE.split(listing)
     return {
@@ -62,7 +62,7 @@ def by_handle(listing: str) -> dict[tuple[str, int], str]:
 
 
 def without_counter(words: str) -> str:
-    """A rule without its first counter; not one in a comment, in a set's element or one with a name of its own."""
+    """Return a rule without its first counter statement; a named counter, or one in a comment or set element, stays."""
     for found in _COUNTER.finditer(words):
         if found["counter"]:
             return f"{words[: found.start()]}{words[found.end() :]}".strip()

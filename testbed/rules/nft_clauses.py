@@ -1,8 +1,8 @@
-"""A rule's clauses in nftables' words, as `nft list ruleset` prints them, with their places in the text.
+"""A rule's clauses in nftables' syntax, as `nft list ruleset` prints them, with their positions in the text.
 
-`module` is the header or the subsystem that a clause reads (ip, tcp, meta, ct, fib), `option` what of it, `values`
-the elements one of which has to be equal. From the first words that are not understood on, everything up to the
-rule's statement is one clause without a module, since nobody knows where it ends.
+`module` is the header or subsystem that a clause reads (ip, tcp, meta, ct, fib). `option` is the field. `values` are
+the elements, one of which must be equal. From the first unknown word on, all text up to the rule's statement is one
+clause without a module, since its end is unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STATEMENTS = {
     *("add", "update", "delete", "set"),
 }
 _FLAGS = {("tcp", "flags"), ("ct", "status")}
-_SIGNS = ("|", "^", ".", "<<", ">>")  # what makes more than one word of a value
+_SIGNS = ("|", "^", ".", "<<", ">>")  # operators that join several words to one value
 _OPERATORS = (*_SIGNS, "&", "/", "!", "!=", "==")
 _COMPARISONS = ("<", ">", "<=", ">=", "vmap")
 
@@ -39,16 +39,16 @@ class _NftWord:
 
 @dataclass(frozen=True, slots=True)
 class _Selector:
-    """What a condition reads, and how many words name it."""
+    """The field that a condition reads, and the number of words that name it."""
 
     module: str
     option: str
     length: int
 
     def compared(self, value: str) -> str:
-        """The option where a value is compared as a whole: of flags that is another question than whether one is set.
+        """Return the option for a comparison with a whole value, which for flags differs from a test of one flag.
 
-        `ct state` has one flag at a time, so that only a list of them differs.
+        `ct state` has one flag at a time, so only a comparison with a list of states differs.
         """
         name = self.module, self.option
         listed = name == ("ct", "state") and "," in value and not value.startswith("{")
@@ -57,7 +57,7 @@ class _Selector:
 
 @lru_cache(maxsize=4096)
 def clauses(words: str) -> tuple[Clause, ...]:
-    """The conditions of a rule in the order of its words; counters and comments are none."""
+    """Return the clauses of a rule in the order of its text, without counters and comments."""
     found = [_NftWord(word.start(), word.end(), word[0]) for word in _WORD.finditer(words)]
     return tuple(_conditions(words, list(_without_counters_and_comments(found))))
 
@@ -110,7 +110,7 @@ def _selector(texts: list[str]) -> _Selector | None:
 
 
 def _condition(selector: _Selector, texts: list[str]) -> tuple[str, bool, tuple[str, ...], int] | None:
-    """Option, negation, values and number of words of what follows a selector; None: it is not understood."""
+    """Return option, negation, values and number of words of a condition behind a selector; None if it is unknown."""
     option = selector.option
     match texts:
         case [_, sign, *_] if sign in _SIGNS:
@@ -135,12 +135,12 @@ def _condition(selector: _Selector, texts: list[str]) -> tuple[str, bool, tuple[
 
 
 def _is_value(text: str) -> bool:
-    """Whether it can be a value: operators and the dot of a concatenation are none."""
+    """Return whether it can be a value; operators and the dot of a concatenation cannot."""
     return bool(re.match(r'[\w"{@:+-]', text))
 
 
 def _elements(value: str) -> tuple[str, ...]:
-    """The elements of a set or of a list; of a map its keys."""
+    """Return the elements of a set or a list, or the keys of a map."""
     inside = value[1:-1] if value.startswith("{") else value
     elements = (re.split(r"\s+:\s+", element.strip())[0] for element in _ELEMENT.findall(inside))
     return tuple(element.removeprefix('"').removesuffix('"') for element in elements)

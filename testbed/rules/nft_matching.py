@@ -1,7 +1,7 @@
-"""Whether a packet meets clauses in nftables' words, as far as that can be reasoned.
+"""Whether a packet matches clauses in nftables' syntax, as far as it can be computed.
 
-A clause holds where one of its values is the packet's. What the kernel reads is written in net/netfilter/nft_meta.c,
-nft_payload.c, nft_ct.c and net/ipv4/netfilter/nft_fib_ipv4.c; an expression that finds nothing to read ends the rule
+A clause matches if one of its values is the packet's. The kernel's semantics are in net/netfilter/nft_meta.c,
+nft_payload.c, nft_ct.c and net/ipv4/netfilter/nft_fib_ipv4.c. An expression without a value to read ends the rule
 (NFT_BREAK), negated or not.
 """
 
@@ -20,7 +20,7 @@ _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
 
 
 def _each(option: str, judge: Callable[[PacketContext, str], Answer]) -> Judge:
-    """One of the values, by itself or as an element of a named set, of which a predicate may be known."""
+    """Return a judge: one of the values matches, or an element of a named set with a known predicate."""
 
     def one(facts: PacketContext, value: str) -> Answer:
         if not value.startswith("@"):
@@ -48,7 +48,7 @@ def _number(of: str) -> Callable[[PacketContext, str], Answer]:
 
 
 def _any_port(of: str) -> Callable[[PacketContext, str], Answer]:
-    """Of any protocol with ports; in others something else stands in their place."""
+    """Return a judge for a port of any protocol with ports; unknown for other protocols, whose headers differ."""
 
     def judge(facts: PacketContext, wanted: str) -> Answer:
         if facts.fragment:
@@ -67,13 +67,13 @@ def _family(facts: PacketContext, name: str) -> Answer:
 
 
 def _flags(wanted: Values, facts: PacketContext) -> Answer:
-    """One of the flags is set."""
+    """Judge whether one of the flags is set."""
     letters = values.flag_letters(wanted)
     return None if facts.tcp_flags is None or letters is None else bool(letters & set(facts.tcp_flags))
 
 
 def _masked_flags(wanted: Values, facts: PacketContext) -> Answer:
-    """`MASK VALUE`: of the flags of the mask exactly those of the value."""
+    """Judge `MASK VALUE`: of the flags in the mask exactly those in the value are set."""
     mask, flags = (_letters(names) for names in wanted)
     return None if facts.tcp_flags is None or None in (mask, flags) else (mask or set()) & set(facts.tcp_flags) == flags
 

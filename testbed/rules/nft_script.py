@@ -1,4 +1,4 @@
-"""What a file for nft may not say: statements that read other files, commands that only print, names of hosts."""
+"""Statements that a file for nft may not have: includes, commands that only print, host names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_CODE = re.compile(r"#[^\n]*|(?P<name>\"[\w.-]+\")|\"[^\"]*\"")
 _PRINTS = ("monitor", "list", "get", "describe", "export", "import", "reset")
 _VALUE = r"(?:(?:!=|==|ne|eq)\s*)?(\{[^}]*\}|\"[^\"]*\"|[^\s;{}]+)"
 _ADDRESSED = re.compile(rf"\b(?:ip6?|arp)\s+[sd]addr\s+{_VALUE}")
-_OTHERWISE = (  # where words that are no hosts may stand as well: only a name with a dot is one
+_OTHERWISE = (  # other words may be here too: only a name with a dot is a host name
     re.compile(rf"\b(?:dnat|snat|dup|fwd|tproxy)\s+(?:ip6?\s+)?(?:prefix\s+)?to\s+{_VALUE}"),
     re.compile(r"\btype\s+ipv[46]_addr\s*[;\n][^{}]*?\belements\s*=\s*(\{[^}]*\})"),
     re.compile(r"\badd\s+element\s+[^{};\n]*(\{[^}]*\})"),
@@ -28,7 +28,7 @@ _DURATION = re.compile(r"(?:\d+(?:ms|[dhms]))+")
 
 
 def require_safe(text: str, source: str) -> None:
-    """Raise RulesError, with the line, for what a rule file in nft's syntax may not say."""
+    """Raise RulesError, with the line, for a forbidden statement in a rule file in nft's syntax."""
     if "\0" in text:
         raise _error(source, text, text.index("\0"), "a NUL byte is no text", "Give what `nft list ruleset` prints.")
     for place, depth_zero, word in _statements(text):
@@ -44,7 +44,7 @@ def require_safe(text: str, source: str) -> None:
 
 
 def _statements(text: str) -> Iterator[tuple[int, bool, str]]:
-    """Each `include`, wherever it stands, and the first word of each statement outside of braces."""
+    """Yield each `include` anywhere, and the first word of each statement outside of braces."""
     if not any(word in text for word in ("include", *_PRINTS)):
         return
     depth, begins = 0, True
@@ -60,7 +60,7 @@ def _statements(text: str) -> Iterator[tuple[int, bool, str]]:
 
 
 def _hosts(text: str) -> Iterator[tuple[int, str]]:
-    """Each name of a host, and its place, where rules name addresses."""
+    """Yield each host name in place of an address, with its position."""
     code = _NO_CODE.sub(lambda found: found[0] if found["name"] else " " * len(found[0]), text)
     defined: dict[str, str] = dict(_DEFINED.findall(code))
     for found in _ADDRESSED.finditer(code):
@@ -71,9 +71,9 @@ def _hosts(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _names(value: str, defined: dict[str, str]) -> Iterator[str]:
-    """The names of hosts in a value, in a set of values, and in the variables that these name."""
+    """Yield the host names in a value, in a set of values, and in the variables in them."""
     for word in _WORD.findall(_COMMENT.sub("", value)):
-        name = re.split("[/:]", word)[0] if word.count(":") < 2 else ""  # no name but an address of IPv6
+        name = re.split("[/:]", word)[0] if word.count(":") < 2 else ""  # no name but an IPv6 address
         if name.startswith("$"):
             yield from _names(defined.pop(name[1:], ""), defined)
         elif name not in _NO_HOSTS and forbidden.is_host(name) and not _DURATION.fullmatch(name):

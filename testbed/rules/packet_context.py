@@ -1,4 +1,4 @@
-"""What is known of a packet at a hook, for rules to be held against."""
+"""The facts about a packet at a hook, for comparison with rules."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ SetPredicate = Callable[["PacketContext", tuple[str, ...]], bool | None]
 
 @dataclass(frozen=True)
 class PacketContext:
-    """A packet at a hook; None: not known.
+    """A packet at a hook; None means unknown.
 
-    `protocol` is tcp, udp, icmp, icmpv6, sctp, else its number; `tcp_flags` has one letter each (`SA`), `icmp` is
-    (type, code), `ttl` is IPv6's hop limit too, `length` counts the IP header. `entered` and `left` are interfaces,
-    '' where there is none at this hook. `state` is the connection's (NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED),
-    `status` its bits (DNAT, SNAT, SEEN_REPLY, ASSURED, CONFIRMED, EXPECTED), `original` the source, source port,
-    destination and destination port of its first packet, `direction` this packet's in it (ORIGINAL, REPLY).
-    `local_types` gives the type of an address as this host sees it (LOCAL, UNICAST, BROADCAST, MULTICAST),
-    `fragment` tells a later fragment, which has no header of a protocol. `sets` are predicates of the sets that are
-    known: they are given the facts and what the rule looks up (`src`, `dst`; in nftables' words `ip saddr`).
+    `protocol` is tcp, udp, icmp, icmpv6, sctp, else its number. `tcp_flags` has one letter each (`SA`). `icmp` is
+    (type, code). `ttl` is also IPv6's hop limit. `length` includes the IP header. `entered` and `left` are interfaces,
+    '' if there is none at this hook.
+
+    `state` is the connection's state (NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED). `status` are its bits (DNAT,
+    SNAT, SEEN_REPLY, ASSURED, CONFIRMED, EXPECTED). `original` is the source, source port, destination and destination
+    port of its first packet. `direction` is this packet's direction in it (ORIGINAL, REPLY).
+
+    `local_types` gives the type of an address for this host (LOCAL, UNICAST, BROADCAST, MULTICAST). `fragment` marks a
+    later fragment, which has no transport header. `sets` are predicates of the known sets. Their arguments are the
+    facts and the fields that the rule looks up (`src`, `dst`; in nftables' syntax `ip saddr`).
     """
 
     source: str
@@ -45,7 +48,7 @@ class PacketContext:
     sets: Mapping[str, SetPredicate] | None = None
 
     def type_of(self, address: str) -> str | None:
-        """The type of an address, if it is known."""
+        """Return the type of an address, or None if it is unknown."""
         if self.local_types is None:
             return None
         return self.local_types(address) if callable(self.local_types) else self.local_types.get(address)

@@ -9,7 +9,7 @@ from testbed.rules import files
 
 _FENCE = re.compile(r"\s*(?:```|~~~)[\w -]*$")
 _PROGRAMS = r"(?:sudo\s+)?(?:\S*/)?(?:ip6?tables|nft|ipset|xtables)"
-_PROMPT = re.compile(  # root@host:~# COMMAND, [root@host ~]$ COMMAND, $ COMMAND, and of any other form before a program
+_PROMPT = re.compile(  # root@host:~# COMMAND, [root@host ~]$ COMMAND, $ COMMAND; other forms before a known program
     r"\s*(?:\[?[\w.-]+@[\w.-]+[:\s][^\]#$%]*\]?\s*[#$%]|[$%])(?:\s+(?P<command>.*))?$"
     rf"|(?:\w[\w.:/~-]*|[~/][\w./~-]*\s?)[#$%]\s+(?P<known>{_PROGRAMS}.*)$"
 )
@@ -22,7 +22,7 @@ _SETS_RULES = re.compile(
 )
 _TEXT_FIRST = ("#", "*", ":", "-", "[", "{")
 
-# How the outputs of other programs begin, what they are, and the command to run instead.
+# The beginnings of other programs' outputs, their kind, and the command to run instead.
 _INSTEAD = "Run `iptables-save` and `ip6tables-save` on that host and give what they print."
 _OTHERS = (
     (
@@ -52,7 +52,7 @@ def cleaned(text: str) -> str:
 
 
 def require_rules(text: str, source: str) -> None:
-    """Raise RulesError where a text is what another program prints: what it is, and which command to run instead."""
+    """Raise RulesError if a text is the output of another program; the error names it and the right command."""
     if found := _FOREIGN_SAVE.search(text):
         raise RulesError(
             f"{source} is what {found['program']}-save prints.",

@@ -1,4 +1,4 @@
-"""Where the rules of a rule set stand in its file: chains by table and name, their rules by number."""
+"""The lines of the rules of a rule set in its file: chains by table and name, rules by number."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NO_CODE = re.compile(r'"[^"]*"|#.*')
 
 @dataclass(frozen=True, slots=True)
 class ChainPlaces:
-    """The lines, from 1, of a chain's declaration and of its rules in order; 0: it has none."""
+    """The lines, from 1, of a chain's declaration and of its rules in order; 0 if there is none."""
 
     declared: int
     rules: tuple[int, ...]
 
     def line(self, number: int | None) -> int:
-        """The line of a rule by its number in the chain, from 1; None is the policy's. 0 where it is not known."""
+        """Return the line of a rule by its number in the chain, from 1, or of the policy (None); 0 if it is unknown."""
         if number is None:
             return self.declared
         return self.rules[number - 1] if number <= len(self.rules) else 0
@@ -34,7 +34,7 @@ Places = Mapping[tuple[str, str], ChainPlaces]
 
 
 def places(ruleset: AnyRuleset) -> Places:
-    """The places of all chains; of nftables' text those that are written in blocks, as nft lists them, or by `add`."""
+    """Return the lines of all chains; in nftables' syntax those written in blocks, as nft lists them, or by `add`."""
     if isinstance(ruleset, NftRuleset):
         found: dict[tuple[str, str], ChainPlaces] = {}
         for number, table, chain, of_rule in statements(ruleset.text):
@@ -49,9 +49,9 @@ def places(ruleset: AnyRuleset) -> Places:
 
 
 def statements(text: str) -> Iterator[tuple[int, str, str, bool]]:
-    """The line of each chain and of each rule, with table and chain, and whether it is a rule.
+    """Yield the line of each chain and each rule, with table and chain, and whether it is a rule.
 
-    Chains stand in the braces of a table, rules in those of a chain; a rule may open braces of its own.
+    Chains are in the braces of a table, rules in those of a chain. A rule may have braces of its own.
     """
     table, chain, depth = "", "", 0
     for number, line in enumerate(text.splitlines(), start=1):

@@ -23,7 +23,7 @@ _NATIVE_ADDRESS = re.compile(r"\bip6? daddr (?:\{ )?(?P<address>[0-9a-fA-F.:]+)(
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A port that rules translate; `address` is the one it is asked at, empty: any of the host's of that `version`."""
+    """A port that rules translate; `address` is its address, empty for any address of the host in that `version`."""
 
     port: int
     protocol: str
@@ -36,7 +36,7 @@ class Published:
 
 
 def published(ruleset: AnyRuleset) -> list[Published]:
-    """Return each port that a DNAT or REDIRECT rule translates for packets that come in, in the rules' order."""
+    """Return each port that a DNAT or REDIRECT rule translates for incoming packets, in the rules' order."""
     found = _native(ruleset.text) if isinstance(ruleset, NftRuleset) else _of_iptables(ruleset)
     return [one for one in dict.fromkeys(found) if not one.on_loopback]
 
@@ -66,7 +66,7 @@ def _first_port(clause: Clause) -> int | None:
 
 
 def _address(clause: Clause) -> str:
-    """Return the only address that a clause means, or nothing."""
+    """Return the only address that a clause means, or an empty string."""
     try:
         found = ip_interface(clause.values[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""One reading of every counter of a rule set, and what is expected of it.
+"""One reading of every counter of a rule set, and the expectations about it.
 
-A rule is known by its table, its chain, its text and, where the same text stands twice in a chain, which of the
-two it is; so readings can be subtracted although handles and positions change when rules are loaded again.
+A rule is identified by its table, its chain, its text and its occurrence among equal rules of a chain. So readings can
+be subtracted although handles and positions change when rules are loaded again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OWN_CHAIN = re.compile(r":\S+ - \[0:0\]")  # a user-defined chain has no policy
 
 @dataclass(frozen=True, slots=True)
 class CounterLine:
-    """A rule or a chain's policy; `text` is `-A CHAIN ...` or `:CHAIN POLICY`, `occurrence` counts equal texts."""
+    """A rule or a chain's policy; `text` is `-A CHAIN ...` or `:CHAIN POLICY`, `occurrence` numbers equal texts."""
 
     table: str
     text: str
@@ -33,7 +33,7 @@ class CounterLine:
 
     @property
     def drops_or_is_a_rule(self) -> bool:
-        """Whether what it counted must be expected: a rule, or a policy that dropped packets."""
+        """Whether an expectation must name its counters: it is a rule, or a policy that drops."""
         return not self.is_policy or self.text.endswith(" DROP")
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class CounterLine:
 
 
 def lines(texts: Iterable[tuple[str, str]]) -> Iterator[CounterLine]:
-    """A line for each (table, text), in the order of the rule set."""
+    """Yield a line for each (table, text), in the order of the rule set."""
     times: Counter[tuple[str, str]] = Counter()
     for table, text in texts:
         yield CounterLine(table, text, times[table, text])
@@ -50,7 +50,7 @@ def lines(texts: Iterable[tuple[str, str]]) -> Iterator[CounterLine]:
 
 @dataclass(frozen=True, slots=True)
 class CounterDifference:
-    """A line as it was expected and as it came out; None: the line is not there on that side."""
+    """A line with its expected and actual counters; None if that side lacks the line."""
 
     line: CounterLine
     expected: Counters | None
@@ -62,10 +62,10 @@ class CounterDifference:
 
 
 class CounterReading:
-    """All counters at one moment, or, after a subtraction, what was counted between two moments.
+    """All counters at one moment, or, after a subtraction, the counters between two moments.
 
-    Compared with a string (`reading == '''*nat ...'''`), the string is read as `iptables-save -c` lines: rules that
-    it does not name are expected to have counted nothing, and so are policies DROP; other policies that it does not
+    A comparison with a string (`reading == '''*nat ...'''`) parses the string as `iptables-save -c` lines. Rules that
+    it does not name are expected to have counted nothing, and so are policies DROP. Other policies that it does not
     name are not compared.
     """
 
@@ -76,7 +76,7 @@ class CounterReading:
 
     @classmethod
     def of(cls, counted: Iterable[tuple[str, str, Counters]]) -> CounterReading:
-        """From (table, text, counters), in the order of the rule set."""
+        """Return a reading of (table, text, counters), in the order of the rule set."""
         found = list(counted)
         names = lines((table, text) for table, text, _ in found)
         return cls({line: counters for line, (*_, counters) in zip(names, found, strict=True)})
@@ -108,7 +108,9 @@ class CounterReading:
         return self.text(self)
 
     def rule(self, table: str, text: str) -> Counters:
-        """What one rule (`-A CHAIN ...`) or policy (`:CHAIN POLICY`) counted; TestbedError when it is not there."""
+        """Return the counters of a rule (`-A CHAIN ...`) or policy (`:CHAIN POLICY`); raises TestbedError when it is
+        missing.
+        """
         if (line := CounterLine(table, text)) not in self._counted:
             raise TestbedError(f"the rule set has no line {text} in table {table}.")
         return self._counted[line]
@@ -125,12 +127,12 @@ class CounterReading:
 
     @property
     def moved(self) -> CounterReading:
-        """The rules and policies that counted something."""
+        """The rules and policies with nonzero counters."""
         return CounterReading({line: counters for line, counters in self if counters != ZERO})
 
     @staticmethod
     def text(lines: Iterable[tuple[CounterLine, Counters]]) -> str:
-        """As `iptables-save -c` prints it: a header for each table, counters before each rule."""
+        """Return the lines as `iptables-save -c` prints them: a header for each table, counters before each rule."""
         printed: list[str] = []
         table = ""
         for line, counters in lines:
@@ -141,7 +143,7 @@ class CounterReading:
         return "\n".join(printed)
 
     def compare(self, expectation: str) -> list[CounterDifference]:
-        """Every line of this reading or of the expectation, with both values, in the order of the rule set."""
+        """Return every line of this reading or of the expectation, with both values, in the order of the rule set."""
         if not len(self):
             raise ExpectationError("there is nothing to compare: the reading has no rules.")
         expected = dict(parse_expectation(expectation))
@@ -156,7 +158,9 @@ class CounterReading:
 
 
 def parse_expectation(text: str) -> Iterator[tuple[CounterLine, Counters]]:
-    """The lines of an expectation; ExpectationError names the first that is not of the form of `iptables-save -c`."""
+    """Yield the lines of an expectation; raises ExpectationError for the first line that `iptables-save -c` cannot
+    print.
+    """
     table, family = "", ""
     times: Counter[tuple[str, str]] = Counter()
     for line in filter(None, map(str.strip, text.split("\n"))):

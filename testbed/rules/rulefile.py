@@ -1,6 +1,6 @@
-"""Rule sets in files: what iptables-save, ip6tables-save, `ipset save` and `nft list ruleset` print on a host.
+"""Rule sets in files: the output of iptables-save, ip6tables-save, `ipset save` and `nft list ruleset`.
 
-Several dumps may stand behind each other in one file, or in files of their own.
+One file may have several dumps, or each dump its own file.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from testbed.rules import commands, environment, families, files, forbidden, pas
 from testbed.rules.nft import AnyRuleset, NftRuleset
 from testbed.rules.ruleset import Comment, Ruleset
 
-_COMMANDS = ("table", "flush", "add", "create", "define", "include", "delete", "destroy")  # what nft's files begin with
-_SET = re.compile(r"create (?P<name>\S+) (?:bitmap|hash|list):")  # ipset(8): nft says `create set` and the like
+_COMMANDS = ("table", "flush", "add", "create", "define", "include", "delete", "destroy")  # first words of nft files
+_SET = re.compile(r"create (?P<name>\S+) (?:bitmap|hash|list):")  # ipset(8); nft has other forms, such as `create set`
 _ELEMENT = re.compile(r"add (?P<name>\S+) \S")
 _NFT_TABLE = re.compile(r"^table (?:\w+ )?\S+ \{", re.MULTILINE)
 _DUMPS = "Give what iptables-save, ip6tables-save and `ipset save` print, or what `nft list ruleset` prints."
@@ -27,10 +27,10 @@ _ONE_KIND = (
 
 
 def read(paths: Path | str) -> AnyRuleset:
-    """The rule set in a file, or in several with commas between them, whose dumps are put together.
+    """Return the rule set in a file, or in several files separated by commas, whose dumps are combined.
 
-    RulesError when a file cannot be read, is iptables' text and a line is not understood, dumps do not go together, or
-    a rule needs an ipset that none of them brings.
+    Raises RulesError when a file cannot be read or a line of iptables text is not understood. Raises it too when dumps
+    cannot be combined, or a rule needs an ipset that no dump has.
     """
     parts = [_read(path) for path in paths_of(paths)]
     ruleset = parts[0] if len(parts) == 1 else _together(parts, str(paths))
@@ -39,15 +39,15 @@ def read(paths: Path | str) -> AnyRuleset:
 
 
 def paths_of(paths: Path | str) -> list[Path]:
-    """The files that a word names: one, though commas be in its name, or several with commas between them."""
+    """Return the files that a word names: one, even with commas in its name, or several separated by commas."""
     return [Path(paths)] if os.path.exists(paths) else [Path(path) for path in str(paths).split(",")]
 
 
 def parse(text: str, source: str = "the rule set") -> AnyRuleset:
-    """The rule set in a text; it is nftables' where its first word is one of nft's, raises as `read` does.
+    """Return the rule set in a text; its first word shows whether it is nftables'. Raises RulesError as `read` does.
 
-    Prompts, code fences and commands that only print may stand around a dump. Commands of iptables, and what
-    `iptables -S` prints, are read as the rules that they make.
+    Prompts, code fences and commands that only print may surround a dump. Commands of iptables, and the output of
+    `iptables -S`, are read as the rules that they make.
     """
     pasted.require_rules(text := pasted.cleaned(text), source)
     rest, sets = _without_sets(text)
@@ -65,17 +65,17 @@ def parse(text: str, source: str = "the rule set") -> AnyRuleset:
 
 
 def text_of(ruleset: AnyRuleset) -> str:
-    """What such a file says."""
+    """Return the text of such a file."""
     return ruleset.rendered if isinstance(ruleset, NftRuleset) else save.render(ruleset) + ruleset.sets
 
 
 def lines_of(ruleset: AnyRuleset) -> list[str]:
-    """What there is as lines, without counters: policies, chains and rules by table, or nftables' text as it stands."""
+    """Return the rule set as lines without counters: policies, chains and rules by table, or nftables' own text."""
     return ruleset.text.splitlines() if isinstance(ruleset, NftRuleset) else ruleset.listing
 
 
 def number_of_rules(ruleset: AnyRuleset) -> int:
-    """How many rules there are; of nftables' those that count."""
+    """Return the number of rules; in nftables' syntax the number of rules with a counter."""
     if isinstance(ruleset, NftRuleset):
         return sum("counter" in line.split() for line in ruleset.text.splitlines())
     return sum(1 for _ in ruleset.rules)
@@ -89,7 +89,7 @@ def _read(path: Path) -> AnyRuleset:
 
 
 def _without_sets(text: str) -> tuple[str, str]:
-    """A text with an empty line for each line of `ipset save`, and these lines."""
+    """Return a text with an empty line in place of each line of `ipset save`, and these lines."""
     names: set[str] = set()
     rest: list[str] = []
     sets: list[str] = []
@@ -104,7 +104,7 @@ def _without_sets(text: str) -> tuple[str, str]:
 
 
 def _together(parts: Iterable[AnyRuleset], source: str) -> AnyRuleset:
-    """One rule set of several files; they are of one kind, and no table is in two of them."""
+    """Return one rule set of several files; raises RulesError for different syntaxes or a table in two files."""
     read_so_far = list(parts)
     native = [part for part in read_so_far if isinstance(part, NftRuleset)]
     others = [part for part in read_so_far if isinstance(part, Ruleset)]

@@ -1,6 +1,6 @@
-"""A rule set: tables of chains and rules, in the order and the words of `iptables-save`.
+"""A rule set: tables of chains and rules, in the order and the syntax of `iptables-save`.
 
-What the testbed does not interpret (matches, target options, comments) is kept as it was written.
+Text that the testbed does not interpret (matches, target options, comments) stays unchanged.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from testbed.rules import forbidden
 from testbed.rules.counters import Counters
 
 BUILT_IN_CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-IPV6 = "ip6 "  # what the names of IPv6's tables begin with here, as in nftables: `ip6 filter`
+IPV6 = "ip6 "  # prefix of the names of IPv6 tables, as in nftables: `ip6 filter`
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A line that means nothing to the kernel: a comment or an empty line."""
+    """A line without a meaning for the kernel: a comment or an empty line."""
 
     text: str
 
@@ -44,7 +44,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of `chain`; `spec` is what follows `-A CHAIN `, in the words it was written in."""
+    """A rule of `chain`; `spec` is the original text after `-A CHAIN `."""
 
     chain: str
     spec: str
@@ -62,7 +62,7 @@ class Rule:
 
     @property
     def target(self) -> str | None:
-        """What the rule does with a packet it matches (a verdict, a target, a chain); None: it only counts."""
+        """The target of the rule (a verdict, an extension, a chain), or None if it only counts."""
         words = shlex.split(self.spec)
         for option, value in pairwise(words):
             if option in ("-j", "--jump", "-g", "--goto"):
@@ -74,8 +74,8 @@ class Rule:
 class Table:
     """One table; `entries` keeps chains, rules and comments in the order of the file.
 
-    `filter` is IPv4's table of that name, `ip6 filter` IPv6's. `source` is the file it came from, where a rule set was
-    put together from several.
+    `filter` is IPv4's table of that name, `ip6 filter` IPv6's. `source` is its file if a rule set was combined from
+    several.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Table:
 
     @property
     def touched(self) -> bool:
-        """Whether it has a rule, a chain of somebody's, or a policy that was set."""
+        """Whether it has a rule, a user-defined chain, or a policy other than ACCEPT."""
         return bool(self.rules) or any(chain.policy != "ACCEPT" for chain in self.chains)
 
     @property
@@ -105,7 +105,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """All tables, of IPv4 and of IPv6; `source` names where it came from, for messages.
+    """All tables, of IPv4 and of IPv6; `source` names its origin, for messages.
 
     `sets` are the ipsets that its rules match, as `ipset save` prints them; iptables-save text does not have them.
     """
@@ -119,7 +119,7 @@ class Ruleset:
         return tuple(entry for entry in self.entries if isinstance(entry, Table))
 
     def table(self, name: str) -> Table:
-        """The table of that name; RulesError when there is none."""
+        """Return the table of that name; raises RulesError when there is none."""
         for table in self.tables:
             if table.name == name:
                 return table
@@ -144,18 +144,17 @@ class Ruleset:
 
     @property
     def touched(self) -> Ruleset:
-        """Without the tables in which nobody has done anything: they let everything pass, as if they were not there."""
+        """The rule set without untouched tables, which accept every packet as if they did not exist."""
         return replace(self, entries=tuple(e for e in self.entries if not isinstance(e, Table) or e.touched))
 
     def beside(self, other: Ruleset) -> Ruleset:
-        """This rule set and the tables and sets of another, which has others."""
+        """Return this rule set with the tables and sets of another, which has other tables."""
         return replace(self, entries=(*self.entries, *other.entries), sets=self.sets + other.sets)
 
     def insert(self, table: str, chain: str, spec: str) -> Ruleset:
-        """This rule set with one more rule at the head of a chain, as `iptables -I` does it.
+        """Return this rule set with one more rule at the head of a chain, as `iptables -I` does it.
 
-        A table that is not there yet is added with the built-in chain; RulesError when a user-defined chain is
-        not there.
+        A missing table is added with the built-in chain. Raises RulesError when a user-defined chain is missing.
         """
         if wrong := forbidden.in_rule(spec):
             raise RulesError(f"-A {chain} {spec} is refused: {wrong}.", "Leave that option out, and write addresses.")
@@ -179,7 +178,10 @@ class Ruleset:
         return self._with_table(table, at_the_head)
 
     def delete(self, table: str, text: str) -> Ruleset:
-        """This rule set without the rule of that text (`-A CHAIN ...`), as `iptables -D` does it."""
+        """Return this rule set without the rule of that text (`-A CHAIN ...`), as `iptables -D` does it.
+
+        Raises RulesError when there is no such rule.
+        """
 
         def without(old: Table) -> Table:
             entries = list(old.entries)

@@ -1,6 +1,6 @@
 """The text form of a rule set: what `iptables-save` prints and `iptables-restore` reads.
 
-What `ip6tables-save` prints may follow (or stand alone); it is told by the comment that it begins each table with.
+The output of `ip6tables-save` may follow, or be alone. The comment above each table shows its family.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _NO_NAMES = "Write the address, or leave that option or that rule out."
 
 
 def read(path: Path | str) -> Ruleset:
-    """The rule set in a file; RulesError when it cannot be read or a line is not understood."""
+    """Return the rule set in a file; raises RulesError when it cannot be read or a line is not understood."""
     return parse(files.text_of(path, "Give a file that iptables-save wrote."), source=str(path))
 
 
 def parse(text: str, source: str = "the rule set") -> Ruleset:
-    """The rule set that an `iptables-save` text describes.
+    """Return the rule set of an `iptables-save` text.
 
-    Raises RulesError with the number and the text of the first line that is not of that form. Whether a match or a
-    target exists is not asked here: that is for `iptables-restore` and the kernel.
+    Raises RulesError with number and text of the first line of another form. Whether a match or a target exists is left
+    to `iptables-restore` and the kernel.
     """
     reader = _DumpReader(source)
     for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
@@ -42,30 +42,30 @@ def parse(text: str, source: str = "the rule set") -> Ruleset:
 
 
 def render(ruleset: Ruleset) -> str:
-    """The text of a rule set; what `iptables-save` wrote comes out as it was, byte for byte."""
+    """Return the text of a rule set; the output of `iptables-save` comes out unchanged, byte for byte."""
     return "".join(f"{line}\n" for line, _, _ in _lines(ruleset))
 
 
 def render_family(ruleset: Ruleset, ipv6: bool) -> str:
-    """The text of one family's tables; the other's lines are empty, so that each line keeps its number."""
+    """Return the text of one family's tables; lines of the other family are empty, so that line numbers stay."""
     return "".join(f"{line if of_ipv6 in (None, ipv6) else ''}\n" for line, of_ipv6, _ in _lines(ruleset))
 
 
 def place(ruleset: Ruleset, number: int) -> tuple[str, int, str]:
-    """Of a line of the rendered text: the file that it came from, its number there, and what it says."""
+    """Return, for a line of the rendered text, its original file, its number there, and its text."""
     line, _, (source, own) = list(_lines(ruleset))[number - 1]
     return source or ruleset.source, own or number, line
 
 
 def family_of(comment: str, before: str) -> str:
-    """What the names of the tables below a comment begin with: `ip6 ` where ip6tables-save wrote it."""
+    """Return the prefix of the tables below a comment: `ip6 ` if ip6tables-save wrote the comment."""
     return families.named_by(comment, before) or ""
 
 
 def _lines(ruleset: Ruleset) -> Iterator[tuple[str, bool | None, tuple[str, int]]]:
     """Yield every line, whether it is IPv6's (None: a comment), and its place in its own file if it has one."""
     family = ""
-    said: bool | None = None  # whether the rules and comments say the families, asked when it matters
+    said: bool | None = None  # whether rules and comments show the families; computed on demand
     for entry in ruleset.entries:
         if isinstance(entry, Comment):
             yield str(entry), None, _NOWHERE
@@ -87,7 +87,7 @@ def _lines(ruleset: Ruleset) -> Iterator[tuple[str, bool | None, tuple[str, int]
 
 
 class _DumpReader:
-    """What has been read so far, line by line: tables and comments, the table that is open, the family of comments."""
+    """Parses a dump line by line: tables and comments, the open table, the family in comments."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -98,7 +98,7 @@ class _DumpReader:
         self._own = False  # whether a comment since the last table names the family
 
     def read(self, number: int, written: str) -> None:
-        """Read a line; RulesError when it is not understood."""
+        """Read a line; raises RulesError when it is not understood."""
         line = written.strip(" \t\r")
         if not line or line.startswith("#"):
             (self._entries if self._open is None else self._inner).append(Comment(written))
@@ -113,7 +113,7 @@ class _DumpReader:
             self._inner.append(_entry(line, number, self._source))
 
     def finished(self) -> Ruleset:
-        """The rule set, with its tables named by their families."""
+        """Return the rule set, with its tables named by their families."""
         if self._open is not None:
             raise RulesError(
                 f"{self._source}: the table {self._open[0]} is not closed by a line COMMIT.",

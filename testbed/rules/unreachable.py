@@ -1,7 +1,7 @@
-"""What no packet can do in a rule set, proved from the rules alone: reach a rule, match it, miss it.
+"""Proofs from the rules alone that no packet can reach a rule, match it or miss it.
 
-A packet that reaches a rule has matched the jumps that led there and none of the rules before that would have led it
-away. Where these contradict each other no packet can. Nothing is said where nothing is proved.
+A packet that reaches a rule has matched the jumps that lead there. It has missed the earlier rules that would have led
+it away. If these conditions contradict each other, no packet can reach the rule. Without a proof nothing is reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from testbed.rules.clauses import Clause, target_of
 from testbed.rules.implied import asked, contradicts, follows, opposite
 
-# Targets that decide, so that the chain's next rule is not asked; of others nobody knows (net/netfilter/xt_*.c)
+# Targets with a verdict, which end the chain for a packet; other targets are unknown (net/netfilter/xt_*.c)
 _DECIDE = {
     *("ACCEPT", "DROP", "RETURN", "REJECT", "QUEUE", "NFQUEUE"),
     *("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP"),
@@ -21,7 +21,7 @@ _DECIDE = {
 
 @dataclass(frozen=True, slots=True)
 class LimitedRule:
-    """A rule as it is looked at: `spec` is what follows `-A CHAIN `."""
+    """A rule under examination; `spec` is the text after `-A CHAIN `."""
 
     table: str
     chain: str
@@ -33,9 +33,9 @@ class LimitedRule:
 
 
 class Limits:
-    """Proofs about a rule set in iptables' words.
+    """Proofs about a rule set in iptables' syntax.
 
-    `rules` are in the order of each chain, `chains` all there are, by table and name, `bases` those that a hook begins.
+    `rules` are in the order of each chain. `chains` are all chains, by table and name, `bases` the base chains.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Limits:
             self._rules[rule.table, rule.chain].append(rule)
 
     def reached(self, table: str, chain: str, number: int) -> str:
-        """Why no packet can reach a rule (by its number, from 1), or ''."""
+        """Return why no packet can reach a rule (by its number, from 1), or ''."""
         return self._barred(table, chain, number, ())
 
     def entered(self, table: str, chain: str) -> str:
-        """Why no packet can enter a chain, or ''."""
+        """Return why no packet can enter a chain, or ''."""
         return self._barred(table, chain, 1, ())
 
     def decided_by(self, table: str, chain: str) -> str:
-        """Why the policy of a base chain can never decide, or ''; who returns from a base chain is left to it."""
+        """Return why the policy of a base chain can never decide, or ''; a return from it leads to the policy."""
         for rule in self._rules[table, chain]:
             target = target_of(rule.spec)
             returns = target is not None and (target.name == "RETURN" or target.verb == "goto")
@@ -66,11 +66,11 @@ class Limits:
         return ""
 
     def matched(self, table: str, chain: str, number: int) -> str:
-        """Why no packet that reaches a rule can match it, or ''."""
+        """Return why no packet that reaches a rule can match it, or ''."""
         return self._barred(table, chain, number, self._clauses(table, chain, number))
 
     def missed(self, table: str, chain: str, number: int) -> str:
-        """Why no packet that reaches a rule can miss it, or ''."""
+        """Return why no packet that reaches a rule can miss it, or ''."""
         own = self._clauses(table, chain, number)
         if not own:
             return "it asks nothing of a packet"
@@ -78,7 +78,7 @@ class Limits:
         return barred[0] if all(barred) else ""
 
     def alone(self, table: str, chain: str, number: int, text: str) -> str:
-        """Why a clause can never be the only one for which a packet misses the rule, or ''."""
+        """Return why a clause can never be the only reason for which a packet misses the rule, or ''."""
         own = self._clauses(table, chain, number)
         (alone,) = [clause for clause in own if clause.text == text][:1]
         return self._barred(table, chain, number, [opposite(one) if one is alone else one for one in own])
@@ -87,7 +87,7 @@ class Limits:
         return asked(self._rules[table, chain][number - 1].spec, table)
 
     def _barred(self, table: str, chain: str, number: int, met: Sequence[Clause]) -> str:
-        """Why no packet that meets some clauses gets as far as a rule, or ''."""
+        """Return why no packet that matches these clauses reaches a rule, or ''."""
         for place, one in enumerate(met):
             for other in met[:place]:
                 if contradicts(one, other):
@@ -106,7 +106,7 @@ class Limits:
         return reason or f"no rule leads to {chain}"
 
     def _through(self, caller: LimitedRule, met: Sequence[Clause], found: str) -> str:
-        """In words: a way that is barred by its own jump, or further up."""
+        """Return the reason in words: the jump itself contradicts the clauses, or a rule further up does."""
         for clause in asked(caller.spec, caller.table):
             if any(contradicts(clause, other) for other in met):
                 return f"who comes here has met {_words(clause)} in `{caller.text}`"
@@ -120,7 +120,7 @@ class Limits:
                     yield rule, number
 
     def _decides(self, rule: LimitedRule) -> bool:
-        """Whether a packet that matches a rule is not held against the next one."""
+        """Return whether a packet that matches a rule is not compared with the next one."""
         target = target_of(rule.spec)
         if target is None:
             return False
@@ -129,7 +129,7 @@ class Limits:
         return target.name in _DECIDE
 
     def _never_returns(self, table: str, chain: str) -> bool:
-        """Whether every packet that enters a chain is decided upon in it."""
+        """Return whether every packet that enters a chain gets a verdict in it."""
         for rule in self._rules[table, chain]:
             target = target_of(rule.spec)
             if target is not None and (target.name == "RETURN" or target.verb == "goto"):
@@ -140,6 +140,6 @@ class Limits:
 
 
 def _words(clause: Clause) -> str:
-    """A clause in the words of its rule; one that is supposed not to hold is negated."""
+    """Return a clause in the words of its rule; a clause that is assumed not to hold is negated."""
     plain = clause.text.removeprefix("! ")
     return f"`! {plain}`" if clause.negated else f"`{plain}`"

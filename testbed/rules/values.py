@@ -1,4 +1,4 @@
-"""Values of clauses held against values of packets, in three-valued logic: true, false, or None for unknown."""
+"""Comparisons of a clause's values with a packet's, in three-valued logic: True, False, or None for unknown."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def opposite(answer: Answer) -> Answer:
 
 
 def any_of(answers: Iterable[Answer]) -> Answer:
-    """True if one is; else unknown if one is; else false."""
+    """Return True if one answer is True, else None if one is unknown, else False."""
     seen = set(answers)
     return True if True in seen else None if None in seen else False
 
 
 def number(text: str) -> int | None:
-    """A decimal, or a hexadecimal with 0x."""
+    """Return a decimal number, or a hexadecimal one with 0x; None for another text."""
     try:
         return int(text, 0)
     except ValueError:
@@ -44,13 +44,13 @@ def number(text: str) -> int | None:
 
 
 def equal(value: int | None, text: str) -> Answer:
-    """Whether a number is the one that is written."""
+    """Return whether a number equals the written one."""
     written = number(text)
     return None if value is None or written is None else value == written
 
 
 def between(value: int | None, text: str, separator: str = ":") -> Answer:
-    """Whether a number is in a range `low:high`, either end of which may be left out, or is the only one named."""
+    """Return whether a number is in a range `low:high`, with optional ends, or equals the only one named."""
     low, several, high = text.partition(separator)
     if not several:
         return equal(value, text)
@@ -65,19 +65,19 @@ def protocol_number(name: str) -> int | None:
 
 
 def same_protocol(protocol: str, name: str) -> Answer:
-    """Whether a packet's protocol is the one of that name or number."""
+    """Return whether a packet's protocol has that name or number."""
     numbers = protocol_number(protocol), protocol_number(name)
     return None if None in numbers else numbers[0] == numbers[1]
 
 
 def flag_letters(names: Iterable[str]) -> frozenset[str] | None:
-    """The letters of TCP flags; None where a name is none of theirs."""
+    """Return the letters of TCP flags; None if a name is unknown."""
     letters = [TCP_FLAGS.get(name.strip().upper(), "") for name in names]
     return frozenset(letters) if all(letters) else None
 
 
 def within(address: str, network: str) -> Answer:
-    """Whether an address is in a network: an address alone, with a prefix's length or with a mask of any form."""
+    """Return whether an address is in a network: an address alone, with a prefix length or with any mask."""
     base, _, mask = network.partition("/")
     try:
         asked, wanted = ip_address(address), ip_address(base)
@@ -98,7 +98,7 @@ def _mask(text: str, width: int) -> int:
 
 
 def address_between(address: str, text: str) -> Answer:
-    """Whether an address is in a range `first-last`, or is the only one named."""
+    """Return whether an address is in a range `first-last`, or equals the only one named."""
     first, _, last = text.partition("-")
     try:
         asked, low, high = (ip_address(part) for part in (address, first, last or first))
@@ -108,7 +108,7 @@ def address_between(address: str, text: str) -> Answer:
 
 
 def interface_named(name: str, pattern: str, wildcard: str = "+") -> bool:
-    """Whether an interface has that name, or begins with it where a wildcard follows; '' is no interface."""
+    """Return whether an interface has that name, or the prefix before a wildcard; '' is no interface."""
     if pattern.endswith(wildcard):
         return name.startswith(pattern.removesuffix(wildcard))
     return name == pattern

@@ -1,1 +1,1 @@
-"""Who speaks (endpoints) and what they say (packets, TCP conversations)."""
+"""Endpoints, and the packets and TCP conversations that they send."""

@@ -1,4 +1,4 @@
-"""An address and a port to send to, as a caller writes them: `host:80`, `192.168.66.100:80`, `[fd00::1]:80`, a pair."""
+"""A destination address and port in a caller's notation: `host:80`, `192.168.66.100:80`, `[fd00::1]:80`, a pair."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read(text: str, topology: Topology) -> tuple[str, int]:
 def pair(to: Destination, topology: Topology) -> tuple[str, int]:
     """Return the address and the port of a destination written as text or as (address or node, port).
 
-    Raises TestbedError for what is neither, for a text without a port, and for a port out of range.
+    Raises TestbedError for anything else, for a text without a port, and for a port out of range.
     """
     if isinstance(to, str):
         address, port = read(to, topology)
@@ -42,7 +42,7 @@ def pair(to: Destination, topology: Topology) -> tuple[str, int]:
 
 
 def port_number(value: object) -> int:
-    """Return a port from a number or its digits; TestbedError where it is no number from 0 to 65535."""
+    """Return a port from a number or its digits; raises TestbedError unless it is a number from 0 to 65535."""
     digits = isinstance(value, str) and value.isascii() and value.isdigit()
     if isinstance(value, bool) or not (isinstance(value, int) or digits) or not 0 <= int(str(value)) <= LAST_PORT:
         raise TestbedError(f"{value!r} is no port.", f"Give a number from 0 to {LAST_PORT}.")

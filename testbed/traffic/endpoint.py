@@ -1,4 +1,6 @@
-"""An end of the network that a script holds: it sends what it is told and sees what arrives, nothing more."""
+"""Scripted endpoints: they send the packets of a script and capture arriving packets, without any reaction of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,14 @@ from testbed.traffic import internet
 from testbed.traffic.layers import Ether
 from testbed.traffic.packet import Packet
 
-# A question and its answer cross two to four receive queues; the longest way through a bed has six.
+# A question and its answer cross two to four receive queues; the longest path through a bed has six.
 _ROUND_TRIPS = 4
 _ETHERNET = 14  # bytes of a frame's header
 
 
 @dataclass(frozen=True)
 class EndpointInterface:
-    """One interface of a node, and the packet socket that speaks for it."""
+    """One interface of a node, and its packet socket."""
 
     port: Port
     interface: Interface
@@ -34,7 +36,7 @@ class EndpointInterface:
         return (*self.interface.scripted, *self.interface.addresses)
 
     def reaches(self, hop: Address) -> bool:
-        """Whether a next hop is on its segment, by its addresses."""
+        """Return whether a next hop is on this interface's segment, by its addresses."""
         return any(hop in address.network for address in self.addresses)
 
     @cached_property
@@ -43,14 +45,14 @@ class EndpointInterface:
 
 
 class Endpoint:
-    """A node, spoken for by packet sockets, one for each of its interfaces.
+    """The scripted endpoint of a node, with a packet socket on each interface.
 
-    `seen` holds every packet that arrived here, `sent` every one that was sent from here, `left` every one that the
-    node's own kernel sent; all in order.
+    `seen` holds every packet that arrived here, `sent` every packet sent from here, `left` every packet that the node's
+    own kernel sent, all in order.
 
-    A veth hands a packet to the receive queue of the processor that sent it, in order (netif_rx, net/core/dev.c).
-    An endpoint therefore sends on one processor only: once ARP round trips sent there behind a packet have come back,
-    the packet is through, wherever that was. So "it did not arrive" is known and never waited for.
+    A veth hands a packet to the receive queue of the processor that sent it, in order (netif_rx, net/core/dev.c). So an
+    endpoint sends on one processor only. ARP requests that follow a packet come back only after the packet has been
+    processed, wherever that was. So a missing packet is certain and needs no timeout.
     """
 
     def __init__(
@@ -73,13 +75,13 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """The address it is known by: the first that is spoken for."""
+        """The main address of the endpoint: its first one."""
         return str(self._addresses[0])
 
     def address_towards(self, destination: str) -> str:
-        """The address from which it speaks to another: of that version, on the interface by which it is reached.
+        """Return the source address for a destination: of its IP version, on the interface that leads there.
 
-        TestbedError where it has none of that version.
+        Raises TestbedError if the node has no address of that version.
         """
         to = ip_address(destination)
         near = [address.ip for end in self._ends if end.reaches(to) for address in end.addresses]
@@ -94,10 +96,11 @@ class Endpoint:
         return [address.ip for end in self._ends for hop in hops if end.reaches(hop) for address in end.addresses]
 
     def send(self, packet: Any, via: str | None = None) -> Packet:
-        """Send a scapy IP packet, through the router `via` or the one the node's routes name; as it left, is returned.
+        """Send a scapy IP packet through the router `via` or the one of the node's routes; return the packet as it
+        left.
 
-        Its identification (IPv6: its flow label) is set where the packet has none, so that it can be told from all
-        others of the bed.
+        If the packet has no identification (IPv6: flow label), a unique one is set. It distinguishes the packet from
+        all others of the bed.
         """
         packet = internet.marked(packet, self.identification())
         data = bytes(packet)
@@ -106,18 +109,18 @@ class Endpoint:
         return self.sent[-1]
 
     def identification(self) -> int:
-        """One for a packet, by which it can be told from all others of the bed."""
+        """Return a packet identification that is unique in the bed."""
         return next(self._identities)
 
     def put(self, data: bytes, destination: str, via: str | None = None) -> None:
-        """Send the bytes of an IP packet as they are; nobody keeps them in mind."""
+        """Send the bytes of an IP packet unchanged, without a record in `sent`."""
         end, header = self._way(destination, via)
         self.settled = False
         with on_cpu(self._cpu):
             end.socket.send(header + data)
 
     def _way(self, destination: str, via: str | None) -> tuple[EndpointInterface, bytes]:
-        """By which interface a packet leaves, and the header of its frame; asked of the topology once."""
+        """Return the interface by which a packet leaves and its frame header; computed once for each destination."""
         if (destination, via) not in self._ways:
             to = ip_address(destination)
             hop = ip_address(via) if via else self._topology.next_hop(self.node, to)
@@ -128,7 +131,7 @@ class Endpoint:
         return self._ways[destination, via]
 
     def find(self, wanted: Callable[[Packet], bool], settle: Callable[[], None]) -> Packet | None:
-        """The first packet of that kind that arrived here; None once `settle` made sure that none is on its way."""
+        """Return the first matching packet that arrived here; None once `settle` has shown that none is on its way."""
         for attempt in (self._collect, settle):
             attempt()
             self._collect()
@@ -137,7 +140,7 @@ class Endpoint:
         return None
 
     def settle(self) -> None:
-        """Return when every packet sent here so far has reached its end, whatever that was."""
+        """Return when every packet sent here so far has reached its end, wherever that is."""
         if self.settled:
             return
         with on_cpu(self._cpu):
@@ -149,7 +152,7 @@ class Endpoint:
 
     @property
     def kernel_beside(self) -> IPv4Address:
-        """An address beside its first interface that a kernel answers for, the host's own where it is there."""
+        """An address beside its first interface that a kernel answers for, preferably the host's."""
         return self._kernel_beside(self._ends[0])
 
     def _kernel_beside(self, end: EndpointInterface) -> IPv4Address:
@@ -158,19 +161,19 @@ class Endpoint:
         return self._kernels[end.port]
 
     def arrivals(self) -> tuple[Packet, ...]:
-        """Everything that has arrived here since the endpoint was made."""
+        """Return every packet that has arrived here since the endpoint was made."""
         self._collect()
         return tuple(self.seen)
 
     def departures(self) -> tuple[Packet, ...]:
-        """Everything that the node's own kernel has sent since the endpoint was made."""
+        """Return every packet that the node's own kernel has sent since the endpoint was made."""
         self._collect()
         return tuple(self.left)
 
     def wait_for(self, wanted: Callable[[Packet], bool], what: str, seconds: float = 10.0) -> Packet:
-        """The first packet of that kind, waiting for kernels that answer in their own time.
+        """Wait for the first matching packet, for kernels that answer in their own time, and return it.
 
-        TestbedError when none came within that time.
+        Raises TestbedError when none arrives within that time.
         """
         while (found := next(filter(wanted, self.arrivals()), None)) is None:
             if not any_waiting([end.socket for end in self._ends], seconds):
@@ -178,13 +181,13 @@ class Endpoint:
         return found
 
     def taken(self) -> Iterator[tuple[bytes, bool]]:
-        """The bytes of IP packets that passed since anybody looked last, and whether the node's own kernel sent each.
+        """Yield the bytes of IP packets since the last call, and whether the node's own kernel sent each.
 
-        Whoever takes them has them: they are not in `seen`.
+        Packets that this method yields do not appear in `seen`.
         """
         for end in self._ends:
             for frame in end.socket.received():
-                if frame.outgoing or frame.destination == end.mac:  # a switch floods; a network card passes that over
+                if frame.outgoing or frame.destination == end.mac:  # a switch floods; a card drops frames for others
                     yield frame.data[_ETHERNET:], frame.outgoing
 
     def _collect(self) -> None:
@@ -193,5 +196,5 @@ class Endpoint:
 
 
 def identities() -> Iterator[int]:
-    """IP identifications for the packets of one bed: none twice within 65,000."""
+    """Yield IP identifications for the packets of one bed; none repeats within 65,000."""
     return (2 + number % 65000 for number in count())

@@ -1,4 +1,4 @@
-"""The IP header of a packet, of either version, and whether the checksums of the packet are right."""
+"""The IP header of a packet, of either version, and a check of the packet's checksums."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from testbed.errors import TestbedError
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, ScapyPacket, checksum
 
 ICMP_PROTOCOL, ICMPV6_PROTOCOL = 1, 58
-ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}  # what a frame says of the packet in it
+ETHERNET_TYPES = {4: 0x0800, 6: 0x86DD}  # the type field of a frame, by IP version
 
 
 @dataclass(frozen=True, slots=True)
 class IpHeader:
-    """What is read off an IP header; `length` is the whole packet's in bytes, `contents` what is behind the header.
+    """The fields of an IP header; `length` is the whole packet's in bytes, `contents` are the bytes behind the header.
 
-    `identification` tells packets of a bed apart: the field of that name, and in IPv6, which has none, the flow label
-    (RFC 6437); routers and NAT leave both as they are. `fragment` says whether it is a piece of a packet, `later`
-    whether it is not the first piece, which has the ports.
+    `identification` distinguishes the packets of a bed. It is IPv4's field of that name; IPv6 has none, so it is the
+    flow label (RFC 6437). Routers and NAT change neither. `fragment` says whether this is a fragment, `later` whether
+    it is not the first fragment, which has the ports.
     """
 
     version: int
@@ -37,10 +37,10 @@ class IpHeader:
 
     @property
     def checksums_good(self) -> bool:
-        """Whether the sums of header and contents come out (RFC 1071); a fragment's contents are not looked at."""
+        """Whether the checksums of header and contents are right (RFC 1071); a fragment's contents are not checked."""
         if not self.good or self.fragment:
             return self.good
-        if isinstance(self.layer, UDP) and self.layer.chksum == 0 and self.version == 4:  # none was made (RFC 768)
+        if isinstance(self.layer, UDP) and self.layer.chksum == 0 and self.version == 4:  # without a checksum (RFC 768)
             return True
         if isinstance(self.layer, ICMP):
             return not checksum(self.contents)
@@ -58,14 +58,14 @@ class IpHeader:
 
 
 def read(data: bytes) -> IpHeader:
-    """From the bytes of an IP packet; padding behind it is left out."""
+    """Return the header of an IP packet's bytes; padding behind the packet is left out."""
     return _version_6(data) if data[0] >> 4 == 6 else _version_4(data)
 
 
 def marked(packet: Any, identification: int) -> Any:
-    """A scapy packet that can be told from others: with an identification, where it has none of its own.
+    """Return a scapy packet with the identification, unless it has one of its own.
 
-    TestbedError for anything that does not begin with an IP header of scapy's.
+    Raises TestbedError for a value that does not begin with scapy's IP or IPv6.
     """
     if not isinstance(packet, IP | IPv6):
         what = packet.summary() if isinstance(packet, ScapyPacket) else repr(packet)

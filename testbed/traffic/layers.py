@@ -1,7 +1,7 @@
-"""scapy's layers, to build and dissect bytes with; nothing else of scapy is used.
+"""scapy's layers, to build and dissect bytes; nothing else of scapy is used.
 
-Its routes are switched off before anything is imported: they describe the machine, not a namespace, and reading them
-takes time. Its own send and sniff look up interfaces by name for the whole process, so they are not used either.
+scapy's routes are turned off before any import: they describe the machine, not a namespace, and take time to read. Its
+send and sniff functions look up interfaces by name for the whole process, so they are not used either.
 """
 
 from scapy.config import conf
@@ -41,5 +41,5 @@ __all__ = [
 
 
 def of(data: bytes) -> IP | IPv6:
-    """The layers of an IP packet, from its bytes."""
+    """Return the layers of an IP packet, from its bytes."""
     return IPv6(data) if data[0] >> 4 == 6 else IP(data)

@@ -1,4 +1,4 @@
-"""A packet as a fact: what was in its headers, where it was sent or seen."""
+"""A packet as a value: its headers, as sent or captured."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SCTP, _SCTP_HEADER = 132, 12  # ports, tag, checksum (RFC 9260)
 _ICMP, _ICMP_HEADER = {internet.ICMP_PROTOCOL, internet.ICMPV6_PROTOCOL}, 8
 _ECHOES = (0, 8, 128, 129)  # echo replies and requests of ICMP and ICMPv6 (RFC 792, RFC 4443)
 _FLAG_NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
-ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # they quote a packet (RFC 792, RFC 4443)
+ICMP_ERRORS = {"icmp": {3, 4, 5, 11, 12}, "icmpv6": {1, 2, 3, 4}}  # these quote a packet (RFC 792, RFC 4443)
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
     """An IP packet; `length` is its total length in bytes, as rules count it.
 
-    `flags` are TCP's, one letter each (`SA`), `icmp` is (type, code) of an ICMP message; fields that the protocol does
-    not have are zero or empty; `identification` is IPv6's flow label (internet.py), `ttl` its hop limit. `good` says
-    whether its checksums are right, `echo` is the identifier of an ICMP echo.
+    `flags` are TCP's, one letter each (`SA`). `icmp` is (type, code) of an ICMP message. Fields that the protocol lacks
+    are zero or empty. `identification` is IPv6's flow label (internet.py), `ttl` its hop limit. `good` says whether its
+    checksums are right. `echo` is the identifier of an ICMP echo.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Packet:
 
     @classmethod
     def dissect(cls, data: bytes) -> Packet:
-        """From the bytes of an IP packet; padding behind it is left out."""
+        """Return the packet of an IP packet's bytes; padding behind it is left out."""
         header = internet.read(data)
         transport = header.layer
         facts: dict[str, Any] = {}
@@ -82,22 +82,22 @@ class Packet:
 
     @property
     def from_(self) -> str:
-        """Address and port it comes from."""
+        """The source address and port."""
         return place(self.source, self.source_port)
 
     @property
     def to(self) -> str:
-        """Address and port it goes to."""
+        """The destination address and port."""
         return place(self.destination, self.destination_port)
 
     @property
     def kind(self) -> str:
-        """What it is called: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol."""
+        """The name of the packet: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol."""
         return kind(self.protocol, self.flags, self.icmp)
 
     @property
     def quoted(self) -> int | None:
-        """The identification (IPv6: flow label) of the packet that an ICMP error is about; None of what is none."""
+        """The identification (IPv6: flow label) of the packet that an ICMP error quotes; None for other packets."""
         if self.icmp is None or self.icmp[0] not in ICMP_ERRORS.get(self.protocol, ()) or len(self.payload) < 20:
             return None
         if self.protocol == "icmpv6":
@@ -105,9 +105,10 @@ class Packet:
         return int.from_bytes(self.payload[4:6], "big")
 
     def same_as(self, other: Packet) -> bool:
-        """Whether both are one packet, seen at two places: NAT, routers and targets change none of these fields.
+        """Return whether both are one packet at two capture points: NAT, routers and targets change none of these
+        fields.
 
-        What an ICMP error quotes is left out, since NAT translates it too.
+        The quoted packet of an ICMP error is left out, since NAT translates it too.
         """
         return self._unchanging == other._unchanging
 
@@ -121,7 +122,9 @@ class Packet:
 
 
 def _payload(header: internet.IpHeader) -> bytes:
-    """What is behind the header that NAT changes; of a protocol that has none, and of a later fragment, everything."""
+    """Return the bytes behind the header that NAT changes; all bytes if there is no such header, as in a later
+    fragment.
+    """
     if header.protocol == _SCTP and not header.later:
         return header.contents[_SCTP_HEADER:]
     if header.protocol in _ICMP and not header.later:
@@ -130,14 +133,14 @@ def _payload(header: internet.IpHeader) -> bytes:
 
 
 def kind(protocol: str, flags: str, icmp: tuple[int, int] | None) -> str:
-    """What a packet is called: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol, of ICMP with type and code."""
+    """Return the name of a packet: SYN, SYN/ACK, ACK, FIN/ACK, RST; else its protocol, for ICMP with type and code."""
     if protocol == "tcp":
         return "/".join(_FLAG_NAMES[flag] for flag in "SFRPUA" if flag in flags) or "no flags"
     return f"{protocol} {icmp[0]}/{icmp[1]}" if icmp else protocol
 
 
 def place(address: str, port: int) -> str:
-    """An address and a port in one word; of a protocol without ports (0) the address alone."""
+    """Return address and port as one word; only the address for a protocol without ports (0)."""
     if not port:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -145,7 +148,7 @@ def place(address: str, port: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A packet as it left one end and as it came out at another; None: it did not come out there."""
+    """A packet as it left one endpoint and as it arrived at another; None if it did not arrive there."""
 
     sent: Packet
     arrived: Packet | None
@@ -156,7 +159,7 @@ class Crossing:
 
     @property
     def translated(self) -> tuple[str, ...]:
-        """What NAT changed on the way: `source A > B`, `destination A > B`."""
+        """The translations on the path: `source A > B`, `destination A > B`."""
         if self.arrived is None:
             return ()
         pairs = (("source", self.sent.from_, self.arrived.from_), ("destination", self.sent.to, self.arrived.to))
@@ -164,7 +167,7 @@ class Crossing:
 
     @property
     def routers(self) -> int:
-        """How many routers took it on (each counts its time to live down by one)."""
+        """The number of routers on the path (each decrements the TTL by one)."""
         return self.sent.ttl - self.arrived.ttl if self.arrived is not None else 0
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
-"""A userland proxy: listens on a host where docker-proxy would, and relays to containers.
+"""A userland proxy: listens on a host like docker-proxy, and relays to containers.
 
-Run as a program in the host's namespace, with PROTOCOL/ADDRESS/PORT/TO/PORT for each published port. It says `ready`
-when it listens, goes on until its standard input is closed, and for good once it reads `stay` there. It imports
-nothing of the testbed, to start fast.
+It runs as a program in the host's namespace, with PROTOCOL/ADDRESS/PORT/TO/PORT for each published port. It prints
+`ready` when it listens. It ends when its standard input is closed, unless it has read `stay` there. It imports nothing
+of the testbed, to start fast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def family_of(address: Address) -> socket.AddressFamily:
 
 
 def relay_tcp(listening: socket.socket, to: Address) -> None:
-    """Accept for ever; each connection gets one of its own to the container."""
+    """Accept connections forever; relay each over a connection of its own to the container."""
     while True:
         client, _ = listening.accept()
         threading.Thread(target=_join, args=(client, to), daemon=True).start()
@@ -41,17 +41,17 @@ def _join(client: socket.socket, to: Address) -> None:
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Pass on what comes, and the end of it."""
+    """Relay data until its end, and pass on the end."""
     try:
         while data := source.recv(65536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        return  # one side has broken off
+        return  # one side has aborted the connection
 
 
 def relay_udp(listening: socket.socket, to: Address) -> None:
-    """Pass datagrams on; each asker has a socket of its own towards the container, by which answers find back."""
+    """Relay datagrams; each client has its own socket towards the container, which receives the answers."""
     flows: dict[Address, socket.socket] = {}
     while True:
         data, asker = listening.recvfrom(65536)
@@ -67,7 +67,7 @@ def _answers(upstream: socket.socket, listening: socket.socket, asker: Address) 
         try:
             listening.sendto(upstream.recv(65536), asker)
         except ConnectionRefusedError:
-            continue  # the container has said that nobody listens there
+            continue  # the container has answered that the port is closed
 
 
 def _open(protocol: str, address: Address) -> tuple[socket.socket, Callable[[socket.socket, Address], None]]:

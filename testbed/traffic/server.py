@@ -1,7 +1,7 @@
-"""A small HTTP server that tells whom it sees asking, so that a translation can be read off an answer.
+"""A small HTTP server that answers with the client address it sees, so that a translation shows in the answer.
 
-Run as a program with listening sockets as inherited descriptors (`server.py NAME=FD ...`). It goes on until its
-standard input is closed, and for good once it reads `stay` there. It imports nothing of the testbed, to start fast.
+It runs as a program with listening sockets as inherited descriptors (`server.py NAME=FD ...`). It ends when its
+standard input is closed, unless it has read `stay` there. It imports nothing of the testbed, to start fast.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 
 def written(address: Any) -> str:
-    """An address and a port, of either version of IP."""
+    """Return address and port as text, of either IP version."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Greeter(BaseHTTPRequestHandler):
-    """Answers every GET with one line: who is speaking, and whom it sees."""
+    """Answers every GET with one line: the server's name and address, and the client's address."""
 
     name = "?"
 
@@ -34,11 +34,11 @@ class Greeter(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Nobody reads a log here."""
+        """Write no log."""
 
 
 def serve(name: str, descriptor: int) -> None:
-    """Serve on a socket that listens already."""
+    """Serve on a socket that already listens."""
     handler = type("Named", (Greeter,), {"name": name})
     server = ThreadingHTTPServer(("", 0), handler, bind_and_activate=False)
     server.socket = socket.socket(fileno=descriptor)

@@ -1,4 +1,4 @@
-"""Kernel endpoints: ordinary sockets inside a namespace, so that a real TCP/IP stack speaks."""
+"""Kernel endpoints: ordinary sockets inside a namespace, with a real TCP/IP stack."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _DEADLINE = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A connection that a kernel has tried to make, at a moment when no packet of it is on its way any more.
+    """A connection attempt of a kernel, at a moment when none of its packets is on its way.
 
-    `outcome` is `open`, `refused`, `no answer`, or the kernel's word for what else went wrong.
+    `outcome` is `open`, `refused`, `no answer`, or the kernel's text for another error.
     """
 
     outcome: str
@@ -35,7 +35,7 @@ class Attempt:
 
     @classmethod
     def judged(cls, asking: socket.socket) -> Attempt:
-        """What has become of a connection that a socket was told to make without waiting."""
+        """Return the outcome of a nonblocking connection attempt."""
         if not select.select([], [asking], [], 0)[1]:
             return cls("no answer", asking)
         error = asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -44,34 +44,34 @@ class Attempt:
 
 
 def echoed(asking: socket.socket, identifier: int) -> bool:
-    """Whether an echo reply of that identifier has come back to a raw socket of ICMP."""
+    """Return whether an echo reply of that identifier has arrived at a raw ICMP socket."""
     asking.setblocking(False)
     return any(ICMP(data[20:]).id == identifier and data[20] == 0 for data in _received(asking))
 
 
 def _received(opened: socket.socket) -> Iterator[bytes]:
-    """What has arrived at a socket that does not block."""
+    """Yield the data that has arrived at a nonblocking socket."""
     with suppress(BlockingIOError):
         while True:
             yield opened.recv(65536)
 
 
 class KernelEndpoint:
-    """The sockets of one node's kernel. They block for ten seconds at the most."""
+    """The sockets of one node's kernel; they block for ten seconds at most."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
 
     def tcp(self, towards: str = ANY) -> socket.socket:
-        """A TCP socket of this node, of the version of an address that it is to be used with; the caller closes it."""
+        """Return a TCP socket of this node, of the IP version of an address; the caller closes it."""
         return self._open(socket.SOCK_STREAM, towards)
 
     def udp(self, towards: str = ANY) -> socket.socket:
-        """A UDP socket of this node, of the version of an address that it is to be used with; the caller closes it."""
+        """Return a UDP socket of this node, of the IP version of an address; the caller closes it."""
         return self._open(socket.SOCK_DGRAM, towards)
 
     def listen(self, port: int, address: str = ANY) -> socket.socket:
-        """A listening TCP socket: the kernel completes handshakes with it whether or not somebody accepts."""
+        """Return a listening TCP socket; the kernel completes handshakes even without an accept call."""
         listening = self.tcp(address)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if listening.family == socket.AF_INET6:
@@ -81,7 +81,7 @@ class KernelEndpoint:
         return listening
 
     def bound(self, protocol: str, port: int, address: str) -> socket.socket:
-        """A socket that TCP connections or UDP datagrams to a port are accepted by; the caller closes it."""
+        """Return a socket that accepts TCP connections or UDP datagrams on a port; the caller closes it."""
         if protocol == "tcp":
             return self.listen(port, address)
         opened = self.udp(address)
@@ -91,7 +91,7 @@ class KernelEndpoint:
         return opened
 
     def connect(self, address: str, port: int) -> socket.socket:
-        """A connected TCP socket; OSError as the kernel reports it (refused, unreachable, timed out)."""
+        """Return a connected TCP socket; raises OSError as the kernel reports it (refused, unreachable, timed out)."""
         connected = self.tcp(address)
         try:
             connected.connect((address, port))
@@ -101,7 +101,7 @@ class KernelEndpoint:
         return connected
 
     def icmp(self) -> socket.socket:
-        """A raw socket of this node for ICMP messages; the caller closes it."""
+        """Return a raw socket of this node for ICMP messages; the caller closes it."""
         return self._open(socket.SOCK_RAW, ANY, socket.IPPROTO_ICMP)
 
     def _open(self, kind: int, towards: str, protocol: int = 0) -> socket.socket:

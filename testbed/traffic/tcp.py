@@ -1,4 +1,4 @@
-"""TCP, one packet at a time: both ends are scripted, so that counters can be read between any two packets."""
+"""TCP, one packet at a time: both endpoints are scripted, so that counters can be read between any two packets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from testbed.traffic.packet import Crossing, Packet
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """How a client's operating system speaks TCP: the options of its SYN, its window, its time to live.
+    """The TCP characteristics of a client's operating system: the options of its SYN, its window, its TTL.
 
-    With `timestamps` every packet carries them (12 bytes), and so does the server's.
+    With `timestamps` every packet carries them (12 bytes), also the server's packets.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Stack:
     timestamps: bool
 
     def options(self, syn: bool, stamp: int, echo: int) -> list[tuple[str, Any]]:
-        """The options of a packet, in the order in which that system writes them."""
+        """Return the options of a packet, in the order of that system."""
         if not syn:
             return [("NOP", None), ("NOP", None), ("Timestamp", (stamp, echo))] if self.timestamps else []
         if self.timestamps:
@@ -42,7 +42,7 @@ _MODULO = 1 << 32
 
 
 class _End:
-    """One side of a connection: whom it speaks to, what it has sent, what it has been sent."""
+    """One side of a connection: its peer, and its sequence and acknowledgement numbers."""
 
     def __init__(self, endpoint: Endpoint, address: str, port: int, seq: int, ttl: int) -> None:
         self.endpoint = endpoint
@@ -55,11 +55,11 @@ class _End:
 
 
 class TcpConversation:
-    """A TCP connection between two scripted ends, packet by packet.
+    """A TCP connection between two scripted endpoints, packet by packet.
 
-    Each step sends one packet and returns its crossing, delivered or not; a step that needs an earlier packet to have
-    arrived raises NotDelivered, with what the rules counted since the conversation began. The server answers to
-    whom it saw asking, so what the rules translated shows in every crossing.
+    Each step sends one packet and returns its result, delivered or not. A step that needs an earlier packet raises
+    NotDelivered if that did not arrive; the error has the counters since the conversation began. The server answers to
+    the source address that it saw, so translations show in every result.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class TcpConversation:
         self.crossings: list[Crossing] = []
 
     def syn(self) -> Crossing:
-        """The client asks; said again before an answer it is the same SYN once more, as a retransmission is."""
+        """Send the client's SYN; a second call before an answer sends the same SYN again, as a retransmission."""
         self._client.seq = 1_000_000 + self._client.port
         crossing = self._send(self._client, self._server, "S")
         if (seen := crossing.arrived) is not None:
@@ -95,11 +95,11 @@ class TcpConversation:
         return crossing
 
     def syn_ack(self) -> Crossing:
-        """The server agrees."""
+        """Send the server's SYN/ACK."""
         return self._send(self._server, self._client, "SA")
 
     def answered_by(self, server: Endpoint, asked: Packet) -> None:
-        """Let another end be the server: the one at which the client's SYN arrived."""
+        """Make another endpoint the server: the one at which the client's SYN arrived."""
         self._server = _End(server, asked.destination, asked.destination_port, seq=self._server.seq, ttl=64)
         self._server.peer, self._server.peer_port = asked.source, asked.source_port
         self._server.ack = (asked.seq + 1) % _MODULO
@@ -107,20 +107,20 @@ class TcpConversation:
         self.crossings[-1] = Crossing(self.crossings[-1].sent, asked)
 
     def ack(self, by: str = "client") -> Crossing:
-        """A bare acknowledgement; the client's first is the third packet of the handshake."""
+        """Send a bare acknowledgement; the client's first is the third packet of the handshake."""
         return self._send(*self._sides(by), "A")
 
     def fin(self, by: str = "client") -> Crossing:
-        """One side has nothing more to say (FIN/ACK)."""
+        """Send a FIN/ACK from one side."""
         return self._send(*self._sides(by), "FA")
 
     @property
     def handshake_steps(self) -> tuple[Callable[[], Crossing], ...]:
-        """The packets of a handshake, each to be sent by a call."""
+        """The packets of a handshake; each call sends one."""
         return self.syn, self.syn_ack, self.ack
 
     def close_steps(self, by: str = "client") -> tuple[Callable[[], Crossing], ...]:
-        """The packets of a close, each to be sent by a call."""
+        """Return the packets of a close; each call sends one."""
         other = "server" if by == "client" else "client"
         return (
             lambda: self.fin(by),
@@ -130,12 +130,12 @@ class TcpConversation:
         )
 
     def handshake(self) -> tuple[Crossing, ...]:
-        """SYN, SYN/ACK, ACK; NotDelivered when one of them is lost."""
+        """Send SYN, SYN/ACK, ACK; raises NotDelivered when one of them is lost."""
         __tracebackhide__ = True  # pytest shows the line of the test
         return self._all(*self.handshake_steps)
 
     def send(self, data: bytes, by: str = "client") -> tuple[Crossing, ...]:
-        """Data from one side and its acknowledgement from the other."""
+        """Send data from one side and its acknowledgement from the other; raises NotDelivered when one is lost."""
         __tracebackhide__ = True
         sender, receiver = self._sides(by)
         return self._all(
@@ -144,12 +144,12 @@ class TcpConversation:
         )
 
     def close(self, by: str = "client") -> tuple[Crossing, ...]:
-        """FIN and its ACK in each direction, begun by one side; NotDelivered when one of them is lost."""
+        """Send FIN and its ACK in each direction, begun by one side; raises NotDelivered when one of them is lost."""
         __tracebackhide__ = True
         return self._all(*self.close_steps(by))
 
     def reset(self, by: str = "client") -> Crossing:
-        """One side breaks the connection off."""
+        """Abort the connection from one side (RST/ACK)."""
         return self._send(*self._sides(by), "RA")
 
     def _sides(self, by: str) -> tuple[_End, _End]:
