@@ -1,4 +1,4 @@
-"""Mutants of a rule set: the mistakes that somebody could make in it, each as a value with a sentence."""
+"""Mutants of a rule set: rule sets with one edit, each as a value with a sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STRONG: tuple[Maker, ...] = (rule_position.made_strong, targets.made_strong, co
 
 
 def mutants(rules: Ruleset, strong: bool = True) -> tuple[Mutant, ...]:
-    """Every mutant of a rule set that the kernel would load, rule by rule, then the policies; always the same order.
+    """Return every mutant of a rule set that the kernel would load: rule by rule, then the policies, in a fixed order.
 
     Not `strong`: without jumps, early returns, other hooks, TCP flags, ICMP types, marks, sets and limits.
     """
@@ -33,11 +33,11 @@ def mutants(rules: Ruleset, strong: bool = True) -> tuple[Mutant, ...]:
 
 
 def equivalent(rules: Ruleset, mutant: Mutant) -> str:
-    """Why nobody has to notice a mutant, in a sentence; '' where that is not proved.
+    """Return why a mutant is equivalent, in a sentence; '' if that is not proved.
 
-    Either it cannot behave differently: `by counters too`, when no other rule counts otherwise, or `by behaviour only`.
-    Or it makes the same rule set as another mutant of these rules, which is named. Whatever it is of these rules, of
-    others that hold the rule too it has to be asked anew.
+    Either it cannot behave differently: `by counters too` if all other rules count equally, or `by behaviour only`. Or
+    it makes the same rule set as another mutant of these rules, which is named. The answer holds for these rules only;
+    other rule sets with the rule need their own.
     """
     proved = proof(rules, mutant)
     if proved is not None:
@@ -49,7 +49,7 @@ def equivalent(rules: Ruleset, mutant: Mutant) -> str:
 
 @lru_cache(maxsize=8)
 def _makers(rules: Ruleset) -> dict[tuple[object, ...], Mutant]:
-    """The first mutant that makes each rule set; those that are made by default come first."""
+    """Return the first mutant that makes each rule set; default mutants come first."""
     first: dict[tuple[object, ...], Mutant] = {}
     for mutant in (*mutants(rules, strong=False), *mutants(rules)):
         changed = mutant.apply(rules)
@@ -70,7 +70,7 @@ def _of(site: Site, makers: Sequence[Maker]) -> Iterator[Mutant]:
 
 
 def _loads(site: Site, edit: Edit) -> bool:
-    """Whether the kernel takes what is written, and all that packets come to by it from other hooks than before."""
+    """Return whether the kernel accepts the new rules, and all rules that packets then reach from other hooks."""
     if not isinstance(edit, Rewritten):
         return True
     hooks = site.wiring.hooks(edit.chain)
@@ -85,7 +85,7 @@ def _loads(site: Site, edit: Edit) -> bool:
 def _policies(rules: Ruleset) -> Iterator[Mutant]:
     for table in rules.tables:
         if table.name.removeprefix(IPV6) == "nat":
-            continue  # where a policy of DROP is refused
+            continue  # where the kernel refuses a policy of DROP
         for chain in table.chains:
             new = {"ACCEPT": "DROP", "DROP": "ACCEPT"}.get(chain.policy or "")
             if new is not None and chain.policy is not None:

@@ -1,4 +1,4 @@
-"""Mistakes in what a rule asks of a packet: a clause lost, turned round, or with another value."""
+"""Edits of a rule's clauses: a clause removed, negated, or with another value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NEGATABLE = {
         "--length",
     ),
 }
-# Options without which iptables refuses their match, so that the match is lost as a whole (extensions/libxt_*.c)
+# Options that iptables requires for their match, so that the whole match goes (extensions/libxt_*.c).
 _REQUIRED = {
     "recent": {"--set", "--rcheck", "--update", "--remove"},
     "hashlimit": {"--hashlimit-upto", "--hashlimit-above", "--hashlimit-name"},
@@ -51,7 +51,7 @@ _ECHO = {"--icmp-type": (("8", "echo-request", "ping"), "0"), "--icmpv6-type": (
 
 
 def made(site: Site) -> Iterator[Made]:
-    """Every mistake in a clause that is made by default."""
+    """Yield the default edits of clauses."""
     for clause in site.clauses:
         yield from _dropped(site, clause)
         yield from _negated(site, clause)
@@ -88,7 +88,7 @@ def _negated(site: Site, clause: Clause) -> Iterator[Made]:
 
 
 def _other_values(site: Site, clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Operators with other values of a clause."""
+    """Yield operators with other values of a clause."""
     value = clause.values[0] if clause.values else ""
     if clause.option in ("-i", "-o"):
         yield from (("interface", (name,)) for name in _interfaces(site, value))
@@ -105,7 +105,7 @@ def _other_values(site: Site, clause: Clause) -> Iterator[tuple[str, tuple[str, 
 
 
 def made_strong(site: Site) -> Iterator[Made]:
-    """Those in clauses that are rarer: TCP flags, ICMP types, marks, sets, limits."""
+    """Yield the edits of rarer clauses: TCP flags, ICMP types, marks, sets, limits."""
     for clause in site.clauses:
         for operator, values in _rarer_values(clause):
             spec = rewrite.with_values(site.spec, clause, *values)
@@ -136,7 +136,7 @@ def _rarer_values(clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _flags(mask: str, flags: str) -> Iterator[str]:
-    """Each flag of the mask set where it was not, or not where it was."""
+    """Yield the flags with each flag of the mask inverted."""
     asked, wanted = _listed_flags(mask), _listed_flags(flags)
     for flag in asked:
         yield ",".join(each for each in asked if (each in wanted) != (each == flag)) or "NONE"
@@ -147,13 +147,13 @@ def _listed_flags(names: str) -> list[str]:
 
 
 def _other_type(clause: Clause, value: str) -> str:
-    """An answer for a request, a request for anything else."""
+    """Return a reply for a request, a request for any other type."""
     requests, answer = _ECHO[clause.option]
     return answer if value in requests else requests[0]
 
 
 def _marks(value: str) -> Iterator[str]:
-    """The next mark, and the same through half of the mask."""
+    """Yield the next mark, and the same mark with half of the mask."""
     mark, several, mask = value.partition("/")
     known, bits = number(mark), number(mask or "0xffffffff")
     if known is None or bits is None:
@@ -163,7 +163,7 @@ def _marks(value: str) -> Iterator[str]:
 
 
 def _address_ranges(value: str) -> Iterator[str]:
-    """The first address and the last, each moved by one."""
+    """Yield ranges with the first or the last address moved by one."""
     first, _, last = value.partition("-")
     try:
         low, high = ip_address(first), ip_address(last or first)
@@ -174,7 +174,7 @@ def _address_ranges(value: str) -> Iterator[str]:
 
 
 def _interfaces(site: Site, name: str) -> list[str]:
-    """The one that the rules name behind this one, not the loopback; none where they name no other."""
+    """Return the interface that the rules name after this one, except the loopback; empty if they name no other."""
     named = list(dict.fromkeys([*site.others("-i"), *site.others("-o")]))
     after = named.index(name) + 1
     return [other for other in named[after:] + named[:after] if other not in (name, "lo")][:1]
@@ -194,12 +194,12 @@ def _ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _beside(port: str) -> list[int]:
-    """The ports before and behind one; none for the name of a service."""
+    """Return the ports before and after a port; none for a service name."""
     return [near for near in (int(port) - 1, int(port) + 1) if 0 <= near <= _LAST_PORT] if port.isdigit() else []
 
 
 def _several_ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """A list with one element less, or with an element changed as if it stood alone."""
+    """Yield the list without one element, or with one element changed."""
     listed = value.split(",")
     for place, element in enumerate(listed):
         before, behind = listed[:place], listed[place + 1 :]
@@ -210,7 +210,7 @@ def _several_ports(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _networks(value: str) -> Iterator[str]:
-    """A prefix one longer, one shorter, and the network beside it; none for what is no prefix."""
+    """Yield the prefix one bit shorter, one bit longer, and the next network; none for a value that is no prefix."""
     try:
         network = ip_network(value, strict=False)
     except ValueError:
@@ -227,7 +227,7 @@ def _networks(value: str) -> Iterator[str]:
 
 
 def _states(value: str) -> Iterator[str]:
-    """One state less; NEW too, INVALID too; another one instead of a single one."""
+    """Yield the list with one state less; with NEW or INVALID added; another state instead of a single one."""
     states = value.split(",")
     if len(states) > 1:
         yield from (",".join(state for state in states if state != gone) for gone in states)
@@ -237,7 +237,7 @@ def _states(value: str) -> Iterator[str]:
 
 
 def _protocols(site: Site) -> Iterator[Made]:
-    """TCP for UDP and the other way round, where everything else a rule asks is there in both."""
+    """Yield TCP for UDP and vice versa, if all other clauses of the rule are valid for both."""
     clause = site.clause("-p")
     other = {"tcp": "udp", "udp": "tcp"}.get(clause.values[0]) if clause is not None and clause.values else None
     dependent = needs_protocol(site.clauses)
@@ -252,7 +252,7 @@ def _protocols(site: Site) -> Iterator[Made]:
 
 
 def _swapped_interfaces(site: Site) -> Iterator[Made]:
-    """The way in for the way out."""
+    """Yield the rule with input and output interface exchanged."""
     entering, leaving = site.clause("-i"), site.clause("-o")
     if entering is None and leaving is None:
         return

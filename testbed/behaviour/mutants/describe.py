@@ -1,4 +1,4 @@
-"""What a rule does, in words of people: of Docker's own rules what they are for, of any other what it matches."""
+"""Describe a rule for people: Docker's own rules by their purpose, others by what they match."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _STATE_OPTIONS = ("--ctstate", "--state")
 
 
 def speech(site: Site, *changed: Clause) -> Speech:
-    """What a rule is about and what it does; clauses that are changed are left out of what it is about."""
+    """Return the subject and the effect of a rule; changed clauses are left out of the subject."""
     return docker.speech(site) or _in_general(site, changed)
 
 
 def dropped(site: Site, clause: Clause, *with_it: Clause) -> str:
-    """The sentence of a clause that is gone, and of those that go with it."""
+    """Describe the removal of a clause, and of those that go with it."""
     return _case(site, clause, "dropped") or _applies(site, describe_clause.dropped(clause), clause, *with_it)
 
 
 def negated(site: Site, clause: Clause) -> str:
-    """The sentence of a clause that is turned round."""
+    """Describe the negation of a clause."""
     return _case(site, clause, "negated") or _applies(site, describe_clause.negated(clause), clause)
 
 
 def other(site: Site, clause: Clause, *values: str) -> str:
-    """The sentence of a clause with other values."""
+    """Describe a clause with other values."""
     if clause.option in _STATE_OPTIONS and (said := _other_states(site, clause, values[0])):
         return said
     case = _case(site, clause, "other").format(*values)
@@ -51,7 +51,7 @@ def other(site: Site, clause: Clause, *values: str) -> str:
 
 
 def crossed(site: Site, entering: Clause | None, leaving: Clause | None) -> str:
-    """The sentence of the way in taken for the way out."""
+    """Describe the exchange of input and output interface."""
     clause = entering or leaving
     assert clause is not None
     name = "every interface but " * clause.negated + " ".join(clause.values)
@@ -62,19 +62,19 @@ def crossed(site: Site, entering: Clause | None, leaving: Clause | None) -> str:
 
 
 def deleted(site: Site) -> str:
-    """The sentence of a rule that is gone."""
+    """Describe the removal of a rule."""
     said = speech(site)
     return said.lost or f"{said.subject} is no longer {said.done.removeprefix('is ')}"
 
 
 def decided(site: Site, verdict: str) -> str:
-    """The sentence of another verdict."""
+    """Describe another verdict."""
     said = speech(site)
     return f"{said.subject} {done(verdict, site.chain)}, no longer {said.done.removeprefix('is ')}"
 
 
 def named(rule: Rule) -> str:
-    """A rule in short: the chain that it jumps to whatever comes, or its words."""
+    """Name a rule briefly: the chain of an unconditional jump, or the rule's text."""
     target = target_of(rule.spec)
     unconditional = target is not None and rule.spec == f"-j {target.name}"
     return target.name if unconditional and target is not None and target.name not in _DONE else f"`{rule.spec}`"
@@ -90,7 +90,7 @@ def _applies(site: Site, how: str, *changed: Clause) -> str:
 
 
 def _other_states(site: Site, clause: Clause, now: str) -> str:
-    """Of one state more or one state less in a list; '' for anything else."""
+    """Describe one state more or less in a list; '' for any other change."""
     old, new = (set(states.split(",")) for states in (clause.values[0], now))
     said = speech(site, clause)
     where, does = said.cases.get("state", f"in {site.chain}"), said.done.replace("is ", "are ", 1)
@@ -102,7 +102,7 @@ def _other_states(site: Site, clause: Clause, now: str) -> str:
 
 
 def done(name: str, chain: str, target: Target | None = None) -> str:
-    """What a target does to a packet."""
+    """Describe the effect of a target on a packet."""
     if name == "RETURN":
         return f"is left to {chain}'s policy" if chain in BUILT_IN_CHAINS else f"is left to what follows {chain}"
     if name in _DONE:

@@ -1,4 +1,4 @@
-"""What a clause means for a person: which aspect of a packet it limits, and how a change of it is said."""
+"""Describe a clause for people: the aspect of a packet that it limits, and changes of it."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ _ASPECTS = {  # by option: all values of the aspect, and one of them
 
 
 def limits(clause: Clause) -> bool:
-    """Whether it is known what a clause limits."""
+    """Return whether the aspect that a clause limits is known."""
     return clause.option in _ASPECTS
 
 
 def one(clause: Clause, *values: str) -> str:
-    """The aspect at the clause's values, or at others: `from docker0`."""
+    """Describe the aspect with the clause's values, or with others: `from docker0`."""
     return _ASPECTS[clause.option][1].format(" ".join(values or clause.values or ("SYN",)))
 
 
 def dropped(clause: Clause) -> str:
-    """`from every interface, not only from docker0`; `from docker0 too`."""
+    """Describe a removed clause: `from every interface, not only from docker0`; `from docker0 too`."""
     if not limits(clause):
         return f"without asking for `{clause.text}`"
     return f"{one(clause)} too" if clause.negated else f"{_every(clause)}, not only {one(clause)}"
 
 
 def negated(clause: Clause) -> str:
-    """`from every interface except from docker0`; `from docker0 only`."""
+    """Describe a negated clause: `from every interface except from docker0`; `from docker0 only`."""
     if not limits(clause):
         return f"with `{clause.text}` the other way round"
     return f"{one(clause)} only" if clause.negated else f"{_every(clause)} except {one(clause)}"
 
 
 def other(clause: Clause, *values: str) -> str:
-    """`from ens33 instead of from docker0`."""
+    """Describe other values: `from ens33 instead of from docker0`."""
     if not limits(clause):
         return f"with `{' '.join((clause.option, *values))}` instead of `{clause.text}`"
     exception = f"{_every(clause)} except " if clause.negated else ""

@@ -1,4 +1,4 @@
-"""Docker's own rules, recognised, and what each is for in words of people."""
+"""Recognise Docker's own rules, and describe their purpose."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from testbed.rules.clauses import clauses, target_of
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What a rule is about, what it `is` done to that, and the sentence of its loss ('': as of any other).
+    """The subject of a rule, its effect (`is` ...), and the sentence of its removal ('': the general one).
 
-    `rule` says what the rule does where subject and `done` do not say where it applies. `cases` are sentences of their
-    own for changes of a clause: by `dropped`, `negated` or `other` and the option; `{}` is the new value.
+    `rule` is the effect of the rule if subject and `done` do not say where it applies. `cases` are special sentences
+    for changes of a clause, by `dropped`, `negated` or `other` and the option; `{}` is the new value.
     """
 
     subject: str
@@ -25,14 +25,14 @@ class Speech:
 
 
 def speech(site: Site) -> Speech | None:
-    """What one of Docker's own rules is for; None for any other rule."""
+    """Describe the purpose of one of Docker's own rules; None for any other rule."""
     found = (known(site, _DockerRule.of(site)) for known in _KNOWN.get(site.table, ()))
     return next((said for said in found if said is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _DockerRule:
-    """A rule as far as Docker's rules consist of it: values by option, with `!` before them where negated."""
+    """A rule as a mapping from option to values, with `!` before negated ones."""
 
     chain: str
     target: str
@@ -45,7 +45,7 @@ class _DockerRule:
         return cls(site.chain, target.name if target is not None else "", by)
 
     def only(self, *options: str) -> bool:
-        """Whether it asks for just these."""
+        """Return whether the rule has exactly these options."""
         return set(self.by) == set(options)
 
     def get(self, option: str) -> str:
@@ -53,13 +53,13 @@ class _DockerRule:
 
     @property
     def leaving(self) -> str:
-        """The bridge of `-i BRIDGE ! -o BRIDGE`; '' for anything else."""
+        """Return the bridge of `-i BRIDGE ! -o BRIDGE`; '' for anything else."""
         bridge = self.get("-i")
         return bridge if self.get("-o") == f"!{bridge}" else ""
 
     @property
     def entering(self) -> str:
-        """The bridge of `! -i BRIDGE -o BRIDGE`; '' for anything else."""
+        """Return the bridge of `! -i BRIDGE -o BRIDGE`; '' for anything else."""
         bridge = self.get("-o")
         return bridge if self.get("-i") == f"!{bridge}" else ""
 
@@ -127,7 +127,7 @@ def _way_out(_: Site, asked: _DockerRule) -> Speech | None:
 
 
 def _neighbours(_: Site, asked: _DockerRule) -> Speech | None:
-    """Containers of one network among each other; closed with `icc=false`."""
+    """Describe the rule on traffic between containers of one network; it drops with `icc=false`."""
     bridge = asked.get("-i")
     if not asked.only("-i", "-o") or bridge != asked.get("-o") or asked.target not in ("ACCEPT", "DROP"):
         return None
@@ -189,7 +189,7 @@ def _isolation(_: Site, asked: _DockerRule) -> Speech | None:
 
 
 def _internal(_: Site, asked: _DockerRule) -> Speech | None:
-    """An internal network: nothing out, nothing in."""
+    """Describe the rules of an internal network: no traffic out, none in."""
     if asked.chain != "DOCKER-ISOLATION-STAGE-1" or asked.target != "DROP":
         return None
     if asked.only("-d", "-i") and asked.get("-d").startswith("!"):
@@ -212,7 +212,7 @@ def _internal(_: Site, asked: _DockerRule) -> Speech | None:
 
 
 def _end(_: Site, asked: _DockerRule) -> Speech | None:
-    """The RETURN that Docker leaves at the end of a chain."""
+    """Describe the RETURN at the end of Docker's chains."""
     if asked.target != "RETURN" or asked.by or not asked.chain.startswith("DOCKER"):
         return None
     subject = f"what nothing in {asked.chain} decides"
@@ -336,7 +336,7 @@ def _own_address(_: Site, asked: _DockerRule) -> Speech | None:
 
 
 def _published_as(site: Site, address: str, port: str, protocol: str) -> str:
-    """The host's port that is translated to a container's; '' where none is."""
+    """Return the host's port that is translated to a container's; '' if there is none."""
     for table, rule in site.rules.rules:
         target = target_of(rule.spec)
         if target is None or target.name != "DNAT" or table.of_ipv6 != site.of_ipv6:
@@ -352,7 +352,7 @@ def _joined(address: str, port: str) -> str:
 
 
 def _port(port: str, protocol: str, address: str = "") -> str:
-    """`published port 80`; of another protocol than TCP with its name."""
+    """Name a port: `published port 80`; with the name of a protocol other than TCP."""
     name = f"{port}/{protocol}" if protocol != "tcp" else port
     return f"published port {name}" + (f" of {address}" if address else "")
 

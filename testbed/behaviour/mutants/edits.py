@@ -1,4 +1,4 @@
-"""What can be done to a rule set at one place; the place is found again in any rule set that has the same rule."""
+"""Edits of a rule set at one place; any rule set with the same rule has that place."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _Change = Callable[[list[Entry], int], bool]  # changes the entries around a pla
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A rule by its table, its text and which of the equal ones in its chain it is (0: the first)."""
+    """A rule by its table, its text and its index among equal rules of its chain (0: the first)."""
 
     table: str
     rule: Rule
     nth: int = 0
 
     def within(self, table: Table) -> int | None:
-        """Where it stands among the entries of a table; None: it is not there."""
+        """Return its index among the entries of a table; None if it is missing."""
         found = [n for n, entry in enumerate(table.entries) if isinstance(entry, Rule) and entry.text == self.rule.text]
         return found[self.nth] if self.nth < len(found) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The rule says something else, in one line or in several; nothing: it is gone. `chain` is where it stands then."""
+    """The rule is replaced by one or several lines, or by none: it is removed. `chain` is their chain."""
 
     chain: str
     specs: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The rule stands behind another of its chain that it stood before; None where the other is not behind it."""
+    """The rule is moved behind a later rule of its chain; None if there is no such later rule."""
 
     other: Rule
     moved: Rule
@@ -76,7 +76,7 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Outermost:
-    """The rule is the first, or the last, of its chain; None where it is that already."""
+    """The rule is moved to the start or the end of its chain; None if it is there already."""
 
     moved: Rule
     last: bool
@@ -100,7 +100,7 @@ class Outermost:
 
 @dataclass(frozen=True, slots=True)
 class Preceded:
-    """Another rule stands before the rule."""
+    """Another rule is inserted before the rule."""
 
     spec: str
     moved: Rule
@@ -138,7 +138,7 @@ class Policy:
         return (f":{self.chain} {self.new}",)
 
     def of_table(self, rules: Ruleset, name: str) -> Ruleset | None:
-        """The rule set with that policy in a table; None where the chain is not there with the old one."""
+        """Return the rule set with that policy in a table; None if the chain does not exist with the old policy."""
         table = next((table for table in rules.tables if table.name == name), None)
         declared = (
             [n for n, e in enumerate(table.entries) if isinstance(e, Chain) and e.name == self.chain] if table else []
@@ -155,7 +155,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class OfSet:
-    """A line of `ipset save` is another, or is gone, or (old is '') is one more."""
+    """A line of `ipset save` is replaced, removed, or (old is '') added."""
 
     old: str
     new: str
@@ -185,7 +185,7 @@ Edit = RuleEdit | Policy
 
 
 def _edited(rules: Ruleset, place: Place, edit: _Change) -> Ruleset | None:
-    """The rule set with the entries of one table changed; None where it has no such rule or the edit is impossible."""
+    """Return the rule set with the entries of one table edited; None if the rule is missing or the edit impossible."""
     table = next((table for table in rules.tables if table.name == place.table), None)
     at = place.within(table) if table is not None else None
     if table is None or at is None:

@@ -1,7 +1,6 @@
-"""Which packets a clause means, as a set: whether one clause implies another, or rules it out.
+"""Clauses as sets of packets: whether one clause implies or excludes another.
 
-Only what is certain is said. A clause of which nothing can be said (a limit, a mark that rules change) implies nothing
-and rules nothing out.
+Every answer is certain. An unsupported clause (a limit, a mark that rules change) implies nothing and excludes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Meant = str | Network | int | frozenset[int] | frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A set of packets by one of their aspects, or its complement; `meant` is '' and `aspect` '' for the unknown."""
+    """A set of packets by one aspect, or its complement; `meant` and `aspect` are '' for an unknown set."""
 
     aspect: str
     meant: Meant
@@ -33,7 +32,7 @@ class Literal:
 
     @property
     def complement(self) -> Literal | None:
-        """All other packets; None where there are packets that have no such aspect."""
+        """Return the set of all other packets; None if some packets have no such aspect."""
         if self.aspect in ("sport", "dport", "") or self.aspect.startswith("as written"):
             return None
         if self.aspect == "state":
@@ -41,7 +40,7 @@ class Literal:
         return Literal(self.aspect, self.meant, not self.negated)
 
     def implies(self, other: Literal) -> bool:
-        """Whether every packet of this set is in the other, for certain."""
+        """Return whether every packet of this set is certainly in the other."""
         if self.aspect != other.aspect or not self.aspect:
             return False
         if not self.negated:
@@ -49,7 +48,7 @@ class Literal:
         return other.negated and _contains(self.meant, other.meant)
 
     def excludes(self, other: Literal) -> bool:
-        """Whether no packet is in both, for certain."""
+        """Return whether certainly no packet is in both sets."""
         if self.aspect != other.aspect or not self.aspect:
             return False
         if self.negated and other.negated:
@@ -64,7 +63,7 @@ UNKNOWN = Literal("", "")
 
 
 def literal(clause: Clause) -> Literal:
-    """What a clause means; UNKNOWN for what is not certain."""
+    """Return the set of a clause; UNKNOWN if it is uncertain."""
     if not lasting(clause):
         return UNKNOWN
     value = clause.values[0] if clause.values else ""
@@ -87,12 +86,12 @@ def literal(clause: Clause) -> Literal:
 
 @lru_cache(maxsize=4096)
 def box(spec: str, table: str) -> tuple[Literal, ...]:
-    """What the clauses of a rule mean; those that change the meaning of each other are unknown."""
+    """Return the sets of a rule's clauses; clauses that change each other's meaning are unknown."""
     return tuple(map(literal, asked(spec, table)))
 
 
 def empty(box: Iterable[Literal]) -> bool:
-    """Whether no packet meets all of these, for certain."""
+    """Return whether certainly no packet is in all of these sets."""
     known = list(box)
     return any(
         (isinstance(one.meant, frozenset) and not one.meant) or any(one.excludes(other) for other in known[place:])
@@ -101,7 +100,7 @@ def empty(box: Iterable[Literal]) -> bool:
 
 
 def implied(box: Iterable[Literal], wanted: Literal) -> bool:
-    """Whether every packet that meets all of these meets another one too, for certain."""
+    """Return whether every packet in all of these sets is certainly in another one too."""
     return any(one.implies(wanted) for one in box)
 
 
@@ -120,7 +119,7 @@ def _network(value: str) -> Network | None:
 
 
 def _ports(value: str) -> frozenset[int] | None:
-    """All ports of a list; None where one is the name of a service."""
+    """Return all ports of a list; None if one is a service name."""
     found: set[int] = set()
     for part in value.split(","):
         low, several, high = part.partition(":")
@@ -154,7 +153,7 @@ def _apart(one: Meant, other: Meant) -> bool:
 
 
 def _names_all(whole: str, part: str) -> bool:
-    """Whether an interface's name or pattern covers another."""
+    """Return whether an interface's name or pattern covers another."""
     if part.endswith("+"):
         return whole.endswith("+") and part.removesuffix("+").startswith(whole.removesuffix("+"))
     return interface_named(part, whole)

@@ -1,4 +1,4 @@
-"""Why a mutant cannot behave differently: proved on what the clauses mean, or not at all."""
+"""Prove that a mutant cannot behave differently, from the packet sets of clauses; else return no proof."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PORT_KEPT = re.compile(r"(?<!! )--dport (?P<port>\d+) .*-j DNAT --to-destinatio
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Why a mutant is equivalent; `counters`: no other rule counts anything else either."""
+    """Why a mutant is equivalent; `counters`: all other rules count equally too."""
 
     sentence: str
     counters: bool
@@ -51,7 +51,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Packets that a mutant may treat otherwise, where they come to the first rule that is another."""
+    """Packets that a mutant may treat differently, at the first rule that differs."""
 
     chain: str
     place: int
@@ -59,7 +59,7 @@ class _Case:
 
 
 def proof(rules: Ruleset, mutant: Mutant) -> Proof | None:
-    """The proof that a mutant of these rules is equivalent; None where there is none, or the rule is not there."""
+    """Return the proof that a mutant of these rules is equivalent; None if there is none or the rule is missing."""
     changed = mutant.apply(rules)
     if changed is None:
         return None
@@ -74,7 +74,7 @@ def proof(rules: Ruleset, mutant: Mutant) -> Proof | None:
 
 
 def _of_policy(book: Rulebook, chain: str) -> Proof | None:
-    """A policy is never asked where a rule before it decides everything."""
+    """Prove that a rule before the policy decides every packet."""
     table = book.table.name
     rules = (LimitedRule(table, rule.chain, rule.spec) for rule in book.table.rules)
     limits = Limits(rules, ((table, name) for name in book.chains), ((table, name) for name in book.policies))
@@ -83,7 +83,7 @@ def _of_policy(book: Rulebook, chain: str) -> Proof | None:
 
 
 def _concerns_state(old: Rulebook, new: Rulebook) -> bool:
-    """Whether a rule that keeps state is changed, or stands where others are asked in another order."""
+    """Return whether a changed rule keeps state, or a stateful rule is in a part with another order."""
     for chain in {*old.chains, *new.chains}:
         was, is_now = old.chains.get(chain, ()), new.chains.get(chain, ())
         head = _common_tail(was[::-1], is_now[::-1])
@@ -124,7 +124,7 @@ def _of_rule(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
 
 
 def _plainly(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
-    """What the words of the rule say by themselves."""
+    """Prove equivalence from the text of the rule alone."""
     was, is_now = old.chains[mutant.chain], new.chains.get(mutant.chain, ())
     if isinstance(mutant.edit, Preceded):
         added = is_now[_place(mutant, was)]
@@ -141,7 +141,7 @@ def _plainly(old: Rulebook, new: Rulebook, mutant: Mutant) -> Proof | None:
 
 
 def _both(old: Rulebook, new: Rulebook, way: Reached, box: Box) -> tuple[SymbolicOutcome, SymbolicOutcome] | None:
-    """What happens to packets on both sides, where that is the same: up to where the sides are equal, or to the end."""
+    """Return the outcomes on both sides if equal, up to where the sides are equal, or to the end; else None."""
     chain, depth, known = way.stack[-1][0], len(way.stack) - 1, _known(old, new)
     tail = _common_tail(old.chains[chain], new.chains[chain])
     ends = [(chain, len(book.chains[chain]) - tail) for book in (old, new)]
@@ -156,13 +156,13 @@ def _both(old: Rulebook, new: Rulebook, way: Reached, box: Box) -> tuple[Symboli
 
 
 def _common_tail(one: tuple[Rule, ...], other: tuple[Rule, ...]) -> int:
-    """How many of the last rules are the same."""
+    """Return the number of equal rules at the end."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
 
 
 def _cases(old: Rulebook, new: Rulebook, mutant: Mutant) -> Iterator[_Case]:
-    """Where the rules are others, and for which packets that may matter."""
+    """Yield the places where the rules differ, with the packets for which that may matter."""
     assert mutant.rule is not None
     chain = mutant.chain
     was, is_now = old.chains[chain], new.chains.get(chain, ())
@@ -184,7 +184,7 @@ def _cases(old: Rulebook, new: Rulebook, mutant: Mutant) -> Iterator[_Case]:
 
 
 def _told_apart(book: Rulebook, old: Rule, new: Rule) -> Iterator[Box]:
-    """Packets that only one of two rules matches; all, where they do something else with them."""
+    """Yield the packets that only one of two rules matches; all packets of both if their targets differ."""
     one, other = book.box(old), book.box(new)
     targets = [target.text if (target := clauses.target_of(rule.spec)) else "" for rule in (old, new)]
     verbs = [target.verb if (target := clauses.target_of(rule.spec)) else "" for rule in (old, new)]
@@ -205,26 +205,26 @@ def _place(mutant: Mutant, rules: tuple[Rule, ...]) -> int:
 
 
 def _moved_to(was: tuple[Rule, ...], is_now: tuple[Rule, ...], place: int) -> int:
-    """Where a rule is now, of which the order alone is another."""
+    """Return the new index of a rule that was only moved."""
     different = [n for n, (one, other) in enumerate(zip(was, is_now, strict=True)) if one is not other]
     return different[-1] if different and different[0] == place else different[0] if different else place
 
 
 def _known(old: Rulebook, new: Rulebook) -> dict[int, object]:
-    """A name for the rules that are only on one side: each is the changed one."""
+    """Return one name for all rules that only one side has: the mutated rule."""
     sides = [{id(rule) for rules in book.chains.values() for rule in rules} for book in (old, new)]
     return dict.fromkeys(sides[0] ^ sides[1], _MUTATED)
 
 
 def _counted(outcome: SymbolicOutcome, gone: bool) -> Counter[object] | None:
-    """Who counts these packets; where the changed rule is on one side only, without it."""
+    """Return the rules that count these packets; without the mutated rule if only one side has it."""
     if outcome.matched is None:
         return None
     return Counter(counting for counting in outcome.matched if not (gone and counting == _MUTATED))
 
 
 def _shadow(book: Rulebook, way: Reached, box: Box) -> Rule | None:
-    """A rule on the way that has taken all these packets elsewhere."""
+    """Return a rule on the path that has already decided all these packets."""
     return next((rule for rule in way.missed if all(implied(box, wanted) for wanted in book.box(rule))), None)
 
 

@@ -1,4 +1,4 @@
-"""Changes of a rule's words at one place; the other words stay as they were written."""
+"""Edit a rule's text at one place; the rest stays as it was written."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ _VERB = re.compile(r"(?:-j|-g|--jump|--goto) +$")
 
 
 def with_clause(spec: str, clause: Clause, text: str) -> str:
-    """The rule with other words in a clause's place."""
+    """Return the rule with another text in place of a clause."""
     return spec[: clause.start] + text + spec[clause.end :]
 
 
 def with_values(spec: str, clause: Clause, *values: str) -> str:
-    """The rule with other values in a clause."""
+    """Return the rule with other values in a clause."""
     words = clause.text.split(" ")
     return with_clause(spec, clause, " ".join([*words[: len(words) - len(clause.values)], *values]))
 
 
 def with_target(spec: str, target: Target, text: str) -> str:
-    """The rule with another target."""
+    """Return the rule with another target."""
     return spec[: target.start] + text + spec[target.end :]
 
 
 def without_target(spec: str, target: Target) -> str:
-    """The rule that only counts."""
+    """Return the rule without its target, so that it only counts."""
     return _tidy(_VERB.sub("", spec[: target.start]) + spec[target.end :])
 
 
 def with_verb(spec: str, target: Target, verb: str) -> str:
-    """The rule with -g for -j, or the other way round."""
+    """Return the rule with -g for -j, or vice versa."""
     return _VERB.sub(f"{verb} ", spec[: target.start]) + spec[target.start :]
 
 
 def opposite(spec: str, clause: Clause) -> str:
-    """The rule with a clause negated, or not negated any more."""
+    """Return the rule with a clause's negation inverted."""
     if not clause.negated:
         return with_clause(spec, clause, f"! {clause.text}")
     words = clause.text.split(" ")
@@ -47,7 +47,7 @@ def opposite(spec: str, clause: Clause) -> str:
 
 
 def without(spec: str, *dropped: Clause) -> str:
-    """The rule without some clauses; a match that has no other goes with them."""
+    """Return the rule without some clauses; a match without other clauses goes with them."""
     gone = {(clause.start, clause.end) for clause in dropped}
     kept = [clause for clause in clauses(spec) if (clause.start, clause.end) not in gone]
     for clause in dropped:
@@ -60,7 +60,7 @@ def without(spec: str, *dropped: Clause) -> str:
 
 
 def _named(spec: str, clause: Clause) -> tuple[int, int] | None:
-    """Where the match is named that a clause belongs to."""
+    """Return the position of the `-m` option that a clause belongs to."""
     named = [
         found.span()
         for found in _QUOTED_OR_MATCH.finditer(spec)
@@ -70,12 +70,12 @@ def _named(spec: str, clause: Clause) -> tuple[int, int] | None:
 
 
 def _tidy(spec: str) -> str:
-    """Without the spaces that a gap leaves; what is quoted stays."""
+    """Remove the spaces that a gap leaves; quoted text stays."""
     return re.sub(r'("(?:\\.|[^"\\])*")| +', lambda found: found[1] or " ", spec).strip()
 
 
 def renamed(spec: str, protocol: Clause, other: str) -> str:
-    """The rule with another protocol, in `-p` and in the match of the same name."""
+    """Return the rule with another protocol, in `-p` and in the match of the same name."""
     old = protocol.values[0]
     named = [found.span("name") for found in _QUOTED_OR_MATCH.finditer(spec) if found["name"] == old]
     for start, end in sorted([*named, (protocol.end - len(old), protocol.end)], reverse=True):
@@ -84,7 +84,7 @@ def renamed(spec: str, protocol: Clause, other: str) -> str:
 
 
 def crossed(spec: str, *interfaces: Clause | None) -> str:
-    """The rule with -i for -o and -o for -i."""
+    """Return the rule with -i for -o and -o for -i."""
     for clause in sorted(filter(None, interfaces), key=lambda clause: clause.start, reverse=True):
         other = {"-i": "-o", "-o": "-i"}[clause.option]
         written = "".join(("! " if clause.negated else "", other, " ", *clause.values))

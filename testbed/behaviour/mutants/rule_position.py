@@ -1,4 +1,4 @@
-"""Mistakes in whether and where a rule stands."""
+"""Edits of a rule's existence and position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OTHER_HOOKS = {"INPUT": "FORWARD", "FORWARD": "INPUT", "PREROUTING": "OUTPUT", 
 
 
 def made(site: Site) -> Iterator[Made]:
-    """The rule gone, or in another order."""
+    """Yield the rule removed, or in another order."""
     yield "delete", Rewritten(site.chain), deleted(site)
     if site.following is not None:
         sentence = f"in {site.chain} {named(site.following)} is asked before {named(site.rule)}"
@@ -24,7 +24,7 @@ def made(site: Site) -> Iterator[Made]:
 
 
 def made_strong(site: Site) -> Iterator[Made]:
-    """The chain left before its first rule; the rule in another hook's chain."""
+    """Yield a RETURN before the chain's first rule; the rule in another hook's chain."""
     if site.first:
         yield "return", Preceded("-j RETURN", site.rule), f"no rule of {site.chain} is asked any more"
     other = _OTHER_HOOKS.get(site.chain, "")

@@ -1,4 +1,4 @@
-"""Mistakes in the ipsets that rules match: an element lost, an element too many."""
+"""Edits of the ipsets that rules match: an element removed, an element added."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Made = tuple[str, OfSet, str]
 
 
 def made_strong(site: Site) -> Iterator[Made]:
-    """Of each set that a rule is the first to match: its first element gone, the one behind its last added."""
+    """Yield, for each set first matched by this rule: its first element removed, the one after its last added."""
     for name in _first_matched(site):
         elements = [line for line in site.rules.sets.splitlines() if line.split()[:2] == ["add", name]]
         if not elements:
@@ -37,7 +37,7 @@ def _element(line: str) -> str:
 
 
 def _beside(line: str, known: set[str]) -> str:
-    """The address or network behind an element; '' for elements of another kind, or where it is in the set too."""
+    """Return the address or network after an element; '' for other kinds of elements, or if it is in the set too."""
     try:
         network = ip_network(_element(line))
         address = network.network_address + network.num_addresses

@@ -1,4 +1,4 @@
-"""A rule that is to be changed, with what stands around it: its clauses, its target, the hooks that lead to it."""
+"""A rule to edit, with its context: its clauses, its target, the hooks that lead to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.rules.ruleset import BUILT_IN_CHAINS, IPV6, Rule, Ruleset, Table
 
 @dataclass(frozen=True)
 class Wiring:
-    """Which chains of a table lead to which."""
+    """The jumps and gotos between the chains of a table."""
 
     table: Table
 
@@ -25,7 +25,7 @@ class Wiring:
 
     @cached_property
     def jumps(self) -> dict[str, frozenset[str]]:
-        """The chains that each chain's rules jump or go to."""
+        """Return the chains that each chain's rules jump or go to."""
         found: dict[str, set[str]] = {chain: set() for chain in self.chains}
         for rule in self.table.rules:
             target = clauses.target_of(rule.spec)
@@ -39,11 +39,11 @@ class Wiring:
         return {chain: frozenset(h for h, names in begun.items() if chain in names) for chain in self.chains}
 
     def hooks(self, chain: str) -> frozenset[str]:
-        """The built-in chains from which a packet can come to a chain; itself, if it is one."""
+        """Return the built-in chains from which a packet can reach a chain; the chain itself if it is built in."""
         return self._hooks.get(chain, frozenset())
 
     def below(self, chain: str) -> frozenset[str]:
-        """A chain and all chains that a packet can come to from it."""
+        """Return a chain and all chains that a packet can reach from it."""
         found, waiting = set(), [chain]
         while waiting:
             if (name := waiting.pop()) not in found:
@@ -76,7 +76,7 @@ class Site:
 
     @property
     def table(self) -> str:
-        """The table's name without what tells IPv6's."""
+        """Return the table's name without the prefix of IPv6."""
         return self.place.table.removeprefix(IPV6)
 
     @property
@@ -92,17 +92,17 @@ class Site:
         return clauses.target_of(self.spec)
 
     def clause(self, *options: str) -> Clause | None:
-        """The first clause with one of these options."""
+        """Return the first clause with one of these options."""
         return next((clause for clause in self.clauses if clause.option in options), None)
 
     def others(self, option: str) -> Iterator[str]:
-        """The values that any rule of the rule set has for an option, each once."""
+        """Return the values that any rule of the rule set has for an option, each once."""
         found = (c for _, rule in self.rules.rules for c in clauses.clauses(rule.spec) if c.option == option)
         return iter(dict.fromkeys(value for clause in found for value in clause.values))
 
 
 def sites(rules: Ruleset) -> Iterator[Site]:
-    """Every rule of a rule set, in its order."""
+    """Yield every rule of a rule set, in its order."""
     for table in rules.tables:
         wiring = Wiring(table)
         of_chain = {chain: table.rules_of(chain) for chain in wiring.chains}

@@ -1,4 +1,4 @@
-"""Where the rules take a set of packets, as far as that is certain for all of them."""
+"""Follow a set of packets through the rules, as far as the outcome is certain for all of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from testbed.rules.memory import remembers
 from testbed.rules.ruleset import Rule, Table
 
 Box = tuple[Literal, ...]
-Stack = tuple[tuple[str, int], ...]  # chains with the next rule in each; the last is where packets are
+Stack = tuple[tuple[str, int], ...]  # chains with the next rule in each; packets are in the last
 # Targets that decide: xt_*.c returning a verdict for every packet.
 ENDING = {"ACCEPT", "DROP", "REJECT", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP"}
-# Targets that do something and let the packet go on (XT_CONTINUE); of any other nothing is said.
+# Targets with an effect that let the packet continue (XT_CONTINUE); any other target is unsupported.
 _GOING_ON = {
     *(
         "LOG",
@@ -34,7 +34,7 @@ _GOING_ON = {
     ),
     *("SET", "AUDIT", "TRACE"),
 }
-_ABSENT = {  # at which hooks there is no interface (struct nf_hook_state, in and out)
+_ABSENT = {  # hooks without such an interface (struct nf_hook_state, in and out)
     "PREROUTING": Literal("-o", ""),
     "INPUT": Literal("-o", ""),
     "OUTPUT": Literal("-i", ""),
@@ -46,9 +46,9 @@ _MOST_PATHS = 64
 
 @dataclass(frozen=True, slots=True)
 class SymbolicOutcome:
-    """What happens to all packets of a set: what is done on the way and in the end.
+    """The outcome of all packets of a set: the effects on the way and at the end.
 
-    `matched` are the rules and the policy that count them, None where not all packets are counted by the same.
+    `matched` are the rules and the policy that count them; None if different rules count different packets.
     """
 
     done: tuple[str, ...]
@@ -57,7 +57,7 @@ class SymbolicOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A way from a hook to a place in a chain: what packets there have in common, and what they did not match."""
+    """A path from a hook to a place in a chain: the common clauses of its packets, and the rules that they missed."""
 
     stack: Stack
     box: Box
@@ -79,16 +79,16 @@ class Rulebook:
         return cls(table, {name: table.rules_of(name) for name in names}, policies)
 
     def box(self, rule: Rule) -> Box:
-        """What a rule asks for."""
+        """Return the clauses of a rule as sets."""
         return box(rule.spec, self.table.name)
 
     def jumps(self, rule: Rule) -> str:
-        """The chain that a rule sends packets to; '' for none."""
+        """Return the chain that a rule sends packets to; '' for none."""
         target = clauses.target_of(rule.spec)
         return target.name if target is not None and target.name in self.chains else ""
 
     def ways(self, chain: str, place: int) -> list[Reached] | None:
-        """Every way to a place in a chain; None where there are too many."""
+        """Return every path to a place in a chain; None if there are too many."""
         found: list[Reached] = []
         for way in self._ways(chain, place):
             found.append(way)
@@ -117,27 +117,27 @@ class Rulebook:
                     )
 
     def _leaves(self, rule: Rule) -> bool:
-        """Whether every packet that meets a rule leaves its chain."""
+        """Return whether every packet that meets a rule leaves its chain."""
         target = clauses.target_of(rule.spec)
         return target is not None and (target.name in (*ENDING, "RETURN") or target.verb == "goto")
 
 
 @dataclass
 class SymbolicWalk:
-    """A set of packets on its way through a table; `same` names a rule in words that hold for both sides.
+    """A set of packets in a table; `same` maps a rule to a name that holds for both sides.
 
-    `until` is a chain and a place in it from which on both sides are the same, `callers` how many chains called it:
-    what gets there, or back to them, goes the same way on both.
+    `until` is a chain and a place in it from which both sides are equal. `callers` is the number of chains that called
+    it. Packets that get there, or back to the callers, have the same outcome on both sides.
     """
 
     book: Rulebook
     same: Mapping[int, object] = field(default_factory=dict)
     until: tuple[str, int] | None = None
     callers: int = 0
-    left: int = _MOST_STEPS  # steps that may still be made: what takes more is not known
+    left: int = _MOST_STEPS  # remaining steps; an outcome that takes more is unknown
 
     def outcome(self, stack: Stack, box: Box) -> SymbolicOutcome | None:
-        """What happens to packets of the set that are at a place; None: not the same to all, or not known."""
+        """Return the outcome of the set's packets at a place; None if it differs between them or is unknown."""
         self.left -= 1
         if self.left < 0:
             return None
@@ -164,7 +164,7 @@ class SymbolicWalk:
         return SymbolicOutcome(met.done, None) if passed is not None and passed.done == met.done else None
 
     def _ended(self, outer: Stack, chain: str, box: Box) -> SymbolicOutcome | None:
-        """Behind a chain's last rule, or at a RETURN: back to the caller, or the policy."""
+        """Return the outcome at the end of a chain, or at a RETURN: back to the caller, or the policy."""
         if self.until is not None and outer and len(outer) == self.callers:
             return SymbolicOutcome((COMES_BACK,), (COMES_BACK,))
         if outer:
@@ -173,7 +173,7 @@ class SymbolicWalk:
         return SymbolicOutcome((policy,), (f"policy of {chain}",)) if policy else None
 
     def _met(self, rule: Rule, further: Stack, box: Box) -> SymbolicOutcome | None:
-        """What happens to packets that meet a rule."""
+        """Return the outcome of packets that meet a rule."""
         target = clauses.target_of(rule.spec)
         counted = self.same.get(id(rule), (rule.chain, rule.text))
         if target is None:

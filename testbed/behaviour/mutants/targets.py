@@ -1,4 +1,4 @@
-"""Mistakes in what a rule does with a packet: another verdict, another chain, another translation or mark."""
+"""Edits of a rule's target: another verdict, another chain, another translation or mark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARK = re.compile(r"(?:--set-mark|--set-xmark) (?P<mark>(?P<value>\w+)(?:/(?P<m
 
 
 def made(site: Site) -> Iterator[Made]:
-    """Every mistake in a target that is made by default."""
+    """Yield the default edits of targets."""
     target = site.target
     if target is None:
         return
@@ -44,7 +44,7 @@ def made(site: Site) -> Iterator[Made]:
 
 
 def made_strong(site: Site) -> Iterator[Made]:
-    """Those that are made beside: of jumps and of marks."""
+    """Yield the additional edits of jumps and marks."""
     target = site.target
     if target is None:
         return
@@ -63,7 +63,7 @@ def _without(site: Site, target: Target) -> Rewritten:
 
 
 def _destinations(site: Site, target: Target) -> Iterator[Made]:
-    """The next port, no port, the next address or that of another translation."""
+    """Yield the next port, no port, the next address, or that of another translation."""
     to = _Destination.of(target.text)
     if to is None:
         return
@@ -76,14 +76,14 @@ def _destinations(site: Site, target: Target) -> Iterator[Made]:
 
 @dataclass(frozen=True, slots=True)
 class _Destination:
-    """What DNAT translates to: one address, perhaps with one port."""
+    """The destination of a DNAT: one address, optionally with one port."""
 
     address: str
     port: str = ""
 
     @classmethod
     def of(cls, text: str) -> _Destination | None:
-        """Of a target's text; None for what is not of that form (a range, several)."""
+        """Return the destination in a target's text; None for other forms (a range, several)."""
         found = _TO.search(text)
         return cls(found["six"] or found["four"] or found["bare"], found["port"] or "") if found else None
 
@@ -99,7 +99,7 @@ def _other_ports(to: _Destination) -> Iterator[_Destination]:
 
 
 def _addresses(site: Site, to: _Destination) -> list[str]:
-    """The address behind this one, and the first other one that a rule translates to."""
+    """Return the next address, and the first other address that a rule translates to."""
     targets = (target_of(rule.spec) for table, rule in site.rules.rules if table.name == site.place.table)
     known = (_Destination.of(target.text) for target in targets if target is not None and target.name == "DNAT")
     another = [other.address for other in known if other is not None and other.address != to.address]
@@ -110,7 +110,7 @@ def _addresses(site: Site, to: _Destination) -> list[str]:
 
 
 def _jumps(site: Site, target: Target) -> Iterator[Made]:
-    """A jump from which nothing comes back, and one to another chain."""
+    """Yield a goto instead of a jump, and a jump to another chain."""
     subject = speech(site).subject
     if target.verb == "jump" and target.text == target.name:
         spec = rewrite.with_verb(site.spec, target, "-g")
@@ -122,7 +122,7 @@ def _jumps(site: Site, target: Target) -> Iterator[Made]:
 
 
 def _sibling(site: Site, target: Target) -> str:
-    """The next user-defined chain behind the one that is jumped to, from which no way leads back here; '' for none."""
+    """Return the next user-defined chain after the jump's that does not lead back here; '' for none."""
     own = [c.name for c in site.wiring.table.chains if c.name not in BUILT_IN_CHAINS]
     after = own.index(target.name) + 1 if target.name in own else 0
     possible = (name for name in own[after:] + own[:after] if name != target.name)
@@ -130,7 +130,7 @@ def _sibling(site: Site, target: Target) -> str:
 
 
 def _marks(site: Site, target: Target, found: re.Match[str]) -> Iterator[Made]:
-    """The next mark, and the same through half of the mask."""
+    """Yield the next mark, and the same mark with half of the mask."""
     try:
         value, mask = int(found["value"], 0), int(found["mask"] or "0xffffffff", 0)
     except ValueError:

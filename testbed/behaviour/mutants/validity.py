@@ -1,4 +1,4 @@
-"""What iptables and the kernel refuse, so that no mutant is made of it: each sentence here is one of their refusals."""
+"""Rules that iptables and the kernel refuse, so that they make no mutants; each message here is one of theirs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.rules.clauses import Clause, Target, clauses, target_of
 from testbed.rules.values import protocol_number
 
 _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
-_PROTOCOLS = {  # what -p has to say for a match: extensions/libxt_*.c, libipt_icmp.c, and the kernel's checks
+_PROTOCOLS = {  # the -p that a match requires: extensions/libxt_*.c, libipt_icmp.c, and the kernel's checks
     **{protocol: (protocol,) for protocol in _WITH_PORTS},
     "icmp": ("icmp",),
     "icmp6": ("ipv6-icmp",),
@@ -25,7 +25,7 @@ _HOOKS = {  # .hooks of the targets in net/netfilter/xt_*.c
     "TCPMSS": {"FORWARD", "OUTPUT", "POSTROUTING"},
     "TPROXY": {"PREROUTING"},
 }
-_HOOKS_OF_MATCHES = {  # the same of the matches
+_HOOKS_OF_MATCHES = {  # .hooks of the matches
     "mac": {"PREROUTING", "INPUT", "FORWARD"},
     "owner": {"OUTPUT", "POSTROUTING"},
     "rpfilter": {"PREROUTING"},
@@ -34,7 +34,7 @@ _HOOKS_OF_MATCHES = {  # the same of the matches
 
 
 def accepted(spec: str, chain: str, table: str, hooks: Iterable[str]) -> bool:
-    """Whether a rule can be loaded in a chain that packets come to from these hooks."""
+    """Return whether a rule can be loaded in a chain that packets reach from these hooks."""
     asked, target, reached = clauses(spec), target_of(spec), set(hooks)
     if any(chain in _NOT_THERE.get(clause.option, ()) for clause in asked):
         return False
@@ -44,30 +44,33 @@ def accepted(spec: str, chain: str, table: str, hooks: Iterable[str]) -> bool:
 
 
 def protocol_of(asked: Iterable[Clause]) -> str:
-    """The protocol that a rule is about; '' for several."""
+    """Return the protocol of a rule; '' for several."""
     return next((c.values[0] for c in asked if c.option == "-p" and c.values and not c.negated), "")
 
 
 def needs_protocol(asked: Iterable[Clause]) -> list[Clause]:
-    """The clauses that stand and fall with the protocol."""
+    """Return the clauses that require the protocol."""
     return [clause for clause in asked if clause.module in _PROTOCOLS]
 
 
 def _protocol_fits(asked: Iterable[Clause]) -> bool:
-    """`unknown option "--dport"`, or `multiport needs -p tcp, -p udp, ...`."""
+    """Return False for `unknown option "--dport"`, or `multiport needs -p tcp, -p udp, ...`."""
     protocol = protocol_number(protocol_of(asked))
     wanted = [_PROTOCOLS[clause.module] for clause in needs_protocol(asked)]
     return all(protocol in map(protocol_number, names) for names in wanted)
 
 
 def _complete(asked: Iterable[Clause]) -> bool:
-    """`addrtype match: you must specify --src-type or --dst-type`; of one interface at most."""
+    """Return False for `addrtype match: you must specify --src-type or --dst-type`.
+
+    An addrtype match has at most one limit to an interface.
+    """
     options = [clause.option for clause in asked if clause.module == "addrtype"]
     return not options or "--src-type" in options or "--dst-type" in options
 
 
 def _possible(target: Target, asked: Iterable[Clause], table: str, hooks: set[str]) -> bool:
-    """Whether a target can stand in that table, behind these hooks, for that protocol."""
+    """Return whether a target is valid in that table, from these hooks, for that protocol."""
     words, protocol = target.text.split(), protocol_of(asked)
     if target.name == "DROP" and table == "nat":
         return False  # The "nat" table is not intended for filtering, the use of DROP is therefore inhibited.
@@ -81,7 +84,7 @@ def _possible(target: Target, asked: Iterable[Clause], table: str, hooks: set[st
 
 
 def _asks_for_syn(clause: Clause) -> bool:
-    """`Only works on TCP SYN packets`."""
+    """Return False for `Only works on TCP SYN packets`."""
     flags = clause.values[1].split(",") if clause.option == "--tcp-flags" and len(clause.values) > 1 else []
     return not clause.negated and (clause.option == "--syn" or "SYN" in flags)
 

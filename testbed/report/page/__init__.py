@@ -1,4 +1,4 @@
-"""The page: stories of packets to step through, the ledger of claims, the results of a run, in one HTML file."""
+"""The page: packets' journeys to step through, the claims, the results of a run, in one HTML file."""
 
 from testbed.report.page.page import Page, html
 

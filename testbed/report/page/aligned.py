@@ -23,10 +23,11 @@ K = TypeVar("K", bound=_Keyed)
 
 @dataclass(frozen=True, slots=True)
 class AlignedLine:
-    """A line of a side: a chain's name, a rule, or what else is said there.
+    """A line of a side: a chain's name, a rule, or another remark.
 
-    `kind` is `chain`, `rule`, `policy`, `change`, `said` or `end`; `outcome` tells whether a rule matched, or the
-    packet got through; `words` are the text before, in and behind the clause that failed. `parts`: the ways part here.
+    `kind` is `chain`, `rule`, `policy`, `change`, `said` or `end`. `outcome` tells whether a rule matched, or the
+    packet was delivered. `words` are the text before, in and after the failed clause. `parts`: the journeys diverge
+    here.
     """
 
     kind: str
@@ -44,13 +45,13 @@ class AlignedLine:
 
     @property
     def key(self) -> Hashable:
-        """What it has in common with the line that stands for the same thing on the other side."""
+        """Return a key that is equal for corresponding lines of both sides."""
         return self.kind, self.depth, self.table, self.chain, self.text if self.kind in ("chain", "rule") else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A place on one side's way: `name` is `sent`, `NODE HOOK` or `end`, `says` what the packet is there."""
+    """A place on one side's journey: `name` is `sent`, `NODE HOOK` or `end`, `says` describes the packet there."""
 
     name: str
     says: str
@@ -63,7 +64,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same place on both sides, None on one whose way does not lead there; `rows` are their lines."""
+    """The same place on both sides, None on a side whose journey does not reach it; `rows` are their lines."""
 
     name: str
     sides: tuple[Block | None, Block | None]
@@ -71,7 +72,7 @@ class Pair:
 
     @property
     def same(self) -> bool:
-        """Whether both sides say the same."""
+        """Return whether both sides are equal."""
         return self.sides[0] == self.sides[1]
 
     @property
@@ -80,9 +81,9 @@ class Pair:
 
 
 def aligned(old: Journey | None, new: Journey | None, apart: tuple[JourneyStep, JourneyStep] | None) -> list[Pair]:
-    """Both ways by place, where there are both; `apart` are the steps at which they part.
+    """Return both journeys by place, if there are both; `apart` are the diverging steps.
 
-    A place where both sides ask no rule is left out.
+    A place where neither side evaluates a rule is left out.
     """
     marks = apart if apart is not None else (None, None)
     sides = [
@@ -103,7 +104,7 @@ def _rows(both: tuple[Block | None, Block | None]) -> list[tuple[AlignedLine | N
 
 
 def _beside(one: Sequence[K], other: Sequence[K]) -> Iterator[tuple[K | None, K | None]]:
-    """What has the same key stands beside each other; what was replaced beside what replaces it."""
+    """Yield items with equal keys as pairs; replaced items beside their replacements."""
     matcher = SequenceMatcher(None, [item.key for item in one], [item.key for item in other], autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():
         for number in range(max(b - a, d - c)):

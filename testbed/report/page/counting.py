@@ -1,4 +1,4 @@
-"""What a rule or a policy had counted before a packet and after it, looked up by its place in its chain."""
+"""The counters of a rule or a policy before and after a packet, by its place in its chain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.traced_connection import Followed
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Counters before a packet, and what it added to them."""
+    """Counters before a packet, and the packet's increment."""
 
     before: Counters
     added: Counters
@@ -28,13 +28,13 @@ class Count:
 
     @property
     def words(self) -> str:
-        """`+1 packet, +52 B`."""
+        """Describe the increment: `+1 packet, +52 B`."""
         packets = self.added.packets
         return f"+{packets} packet{'' if packets == 1 else 's'}, +{self.added.bytes} B"
 
 
 class PacketCounts:
-    """The counters of a rule set around one packet."""
+    """The counters of a rule set before and after one packet."""
 
     def __init__(self, followed: Followed) -> None:
         self._before = dict(followed.before)
@@ -44,7 +44,7 @@ class PacketCounts:
         return self._line(CounterLine(table, f":{chain} {policy}"))
 
     def chain(self, table: str, rules: tuple[Rule, ...]) -> list[Count | None]:
-        """Of each rule of a chain, all of its rules being given in order; None: it has no counter."""
+        """Return the counters of each rule of a chain, given all its rules in order; None: it has no counter."""
         times: Counter[str] = Counter()
         found = []
         for rule in rules:

@@ -1,4 +1,4 @@
-"""What differs between two rule sets as the page shows it: by cause, the witness's two ways side by side."""
+"""Differences between two rule sets as the page shows them: by cause, with the witness's journeys side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_ANSWER = "No answer was given."
 
 @dataclass(frozen=True, slots=True)
 class ComparedRulesets:
-    """What was compared: `names` of both sides, how many behaviours, what differs, and what no probe judges."""
+    """A comparison: `names` of both sides, the number of behaviours, the differences, and what is not judged."""
 
     names: tuple[str, str]
     compared: int
@@ -30,13 +30,13 @@ class ComparedRulesets:
 
     @property
     def number(self) -> int:
-        """How many behaviours differ."""
+        """Return the number of behaviours that differ."""
         return sum(len(one.cause.changes) for one in self.found)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of change with how many probes are of it; `slug` is what links and styles call it."""
+    """A kind of change with the number of its probes; `slug` is its name in links and styles."""
 
     name: str
     probes: int
@@ -56,7 +56,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class WaysView:
-    """The ways of one packet, the witness or its answer, on both sides; `notes` say why a side has none."""
+    """The journeys of one packet, the witness or its answer, on both sides; `notes` tell why a side has none."""
 
     title: str
     pairs: tuple[Pair, ...]
@@ -66,7 +66,7 @@ class WaysView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A side of a parting: its rule in words before, in and behind the clause that failed."""
+    """A side of a divergence: its rule as text before, in and after the failed clause."""
 
     table: str
     words: tuple[str, str, str]
@@ -77,7 +77,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class CauseView:
-    """A cause; `apart` are the steps where its ways part, or its answer's, empty where they do not."""
+    """A cause; `apart` are the steps where the journeys, or its answer's, diverge, empty if they do not."""
 
     id: str
     kind: Kind
@@ -89,13 +89,13 @@ class CauseView:
 
     @property
     def by(self) -> tuple[str, str]:
-        """By what the witness fared so, on each side; empty where nothing decided."""
+        """Return the rule that decided about the witness, on each side; empty if there is none."""
         witness, (before, now) = self.one.cause.witness, self.one.cause.parted
         return decided(witness.old, before), decided(witness.new, now)
 
     @property
     def became(self) -> tuple[str, str]:
-        """The outcomes of the witness; where these are the same, what decided on one side alone."""
+        """Return the outcomes of the witness; if they are equal, the rules that decided on one side only."""
         old, new = self.one.cause.witness.old, self.one.cause.witness.new
         if self.kind.name != MOVED:
             return old.outcome, new.outcome
@@ -112,7 +112,7 @@ class DifferenceView:
 
 
 def view(difference: ComparedRulesets) -> DifferenceView:
-    """How a difference is shown."""
+    """Return the view of a difference."""
     probes: Counter[str] = Counter()
     for one in difference.found:
         probes[one.cause.kind] += len(one.cause.changes)
@@ -131,7 +131,7 @@ def _cause(one: Explained, kind: Kind, number: int) -> CauseView:
 
 
 def _ways(one: Explained, apart: Parting | None) -> Sequence[WaysView]:
-    """The packet whose ways part first; the other one's are folded away."""
+    """Return the packet whose journeys diverge first; the other packet's journeys are folded."""
     of_answer = apart is not None and apart.of_answer
     sides = one.old, one.new
     shown = []
@@ -154,7 +154,7 @@ def _note(way: ProbeJourneys | None, answer: bool) -> str:
 
 
 def _step(step: JourneyStep) -> StepView:
-    """With the clause that failed, if one did, apart; its place in the text is that in the rule's own words."""
+    """Split the step's text at the failed clause, if any; its position is relative to the rule's specification."""
     text, failed = step.text, step.asked.failed if step.asked is not None else None
     words = (text, "", "")
     if step.asked is not None and failed is not None:

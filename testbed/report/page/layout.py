@@ -1,4 +1,4 @@
-"""Where everything stands on the map of a bed: the nodes around the host, the host with its devices, its containers."""
+"""The layout of a bed's map: the nodes around the host, the host with its devices, its containers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from testbed.topology import Bridge, Interface, Link, Node, Port, Topology
 MARGIN = 12
 HEADING, LINE = 26, 16  # height of a box's name and of each line below it
 PADDING = 8
-LONGEST = 24  # characters; what is longer is cut
-_CHARACTER, _BOLD = 6.7, 8.2  # widths of one, in page.css's monospaced 11 px and in its bold 13 px
-_FOR_THE_DOT = 22  # room on the right of a box, where nothing is written
+LONGEST = 24  # characters; longer text is cut
+_CHARACTER, _BOLD = 6.7, 8.2  # widths of a character, in page.css's monospaced 11 px and in its bold 13 px
+_FOR_THE_DOT = 22  # empty space on the right of a box
 _EDGE = 4  # above the lines of a flat box
 _GAP, _FLAT_GAP = 14, 8  # between boxes
-_MAX_DRAWN_CONTAINERS = 6  # containers; more are drawn flat where there is width
-_TO_NEXT = 34  # between boxes that a link joins, one below the other
+_MAX_DRAWN_CONTAINERS = 6  # containers; more are drawn flat if the map is wide
+_TO_NEXT = 34  # between linked boxes, one below the other
 _LAN, _MIDDLE = 60, 56  # widths: of the LAN's cable, of the host between its devices
 _VETHS, _NARROW_VETHS = 104, 84  # and between the host and its containers
 _TOP_OF_HOST = 34
@@ -25,7 +25,7 @@ _TOP_OF_HOST = 34
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place on the map. Where the way between two places is not straight, it turns at the one with more `turns`."""
+    """A point on the map. A path between two points that is not straight turns at the point with more `turns`."""
 
     x: float
     y: float
@@ -39,7 +39,7 @@ class Point:
 class Box:
     """A node or a device of the host: its name, and below it a line for each of its devices or addresses.
 
-    In a flat one the lines stand beside the name, `beside` from the box's left.
+    In a flat box the lines are beside the name, `beside` from the box's left.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Box:
     def around(
         cls, name: str, lines: Sequence[str], x: float, y: float, width: float, kind: str, beside: float = 0
     ) -> Box:
-        """As high as its lines need."""
+        """Return a box as high as its lines need."""
         height = (_EDGE if beside else HEADING) + len(lines) * LINE + PADDING / 2
         return cls(name, tuple(lines), x, y, width, height, kind, beside)
 
     @property
     def plug(self) -> Point:
-        """Where a packet is drawn that is in it."""
+        """Return the point of a packet that is in the box."""
         return Point(self.right - _FOR_THE_DOT / 2 - 3, self.line(0), int(self.kind == "bridge"))
 
     @property
@@ -77,19 +77,19 @@ class Box:
         return self.y + self.height
 
     def line(self, number: int) -> float:
-        """The height at which a line stands."""
+        """Return the height of a line."""
         return self.y + (_EDGE if self.beside else HEADING) + (number + 0.5) * LINE
 
     @property
     def name_at(self) -> float:
-        """The height at which its name stands."""
+        """Return the height of its name."""
         return self.line(0) if self.beside else self.y + HEADING / 2 + 1
 
 
 class Layout:
     """The LAN's nodes on the left, the host in the middle, its containers on the right.
 
-    For narrow screens the LAN's nodes stand above the host instead, and the host's bridges below its interfaces.
+    For narrow screens the LAN's nodes are above the host instead, and the host's bridges below its interfaces.
     """
 
     def __init__(self, topology: Topology, narrow: bool = False) -> None:
@@ -116,7 +116,7 @@ class Layout:
         return max(box.right for box in boxes) + MARGIN, max(box.bottom for box in boxes) + MARGIN
 
     def place(self, node: str, device: str = "") -> Point:
-        """Where a packet is drawn that is at a device of a node, or just in the node."""
+        """Return the point of a packet at a device of a node, or in the node."""
         if self.switch is not None and node == self.switch.name:
             return self._lan
         if node != self.host.name:
@@ -125,32 +125,32 @@ class Layout:
         return box.plug if box is not None else self._center
 
     def between(self, one: str, other: str) -> Point | None:
-        """Where a packet passes between two nodes that are plugged into one LAN."""
+        """Return the point that a packet passes between two nodes of one LAN."""
         return self._lan if one != other and {one, other} <= {port.node for port in self.plugged} else None
 
     @property
     def plugged(self) -> list[Port]:
-        """What is plugged into the LAN."""
+        """Return the ports that are connected to the LAN."""
         return [self._peers[Port(self.switch.name, own.name)] for own in self.switch.interfaces] if self.switch else []
 
     def master(self, device: str) -> str | None:
-        """The bridge that a device of the host is a port of."""
+        """Return the bridge that a device of the host is a port of."""
         return next((own.master for own in self.host.interfaces if own.name == device), None)
 
     @property
     def _lan(self) -> Point:
-        """A place on the LAN's cable: where the host is plugged in."""
+        """Return the point on the LAN's cable where the host is connected."""
         own = next((box for box in self.devices.values() if box.kind == "device"), self.frame)
         return Point(self.bus, own.line(0), 2)
 
     def _corner(self) -> tuple[float, float]:
-        """Of the host."""
+        """Return the corner of the host."""
         if self._narrow:
             return MARGIN, max((box.bottom for box in self.nodes.values()), default=0.0) + _TO_NEXT
         return self.bus + _LAN / 2, MARGIN
 
     def _inside(self, corner: tuple[float, float]) -> tuple[Point, tuple[float, float]]:
-        """Where the host routes, and where its bridges begin."""
+        """Return the point where the host routes, and the corner of its bridges."""
         x, y = corner[0] + PADDING, corner[1] + _TOP_OF_HOST
         own = list(self.devices.values())
         right, bottom = max((box.right for box in own), default=x), max((box.bottom for box in own), default=y)
@@ -159,7 +159,7 @@ class Layout:
         return Point(right + _MIDDLE / 2, y + HEADING + LINE / 2, 2), (right + _MIDDLE, y)
 
     def _column(self, nodes: Sequence[Node]) -> Iterator[Box]:
-        """The nodes around the host, one below the other."""
+        """Yield the nodes around the host, one below the other."""
         width = _width((node.name, _ends(node)) for node in nodes)
         y, above = float(MARGIN), None
         for node in nodes:
@@ -172,7 +172,7 @@ class Layout:
         return any({link.a.node, link.b.node} == {one.name, other.name} for link in self.links)
 
     def _own_devices(self, corner: tuple[float, float]) -> Iterator[Box]:
-        """The host's devices that are no ports of its bridges."""
+        """Yield the host's devices that are not ports of its bridges."""
         own = [device for device in self.host.interfaces if device.master is None]
         width = self._width_of(own)
         y = corner[1] + _TOP_OF_HOST
@@ -181,13 +181,13 @@ class Layout:
             y = box.bottom + _GAP
 
     def _width_of(self, devices: Sequence[Interface | Bridge]) -> float:
-        """Of boxes of the host; those that stand below each other are equally wide."""
+        """Return the width of boxes of the host; boxes below each other have equal widths."""
         together = self.host.devices if self._narrow else devices
         shown = [d for d in together if isinstance(d, Bridge) or d.master is None]
         return _width((device.name, _addresses(device)) for device in shown)
 
     def _put_bridges(self, corner: tuple[float, float], containers: Sequence[Node]) -> None:
-        """Each bridge as high as the containers beside it; one on several networks stands beside its first."""
+        """Place each bridge, as high as the containers beside it; a container is beside its first network's bridge."""
         x, y = corner
         width = self._width_of(self.host.bridges)
         left = x + width + PADDING + (_NARROW_VETHS if self._narrow else _VETHS)
@@ -205,7 +205,7 @@ class Layout:
             y = bottom + _GAP
 
     def _beside(self, containers: Sequence[Node]) -> float:
-        """Where the lines of the containers' boxes begin, beside the names; 0: below them."""
+        """Return the offset of the lines in containers' boxes beside the names; 0: below them."""
         if self._narrow or len(containers) <= _MAX_DRAWN_CONTAINERS:
             return 0
         return PADDING + max(min(len(node.name), LONGEST) for node in containers) * _BOLD
@@ -214,7 +214,7 @@ class Layout:
         return self.master(self._peers[Port(container.name, container.interfaces[0].name)].device)
 
     def _frame(self, corner: tuple[float, float], containers: Sequence[Box]) -> Box:
-        """The host itself."""
+        """Return the box of the host itself."""
         x, y = corner
         right = max((box.right for box in self.devices.values()), default=x + _MIDDLE)
         bottom = max((box.bottom for box in [*self.devices.values(), *containers]), default=y + _TOP_OF_HOST)
@@ -222,14 +222,14 @@ class Layout:
 
 
 def end_of(box: Box, link: Link) -> Point:
-    """Where a link is plugged into a container: beside the line of its device."""
+    """Return the point where a link is connected to a container: beside the line of its device."""
     device = link.a.device if link.a.node == box.name else link.b.device
     number = next(number for number, line in enumerate(box.lines) if line.split()[0] == device)
     return Point(box.x, box.line(number))
 
 
 def _width(boxes: Iterable[tuple[str, tuple[str, ...]]]) -> float:
-    """How wide boxes must be for their names and lines."""
+    """Return the width that boxes need for their names and lines."""
     needed = [0.0]
     for name, lines in boxes:
         needed.append(min(len(name), LONGEST) * _BOLD)
@@ -238,7 +238,7 @@ def _width(boxes: Iterable[tuple[str, tuple[str, ...]]]) -> float:
 
 
 def _ends(node: Node) -> tuple[str, ...]:
-    """A line for each address, behind the device that has it."""
+    """Return a line for each address, after its device."""
     return tuple(f"{device.name} {address}" for device in node.devices for address in _addresses(device) or ("",))
 
 

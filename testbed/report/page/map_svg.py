@@ -1,4 +1,4 @@
-"""The map of a bed as SVG, drawn where the layout says; the page's script moves the dot on it and draws the trail."""
+"""The map of a bed as SVG, drawn by the layout; the page's script moves the dot on it and draws the trail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.visible import visible
 
 @dataclass(frozen=True, slots=True)
 class Cable:
-    """A link as it is drawn; `label` names the device at its host's end, if it is a container's."""
+    """A link as it is drawn; `label` names the device at the host's end of a container's link."""
 
     start: Point
     end: Point
@@ -21,7 +21,7 @@ class Cable:
 
 
 def svg(layout: Layout, kind: str) -> str:
-    """The drawing; its colours are the style sheet's, which knows it by its class (`kind`)."""
+    """Return the drawing; the style sheet colours it by its class (`kind`)."""
     width, height = layout.size
     drawing = Element("svg", {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "class": f"map {kind}"})
     SubElement(drawing, "title").text = _told(layout)
@@ -49,7 +49,7 @@ def _cables(layout: Layout) -> Iterator[Cable]:
 
 
 def _cable(layout: Layout, link: Link) -> Cable:
-    """A link to the host, or between two of the nodes around it."""
+    """Return a link to the host, or between two of the nodes around it."""
     ends = [port for port in (link.a, link.b) if port.node == layout.host.name]
     boxes = [layout.nodes[port.node] for port in (link.a, link.b) if port.node != layout.host.name]
     if not ends:
@@ -62,7 +62,7 @@ def _cable(layout: Layout, link: Link) -> Cable:
 
 
 def _draw_lan(drawing: Element, layout: Layout, name: str) -> None:
-    """A cable from top to bottom, and from it one to each node that is plugged in."""
+    """Draw a cable from top to bottom, and from it one to each connected node."""
     boxes = [
         layout.devices[port.device] if port.node == layout.host.name else layout.nodes[port.node]
         for port in layout.plugged
@@ -95,7 +95,7 @@ def _draw_cable(drawing: Element, cable: Cable) -> None:
 
 
 def _text(drawing: Element, words: str, place: Point, kind: str) -> None:
-    """Words, cut where they are too long for a box; then a tooltip has all of them."""
+    """Draw text, cut if it is too long for a box; then a tooltip has all of it."""
     made = SubElement(drawing, "text", {"class": kind, "x": f"{place.x:g}", "y": f"{place.y:g}"})
     words = visible(words)
     made.text = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"

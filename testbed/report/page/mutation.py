@@ -1,4 +1,4 @@
-"""What became of the mutants of a rule set as the page shows it: the numbers, and each mistake that nobody noticed."""
+"""The results of a campaign as the page shows them: the numbers, and each undetected mutant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.report.page.difference import Kind
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """What becomes of the probe, and the rule that decided, '' where none did."""
+    """The outcome of a probe, and the rule that decided, '' if there is none."""
 
     outcome: str
     by: str
@@ -24,7 +24,7 @@ class ProbeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class WitnessView:
-    """A probe that tells the mutant from the rules; `case` is the source of a case that notices it."""
+    """A probe that distinguishes the mutant from the rules; `case` is the source of a case that detects it."""
 
     kind: Kind
     probe: str
@@ -34,7 +34,7 @@ class WitnessView:
 
 @dataclass(frozen=True, slots=True)
 class MutantView:
-    """A mutant that no case noticed, or that ended in an error; without a witness `note` says why there is none."""
+    """An undetected mutant, or one that ended in an error; `note` tells why there is no witness."""
 
     one: CampaignResult
     why: str
@@ -50,13 +50,13 @@ class MutationView:
 
     @property
     def judged(self) -> int:
-        """How many can be noticed."""
+        """Return the number of mutants that can be detected."""
         score = self.campaign.score
         return score.killed + score.survived + score.no_coverage
 
 
 def view(campaign: Campaign) -> MutationView:
-    """How a campaign is shown."""
+    """Return the view of a campaign."""
     unnoticed = [_mutant(one, campaign) for one in campaign.of(*report.UNNOTICED)]
     errors = [MutantView(one, "error", None, one.outcome.said) for one in campaign.of(ERROR)]
     return MutationView(campaign, tuple(report.numbers(campaign)), (*unnoticed, *errors))

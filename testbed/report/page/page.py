@@ -1,4 +1,4 @@
-"""One self-contained HTML file: nothing is fetched, everything can be read without its script."""
+"""One self-contained HTML file: it loads nothing, and is readable without its script."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _OPTION = re.compile(r"(?<!\S)((?:! )?--?[A-Za-z][\w-]*)")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is on the page. The claims are about the packets of the first story; results are of a run of the cases.
+    """The contents of the page. The claims concern the packets of the first story; the results are of the cases.
 
-    `coverage` is of a rule set, by a run of the cases; `mutation` what became of the mutants of one.
+    `coverage` is of a rule set, by a run of the cases; `mutation` are the results of a campaign.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Page:
 
 
 def html(page: Page) -> str:
-    """The page as text."""
+    """Return the page as text."""
     stories = [
         view(story, number, page.claims if number == 1 else ()) for number, story in enumerate(page.stories, start=1)
     ]
@@ -75,11 +75,11 @@ def _shown(value: object) -> object:
 
 
 def _inlined(name: str) -> Markup:
-    """A file of this folder as it is: the style sheet, the script."""
+    """Return a file of this folder unchanged: the style sheet, the script."""
     return Markup(files(__package__).joinpath(name).read_text())
 
 
 def _unbroken(words: str) -> Markup:
-    """The words of a rule with each option in an element of its own, with the `!` before it: no line breaks in it."""
-    parts = enumerate(_OPTION.split(visible(words)))  # every second one is an option
+    """Return a rule's text with each option, and the `!` before it, in an element without line breaks."""
+    parts = enumerate(_OPTION.split(visible(words)))  # every second part is an option
     return Markup("").join(Markup("<i>{}</i>").format(part) if number % 2 else escape(part) for number, part in parts)

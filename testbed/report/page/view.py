@@ -1,4 +1,4 @@
-"""A story as the page shows it: packets, the stations of their ways, and the steps there, with their links."""
+"""A story as the page shows it: packets, the stations of their journeys, and the steps there, with their links."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SPEAKS_OF = {"first packet": "SYN", "second packet": "SYN/ACK", "third packet":
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A rule of a chain; `words` are its text before, in and behind the clause that failed; `id` is its step's."""
+    """A rule of a chain; `words` are its text before, in and after the failed clause; `id` is its step's."""
 
     id: str
     number: int
@@ -48,7 +48,7 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class ChainView:
-    """A chain with all of its rules; `policy` is the verdict of its policy where that was asked, with its step's id."""
+    """A chain with all of its rules; `policy` is the verdict of its policy if it decided, with its step's id."""
 
     table: str
     name: str
@@ -61,23 +61,22 @@ class ChainView:
 
 @dataclass(frozen=True, slots=True)
 class MapPath:
-    """The last places of a way on a map."""
+    """The last points of a journey's path on a map."""
 
     places: tuple[Point, ...]
 
     def __str__(self) -> str:
-        """For the script that moves the packet: `x y turns; x y turns`."""
+        """Return the points for the script that moves the packet: `x y turns; x y turns`."""
         return "; ".join(f"{place} {place.turns}" for place in self.places)
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A place on the way. What is said of it is a step; so is each rule that is asked there, and what is changed.
+    """A place on the journey. Its description is a step; so is each rule evaluated there, and each change.
 
-    `name` is a hook's, or `sent`, `crossed`, `routed`, `ended`. `ways` are the places that are passed on the way to it,
-    and its own, on each of the maps. `from_` and `to` are the header's before it, `left_as` the header's behind it
-    where that differs. `state` is what connection tracking says, of the last station the end's kind; `passed_over` are
-    sentences.
+    `name` is a hook's, or `sent`, `crossed`, `routed`, `ended`. `ways` are the points on the path to it, and its own,
+    on each of the maps. `from_` and `to` are the header's addresses before it, `left_as` those after it if they differ.
+    `state` is connection tracking's state, at the last station the kind of the end. `skipped_nat_chains` are sentences.
     """
 
     id: str
@@ -100,13 +99,13 @@ class Station:
 
     @property
     def behind(self) -> tuple[str, str]:
-        """Where the packet comes from and goes to when it leaves."""
+        """Return the packet's source and destination when it leaves."""
         return self.left_as or (self.from_, self.to)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A hook of a node in the diagram above the rules; one that was not visited has no station."""
+    """A hook of a node in the diagram above the rules; an unvisited hook has no station."""
 
     name: str
     station: Station | None
@@ -114,7 +113,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class HookDiagram:
-    """The diagram of a node's hooks in the order in which packets flow; `connection` is how the node tracks it."""
+    """The diagram of a node's hooks in the order of the packet flow; `connection` is the node's tracking entry."""
 
     node: str
     columns: tuple[Column, ...]
@@ -123,7 +122,7 @@ class HookDiagram:
 
 @dataclass(frozen=True, slots=True)
 class PacketView:
-    """A packet with its way; `closed` are the chains that it did not enter, with the number of their rules."""
+    """A packet with its journey; `closed` are the chains that it did not enter, with the number of their rules."""
 
     id: str
     journey: Journey
@@ -135,7 +134,7 @@ class PacketView:
 
 @dataclass(frozen=True, slots=True)
 class StoryView:
-    """A story; `conversations` are its packets, those of one connection together; `maps` a wide and a narrow one."""
+    """A story; `conversations` are its packets, grouped by connection; `maps` a wide and a narrow one."""
 
     id: str
     story: Story
@@ -148,7 +147,7 @@ class StoryView:
 
 
 def view(story: Story, number: int, claims: Sequence[Claim] = ()) -> StoryView:
-    """How a story is shown; `claims` are made about its packets."""
+    """Return the view of a story; `claims` concern its packets."""
     identity = f"story-{number}"
     layouts = (Layout(story.topology), Layout(story.topology, narrow=True))
     names = _names([followed.journey.sent.kind for followed in story.packets])
@@ -162,7 +161,7 @@ def view(story: Story, number: int, claims: Sequence[Claim] = ()) -> StoryView:
 
 
 def _names(kinds: Sequence[str]) -> list[str]:
-    """What each packet is called in links: `syn`; where there are several, `syn-1`, `syn-2`."""
+    """Return the packets' names in links: `syn`; if there are several, `syn-1`, `syn-2`."""
     slugs = [re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-") for kind in kinds]
     total, seen = Counter(slugs), Counter[str]()
     names = []
@@ -173,7 +172,7 @@ def _names(kinds: Sequence[str]) -> list[str]:
 
 
 def _about(claims: Iterable[Claim], packet: Packet) -> tuple[Claim, ...]:
-    """The claims whose section tells of a packet of that kind."""
+    """Return the claims whose section concerns a packet of that kind."""
 
     def told(claim: Claim) -> bool:
         parts = (part.partition(",")[0].strip() for part in claim.section.split(";"))
@@ -183,14 +182,14 @@ def _about(claims: Iterable[Claim], packet: Packet) -> tuple[Claim, ...]:
 
 
 def _connection(journey: Journey) -> str:
-    """What packets of one connection have in common."""
+    """Return a key that is equal for packets of one connection."""
     if journey.connection is not None:
         return str(journey.connection.original)
     return f"{journey.sent.from_} > {journey.sent.to}"
 
 
 class _Teller:
-    """Tells one packet's way, giving each step the next number."""
+    """Describes one packet's journey, with consecutive numbers for its steps."""
 
     def __init__(self, story: Story, layouts: tuple[Layout, ...], followed: Followed, identity: str) -> None:
         self._story, self._layouts, self._journey = story, layouts, followed.journey
@@ -219,7 +218,7 @@ class _Teller:
         return Station(self._step(), "sent", origin, said, self._ways(origin, origin), sent.from_, sent.to)
 
     def _through(self, passed: NodeTraversal, before: Station) -> Iterator[Station]:
-        """The stations in one node, from the one before it."""
+        """Yield the stations in one node, after the one before it."""
         node = passed.node
         if not passed.hooks:
             yield Station(self._step(), "crossed", node, f"crosses {node}", self._ways(node, node), *before.behind)
@@ -260,11 +259,11 @@ class _Teller:
         return Station(self._step(), "ended", end.where, str(end), ways, *last.behind, state=end.kind)
 
     def _ways(self, came_from: str, node: str, device: str = "") -> tuple[MapPath, ...]:
-        """From another node, or from elsewhere in the same, to a device of a node or into the node."""
+        """Return the path from another node, or from the same node, to a device of a node or into the node."""
         passed = [(layout.between(came_from, node), layout.place(node, device)) for layout in self._layouts]
         return tuple(MapPath(tuple(place for place in places if place is not None)) for places in passed)
 
-    # chains
+    # Chains.
 
     def _chain(self, chain: ChainTraversal) -> ChainView:
         rules = (*(asked.rule for asked in chain.asked), *chain.not_reached)
@@ -303,7 +302,7 @@ class _Teller:
                     yield table.name, chain.name, len(table.rules_of(chain.name))
 
     def _concerns(self, table: Table) -> bool:
-        """Whether packets of this version of IP pass the table; nftables' `inet` is for both."""
+        """Return whether packets of this IP version pass the table; nftables' `inet` is for both."""
         of_both = table.name.startswith("inet ")
         return of_both or table.of_ipv6 == (":" in self._journey.sent.source)
 
@@ -327,7 +326,7 @@ def _passed_over(hook: HookTraversal) -> tuple[str, ...]:
 
 
 def _columns(stations: Sequence[Station]) -> Iterator[Column]:
-    """The hooks in their order; the routing decision stands behind PREROUTING."""
+    """Yield the hooks in their order; the routing decision comes after PREROUTING."""
     visited = {station.name: station for station in stations}
     for name in (HOOKS[0], "routed", *HOOKS[1:]):
         yield Column(name, visited.get(name))
