@@ -55,7 +55,7 @@ class NotUp(TestbedError):
 
 
 class NotDelivered(TestbedError):
-    """A packet that a conversation needs in order to go on did not arrive."""
+    """A packet that a conversation depends on did not arrive."""
 
 
 class Disagreement(TestbedError):

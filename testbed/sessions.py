@@ -57,7 +57,7 @@ def run(arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
 
 @contextmanager
 def _deferred_interruption() -> Iterator[None]:
-    """Raise KeyboardInterrupt at the end of the block in place of in its midst; a thread may take the signal."""
+    """Delay a KeyboardInterrupt to the end of the block; any thread may receive the signal."""
     taken: list[int] = []
     with _handler(lambda number, _: taken.append(number)):
         yield
@@ -67,7 +67,7 @@ def _deferred_interruption() -> Iterator[None]:
 
 @contextmanager
 def _handler(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Handle an interruption so meanwhile, unless interruptions are ignored."""
+    """Use `handler` for interruptions (SIGINT) while the block runs, unless they are ignored."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:
         yield

@@ -150,7 +150,7 @@ def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proof
     """Return the coverage of a rule set by all records of the same rules; None if these rules were never loaded.
 
     Raises Disagreement when a packet did something that was proved impossible. With `by_source`, the records of every
-    rule set of the same source count: a rule with the same table, chain and text is the same rule. `proofs` says
+    rule set of the same source count. A rule with the same table, chain and text is then the same rule. `proofs` says
     whether the rules are in iptables' syntax, in which impossible outcomes can be proved.
     """
     relevant = [

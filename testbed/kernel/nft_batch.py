@@ -81,7 +81,7 @@ class Batch:
 
 
 def of_protocol(ethernet_type: int) -> Iterator[bytes]:
-    """Yield `meta protocol NUMBER`: the rule goes on only for packets of that protocol."""
+    """Yield `meta protocol NUMBER`: only packets of that protocol reach the rule's next expression."""
     yield _expression("meta", number(2, _META_PROTOCOL) + number(1, _REGISTER))
     yield _compared(_EQUAL, struct.pack("!H", ethernet_type))
 

@@ -65,7 +65,7 @@ class _Dumped(Generic[T]):
     length: int
 
     def is_in(self, family: int, message: bytes) -> bool:
-        """Whether a message describes the same object, whatever its counter."""
+        """Return whether a message describes the same object, apart from its counter."""
         return (
             len(message) == self.length
             and family == self.family

@@ -108,7 +108,7 @@ def chain_passes(bases: Iterable[ChainTraversal]) -> Iterator[ChainTraversal]:
 
 
 def _ways_out(chain: ChainTraversal) -> int:
-    """Return how many rule verdicts led out of the chain for good; if none did, whether its end did."""
+    """Return the number of verdicts that led out of the chain, or 1 if only the chain's end did, else 0."""
     final = [asked for asked in chain.asked if asked.matched and _leads_out(asked.verdict, asked.into)]
     return len(final) or int(chain.end.startswith(("policy ", "end of chain")))
 

@@ -53,7 +53,7 @@ class TracedHeader(NamedTuple):
 
     @classmethod
     def read(cls, network: bytes, transport: bytes) -> TracedHeader:
-        """Parse the beginnings of the IP header and of what follows it; never raises, whatever the bytes are."""
+        """Parse the first bytes of the IP header and of the header behind it; never raises."""
         version = network[0] >> 4 if network else 0
         if version == 6 and len(network) >= _IPV6.size:
             word, payload, protocol, ttl, source, destination = _IPV6.unpack_from(network)

@@ -18,7 +18,7 @@ _WORD, _LONG, _PORTS, _NUMBERS = (struct.Struct(f"!{of}") for of in ("H", "I", "
 _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _SUM_AT = {_TCP: 16, _UDP: 6, _ICMP: 2, _ICMPV6: 2}  # offset of the checksum in each header
 _SEQ_AT, _ECHO_AT, _UDP_LENGTH_AT = 4, 4, 4
-_QUOTED = 48  # bytes of a packet that our errors quote: its headers
+_QUOTED = 48  # bytes of a packet that an ICMP error quotes: its headers
 
 
 @dataclass(frozen=True, slots=True)
