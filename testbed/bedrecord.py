@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine_or_native
+from testbed.docker.fitted import Fitted, fitted
 from testbed.errors import TestbedError
 from testbed.kernel import named_namespaces
 from testbed.kernel.backends import ALL
@@ -56,10 +57,16 @@ class Record:
         return rulefile.parse(self.rules, self.source)
 
     @property
+    def fitted(self) -> Fitted:
+        """The Docker host of the bed with what its rules need, and what was added."""
+        host = hostfile.parse(self.host) if self.host is not None else article.HOST
+        built = engine_or_native(self.engine).built(host) if self.engine else host
+        return fitted(built, [self.ruleset], described=self.host is not None)
+
+    @property
     def docker_host(self) -> DockerHost:
         """The Docker host of the bed."""
-        host = hostfile.parse(self.host) if self.host is not None else article.HOST
-        return engine_or_native(self.engine).built(host) if self.engine else host
+        return self.fitted.host
 
     @property
     def topology(self) -> Topology:
@@ -68,9 +75,10 @@ class Record:
 
     @property
     def remarks(self) -> list[str]:
-        """Warnings about the bed: what its rules name and the topology lacks, in sentences."""
-        host = self.docker_host
-        return [*host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
+        """Sentences on what was added to the bed for its rules, and on what they name and the topology lacks."""
+        on = self.fitted
+        host = on.host
+        return [*on.said, *host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
 
 
 @dataclass(frozen=True, slots=True)

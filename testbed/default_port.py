@@ -52,11 +52,16 @@ def _candidates(publishers: Publishers, protocol: str, version: int) -> Iterator
         for _, port in publishers.host.published()
         if port.protocol == protocol and port.in_version(version) and not port.on_loopback
     ]
-    numbers = {one.port for one in translated}
-    yield from (_of_host(port, version) for port in offered if port.host in numbers)
+    at_host = [_of_host(port, version) for port in offered]
+    yield from (place for place in at_host if any(_meets(one, place) for one in translated))
     yield from (_of_rule(one) for one in translated)
     if publishers.described:
-        yield from (_of_host(port, version) for port in offered)
+        yield from at_host
+
+
+def _meets(one: Published, place: Place) -> bool:
+    """Whether rules translate what is asked at a place."""
+    return one.port == place[1] and one.address in ("", place[0])
 
 
 def _of_host(port: PublishedPort, version: int) -> Place:

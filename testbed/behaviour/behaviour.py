@@ -9,6 +9,7 @@ from testbed.behaviour.probes import Probe
 from testbed.observe.header import TracedHeader
 from testbed.observe.hook_summary import Met
 from testbed.rules.changed_chains import ChainName
+from testbed.traffic.packet import Packet
 
 ANSWER, ERROR = "answer: ", "error: "  # prefix of a rule that dropped the answer, or errors about the question
 LET_THROUGH = "is let through"  # accepted by every rule, for an address that no node of the bed has
@@ -46,6 +47,6 @@ class Behaviour:
         return self.outcome.startswith(PASSING)
 
 
-def spoken(packets: Iterable[TracedHeader]) -> str:
+def spoken(packets: Iterable[TracedHeader | Packet]) -> str:
     """Describe the packets that a kernel answered with: `RST/ACK`, `port unreachable`."""
     return " and ".join(_SPOKEN.get(packet.kind, packet.kind) for packet in packets)

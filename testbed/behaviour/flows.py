@@ -61,7 +61,7 @@ class ProbeFlow:
 
     `asked`, `answered` and `erred` are the question, the answer, and an error about the question, as they were sent.
     The last two exist only if the question arrived and can have them. `doubtful`: packets of the flow could not be told
-    from another flow's.
+    from another flow's. `copied`: rules sent copies of packets of the flow.
     """
 
     probe: Probe
@@ -71,6 +71,7 @@ class ProbeFlow:
     erred: TracedHeader | None = None
     refused: bool = False
     doubtful: bool = False
+    copied: bool = False
     arrivals: list[CapturedPacket] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
 
@@ -267,7 +268,9 @@ class Flows:
                 for line in brief.counted:
                     traced[line] = traced.get(line, ZERO) + Counters(1, hook.header.length)
             flow = self._flow_of(passage.hooks[0].header)
-            if flow is not None and passage.copy_of is None:
-                flow.passed.append(Passed(passage, briefs))
+            if flow is not None:
+                flow.copied |= passage.copy_of is not None
+                if passage.copy_of is None:
+                    flow.passed.append(Passed(passage, briefs))
         agree(traced, now - self._before, self._native, longer)
         self._before = now

@@ -28,7 +28,7 @@ class Outcomes:
 
     def of(self, flow: ProbeFlow) -> Behaviour | None:
         """Return the behaviour; None if it needs more than was observed."""
-        if flow.doubtful:
+        if flow.doubtful or flow.copied:
             return None
         if flow.asked is None:
             return Behaviour(flow.probe, "is not sent: the kernel has no way there", ()) if flow.refused else None
@@ -46,6 +46,8 @@ class Outcomes:
 
         A network loses and delays packets now and then.
         """
+        if flow.copied:
+            return False
         if flow.unanswered:
             return True
         by_scripts = (flow.answered, flow.erred, flow.asked if flow.probe.origin != self._host else None)

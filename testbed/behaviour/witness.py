@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from testbed.bed import Testbed
@@ -15,6 +15,7 @@ from testbed.behaviour.referenced_values import Ports, free_port
 from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost, article
 from testbed.kernel.namespace import quarantine
+from testbed.observe import journey_end
 from testbed.observe.journey import DELIVERED, LOCAL_INPUT, Journey
 from testbed.observe.tracing import Tracing
 from testbed.rules import environment
@@ -82,13 +83,24 @@ def _way(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> ProbeJour
 
 
 def _by_kernel(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Journey | None:
-    """Return the journey of the question that the host's own kernel sends; None if it has no route."""
+    """Return the journey of what the host's own kernel sends, with its answers; None if it has no route."""
     before = len(tracing.journeys())
     asking = bed.host.run(packets.speak, [(probe, number)], bed.processor)
     bed.settle_everywhere()
     found = tracing.journeys()[before:]
     bed.host.run(packets.hang_up, [spoken.opened for spoken in asking], bed.processor)
-    return found[0] if found else None
+    if not found:
+        return None
+    asked, *others = found
+    return replace(asked, answers=tuple(other.sent for other in others if not other.is_copy and _answers(other, asked)))
+
+
+def _answers(other: Journey, asked: Journey) -> bool:
+    """Whether a packet that the host's kernel sent itself answers what it had asked."""
+    header = next(hook.header for _, hook in other.hooks)
+    if header.is_error:
+        return header.quoted == asked.sent.identification
+    return any(journey_end.answers(asked.sent, [other.sent]))
 
 
 def _answer(bed: Testbed, tracing: Tracing, probe: Probe, asked: Journey, number: int) -> Journey | None:

@@ -34,10 +34,11 @@ def end(
     answers: Sequence[Packet],
     namespaces: Mapping[str, Namespace],
     bridges: Mapping[str, Collection[str]],
+    addresses: Collection[str],
 ) -> JourneyEnd:
     """Return the end of a packet's journey; raises Disagreement if trace and capture contradict each other.
 
-    `bridges` are the bridges of each router; containers are attached to them.
+    `bridges` are the bridges of each router; containers are attached to them. `addresses` are those of all nodes.
     """
     dropped = _drop(passes) or _unread(passes, namespaces)
     if arrived is not None:
@@ -60,8 +61,9 @@ def end(
     if hook.name == "INPUT":
         return JourneyEnd(LOCAL_INPUT, node.node, why=_answered(answers))
     if hook.name in ("POSTROUTING", "EGRESS") and last.left in bridges.get(node.node, ()):
-        absent = f"no container with {hook.after.destination} in this bed (give --host)"
-        return JourneyEnd(LET_THROUGH, node.node, _let_through_by(node), absent)
+        return _let_through(node, hook.after.destination)
+    if (translating := _translated_to_none(passes, addresses)) is not None:
+        return _let_through(*translating)
     if hook.name in ("POSTROUTING", "EGRESS"):
         why = f"it left by {last.left}, and nobody there has {hook.after.destination}"
     elif hook.name in ("PREROUTING", "INGRESS"):
@@ -120,6 +122,25 @@ def _unread(passes: Sequence[tuple[Passage, NodeTraversal]], namespaces: Mapping
         return JourneyEnd(DROPPED, node.node, by, f"the program that reads queue {listening[0]} has not let it go on")
     named = f"{wanted[0]}" if len(wanted) == 1 else f"{wanted[0]} to {wanted[-1]}"
     return JourneyEnd(DROPPED, node.node, by, f"no program reads queue {named}")
+
+
+def _let_through(node: NodeTraversal, destination: str) -> JourneyEnd:
+    return JourneyEnd(
+        LET_THROUGH, node.node, _let_through_by(node), f"no container with {destination} in this bed (give --host)"
+    )
+
+
+def _translated_to_none(
+    passes: Sequence[tuple[Passage, NodeTraversal]], addresses: Collection[str]
+) -> tuple[NodeTraversal, str] | None:
+    """Return the node that sent the packet on, translated to an address that no node has, and this address."""
+    for passage, node in passes:
+        first, last = passage.hooks[0].header, passage.hooks[-1]
+        if last.name not in ("POSTROUTING", "EGRESS") or last.after is None:
+            continue
+        if first.destination != last.after.destination and last.after.destination not in addresses:
+            return node, last.after.destination
+    return None
 
 
 def _let_through_by(node: NodeTraversal) -> str:

@@ -68,13 +68,23 @@ class Traced:
 class _TracedPacket:
     """A packet as traced so far: its passages through nodes, and `journey` once it is assembled.
 
-    `copies` are the copies that rules made of it.
+    `copies` are the copies that rules made of it; a copy has its `original`.
     """
 
     passages: list[Passage] = field(default_factory=list)
     journey: Journey | None = None
     copies: list[_TracedPacket] = field(default_factory=list)
-    is_copy: bool = False
+    original: _TracedPacket | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        return self.original is not None
+
+    @property
+    def arrived_before(self) -> Packet | None:
+        """The packet as it came out, of which this is a copy."""
+        known = self.original.journey if self.original is not None else None
+        return known.arrived if known is not None else None
 
 
 class Tracing:
@@ -93,6 +103,7 @@ class Tracing:
         self._latest: dict[Cookie, _TracedPacket] = {}
         self._captured = _Captured(traced.endpoints)
         self._identity = traced.identity()
+        self._addresses = {str(address.ip) for node in traced.topology.nodes for address in node.addresses}
         self._bridges = {node.name: {own.name for own in node.bridges} for node in traced.topology.nodes}
         self._before: CounterReading | None = None
 
@@ -206,7 +217,7 @@ class Tracing:
         known = self._latest.get(passage.cookie)
         if known is not None and known.journey is None:
             if passage.copy_of is not None:
-                self._found.append(_TracedPacket([passage], is_copy=True))
+                self._found.append(_TracedPacket([passage], original=known))
                 known.copies.append(self._found[-1])
                 return
             if (owner := self._owner(known, passage)) is not None:
@@ -223,10 +234,13 @@ class Tracing:
         return known if _same_way(known.passages, passage) else None
 
     def _sent_to(self, copy: _TracedPacket, passage: Passage) -> bool:
-        """Return whether a copy went to a passage's node: it left to its segment, for one of its addresses."""
+        """Return whether a copy went to a passage's node: it left to its segment, with the same TTL."""
         reached = [str(address.ip) for address in self._bed.topology.node(passage.node).addresses]
-        wanted = self._bed.book.copied_to
-        return passage.node in self._beside(copy.passages) and (not wanted or not wanted.isdisjoint(reached))
+        wanted = self._bed.book.copied_to if len(copy.passages) == 1 else ()
+        left_as = copy.passages[-1].hooks[-1].after
+        as_it_came = left_as is not None and left_as.ttl == passage.hooks[0].header.ttl
+        beside = passage.node in self._beside(copy.passages)
+        return as_it_came and beside and (not wanted or not {*wanted}.isdisjoint(reached))
 
     def _beside(self, passages: Sequence[Passage]) -> set[str]:
         """Return the nodes on the segment by which a packet left the last of its nodes."""
@@ -257,16 +271,17 @@ class Tracing:
             connection = self._connection(passages)
             with self._of_the_same_rules():
                 nodes = [(own, self._assemblers[own.node].assemble(own, connection)) for own in passages]
-            last = passages[-1].hooks[-1].after if passages else None
-            arrived = self._arrived(found, passages[0].cookie if passages else cookie_of(sent), last)
-            came_back = tuple(journey_end.answers(sent, self._captured.at(origin))) if arrived is None else ()
+            arrived = self._arrived(found, passages, sent)
+            came_back = tuple(self._answers(found, passages, sent, origin)) if arrived is None else ()
             crossed = self._bridge_between(origin, arrived[0]) if arrived is not None and not nodes else ()
             found.journey = Journey(
                 origin,
                 sent,
                 tuple(node for _, node in nodes) or crossed,
                 arrived[1] if arrived is not None else None,
-                journey_end.end(origin, sent, nodes, arrived, came_back, self._bed.namespaces, self._bridges),
+                journey_end.end(
+                    origin, sent, nodes, arrived, came_back, self._bed.namespaces, self._bridges, self._addresses
+                ),
                 connection,
                 came_back,
                 tuple(self._put_together(copy, None) for copy in found.copies),
@@ -274,17 +289,28 @@ class Tracing:
             )
         return found.journey
 
-    def _arrived(self, found: _TracedPacket, cookie: Cookie, left_as: TracedHeader | None) -> tuple[str, Packet] | None:
-        """Return where a packet arrived, or None.
+    def _answers(
+        self, found: _TracedPacket, passages: Sequence[Passage], sent: Packet, origin: str
+    ) -> Iterator[Packet]:
+        """Return the answers to a packet; with copies only those that the node sent where it ended."""
+        for answer in journey_end.answers(sent, self._captured.at(origin)):
+            own = self._latest.get(cookie_of(answer))
+            first = own.passages[0] if own is not None and own.passages else None
+            from_there = first is not None and (first.node, first.hooks[0].name) == (passages[-1].node, "OUTPUT")
+            if not found.copies or from_there:
+                yield answer
 
-        A packet with copies arrived at the end that has its destination address; its copies arrived at other ends.
-        """
+    def _arrived(self, found: _TracedPacket, passages: Sequence[Passage], sent: Packet) -> tuple[str, Packet] | None:
+        """Return where a packet arrived as it left the last node; with copies that is the end with its address."""
+        cookie = passages[0].cookie if passages else cookie_of(sent)
+        left_as = passages[-1].hooks[-1].after if passages else None
         if not found.is_copy and not found.copies:
             return self._captured.arrived(cookie, left_as)
-        beside = self._beside(found.passages)
+        beside = self._beside(passages)
         for name, packet in self._captured.arrivals(cookie):
+            as_left = left_as is not None and (packet.from_, packet.to) == (left_as.from_, left_as.to)
             own = packet.destination in [str(address.ip) for address in self._bed.topology.node(name).addresses]
-            if name in beside and own != found.is_copy:
+            if name in beside and as_left and (own or found.is_copy) and packet is not found.arrived_before:
                 return name, packet
         return None
 

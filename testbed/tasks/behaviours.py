@@ -38,11 +38,11 @@ def behaviours(
     the table, and `invoke diff TABLE RULES` says it in words.
     """
     from testbed.behaviour import table
+    from testbed.behaviour.behaviour import LET_THROUGH
     from testbed.behaviour.changed import fingerprint
     from testbed.behaviour.not_asked import not_asked
     from testbed.behaviour.probing import ask
     from testbed.behaviour.variant import RulesetVariant
-    from testbed.docker.fitted import fitted
     from testbed.rules import files
     from testbed.tasks.chosen import choose
     from testbed.tasks.progress import asked
@@ -50,7 +50,7 @@ def behaviours(
     writable("--out", out)
     chosen = choose(host, engine, rules)
     chosen.warn()
-    on = fitted(chosen.host, [chosen.rules], described=host is not None)
+    on = chosen.fitted
     answers = asked(lambda step: ask(on.host, [RulesetVariant(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
     open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
@@ -67,5 +67,5 @@ def behaviours(
     else:
         files.write(out, written, "Say where with --out FILE.")
         console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
-    if open_ or chosen.contradictions:
+    if open_ or chosen.contradictions or any(row.outcome.startswith(LET_THROUGH) for row in rows):
         raise Exit(code=NOT_JUDGED)

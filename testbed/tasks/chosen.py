@@ -8,6 +8,7 @@ from pathlib import Path
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.contradictions import contradictions
 from testbed.docker.engines import Engine, chosen_for
+from testbed.docker.fitted import Fitted, fitted
 from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
@@ -28,6 +29,11 @@ class Chosen:
     rules: AnyRuleset
     contradictions: tuple[str, ...] = ()
     engine: str = ""
+
+    @property
+    def fitted(self) -> Fitted:
+        """The host with what the rules need of it, and what was added."""
+        return fitted(self.host, [self.rules], described=self.text is not None)
 
     def warn(self) -> None:
         """Print the contradictions, before the answer."""

@@ -85,10 +85,11 @@ def opened_bed(
     chosen.warn()
     loaded_by = backend_for(chosen.rules, backend or "nft").name
     require(loaded_by)
-    topology = article.topology(chosen.host)
-    remarks = (*chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
-    publishers = Publishers(chosen.rules, chosen.host, bool(host) or not rules)
-    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(chosen.host):
+    on = chosen.fitted
+    topology = article.topology(on.host)
+    remarks = (*on.said, *chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
+    publishers = Publishers(chosen.rules, on.host, bool(host) or not rules)
+    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(on.host):
         yield OpenedBed(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
 
 

@@ -24,7 +24,7 @@ def written(folder: Path, text: str, name: str = "my.rules") -> str:
 
 
 def elsewhere(folder: Path) -> str:
-    """Rules that publish port 6200 of a container that a bed made for them alone does not have."""
+    """Rules that publish port 6200 of a container that the article's host does not have."""
     text = (JOURNEYS / "docker.rules").read_text()
     lines = [ELSEWHERE if "-j DNAT" in line else line for line in text.splitlines()]
     return written(folder, "\n".join(lines).replace("-d 172.17.0.2/32", "-d 172.17.0.3/32").replace(" 80 ", " 6200 "))
@@ -36,8 +36,17 @@ def test_without_to_a_port_that_the_rules_publish_is_asked(machine: Machine, tmp
     finished = machine.invoke(task, "--rules", rules)
     assert "192.168.66.100:6200" in finished.stdout, finished.stderr
     assert "192.168.66.100:80 " not in finished.stdout
-    assert "no container with 172.17.0.3 in this bed (give --host)" in finished.stdout
+    assert "container-172-17-0-3 is made on docker0: rules translate to 172.17.0.3." in finished.stdout
     assert "lost" not in finished.stdout
+    assert finished.returncode == 0
+
+
+@pytest.mark.parametrize("task", ["trace", "handshake", "behaviours"])
+def test_of_a_host_that_is_given_a_container_may_be_missing(machine: Machine, tmp_path: Path, task: str) -> None:
+    host = written(tmp_path, "services: {web: {network_mode: bridge, ports: ['6200:80']}}\n", "docker.yaml")
+    finished = machine.invoke(task, "--host", host, "--rules", elsewhere(tmp_path))
+    assert "let through" in finished.stdout, finished.stderr
+    assert "no container with 172.17.0.3 in this bed (give --host)" in finished.stdout
     assert finished.returncode == 3
 
 
