@@ -61,7 +61,10 @@ def behaviours(
         fingerprint(chosen.rules),
     )
     if json:
-        as_json([{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows])
+        listed = [{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows]
+        remarks = [*on.said, *answers.missing]
+        about = {"contradictions": list(chosen.contradictions), "remarks": remarks, "not_asked": open_}
+        as_json({"behaviours": listed, **about})
     elif not out:
         console().print(written, end="", soft_wrap=True)
     else:

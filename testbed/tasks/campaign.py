@@ -14,14 +14,15 @@ from testbed.report import mutation_files
 from testbed.report.page import Page, html
 from testbed.rules import files, save
 from testbed.rules.ruleset import Ruleset
-from testbed.tasks.chosen import choose
+from testbed.tasks.chosen import Chosen
 
 
-def iptables_rules(rules: str | None, host: str | None, engine: str | None) -> Ruleset:
-    chosen = choose(host, engine, rules).rules
-    if not isinstance(chosen, Ruleset):
-        raise TestbedError(f"{chosen.source} is in nftables' syntax.", "Mutants are made of what iptables-save prints.")
-    return chosen
+def iptables_rules(chosen: Chosen) -> Ruleset:
+    """Return the rules; raise TestbedError if they are in nftables' syntax."""
+    rules = chosen.rules
+    if not isinstance(rules, Ruleset):
+        raise TestbedError(f"{rules.source} is in nftables' syntax.", "Mutants are made of what iptables-save prints.")
+    return rules
 
 
 def rules_at(revision: str, rules: str | None) -> Ruleset:

@@ -37,8 +37,19 @@ class Chosen:
 
     def warn(self) -> None:
         """Print the contradictions, before the answer."""
-        for sentence in self.contradictions:
-            console(stderr=True).print(f"warning: {sentence}", soft_wrap=True)
+        _print_warnings(self.contradictions)
+
+
+def warned(host: DockerHost, rules: AnyRuleset) -> tuple[str, ...]:
+    """Print the contradictions between a host that was described and rules that were given, and return them."""
+    found = tuple(contradictions(host, rules))
+    _print_warnings(found)
+    return found
+
+
+def _print_warnings(sentences: tuple[str, ...]) -> None:
+    for sentence in sentences:
+        console(stderr=True).print(f"warning: {sentence}", soft_wrap=True)
 
 
 def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:

@@ -99,6 +99,7 @@ class ComparisonReport:
             "changes": [report.as_dict(change) for change in self.made.found],
             "causes": [cause.as_dict() for cause in self.causes],
             "not_asked": not_asked.as_dicts(self.made, *self.sources),
+            "contradictions": [sentence for side in self.sides for sentence in side.contradictions],
             "remarks": self.remarks,
         }
 

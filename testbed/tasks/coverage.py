@@ -13,7 +13,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
 from testbed.tasks.options import ENGINE_HELP, HOST_HELP, JOBS_HELP, RULES_HELP
 from testbed.tasks.values import existing_cases, expression, percentage, processes, processors, writable
 
@@ -62,12 +62,12 @@ def coverage(
     """Run the cases and show which rules their packets reached, matched and missed, as the kernel's trace tells it.
 
     Exit code 0; 1 when it is less than --fail-under; 2 when it could not be measured: no cases, a case that fails, a
-    trace that is not whole.
+    trace that is not whole; 3 when host and rules contradict each other.
     """
     from testbed.coverage import covered
     from testbed.report import coverage_files, page
     from testbed.rules import NftRuleset, files
-    from testbed.tasks.chosen import require_values
+    from testbed.tasks.chosen import require_values, warned
     from testbed.tasks.measurement import asked_for, empty_record, measured
 
     require_values(host=host, engine=engine, rules=rules)
@@ -78,6 +78,7 @@ def coverage(
     existing_cases(path)
     chosen = ["-k", expression("-k", k)] if k else []
     asked = asked_for(rules, host, engine)
+    apart = warned(asked.host, asked.rules) if host and rules else ()
     empty = empty_record(asked, backend)
     under_test = ["--testbed-rules", str(Path(rules).resolve())] if rules else []
     with redirect_stdout(sys.stderr) if json else nullcontext():
@@ -101,6 +102,8 @@ def coverage(
         files.write(html, page.html(page.Page(f"Rule coverage of {told.source}", (), coverage=told)))
     _show(told, json)
     _judge(told, least)
+    if apart:
+        raise Exit(code=NOT_JUDGED)
 
 
 def _show(told: Report, json: bool) -> None:

@@ -69,7 +69,8 @@ def handshake(
         kind = opened.bed.backend.name
     if json:
         steps = [step.as_dict() for connection in connections for step in connection]
-        as_json({"bed": opened.name, "backend": kind, "client": client, "steps": steps})
+        about = {"contradictions": list(opened.contradictions), "remarks": list(opened.remarks)}
+        as_json({"bed": opened.name, "backend": kind, "client": client, "steps": steps, **about})
     else:
         out = console()
         out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client")

@@ -9,7 +9,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, console, in_words
+from testbed.tasks.console import FINDING, NOT_JUDGED, console, in_words
 from testbed.tasks.options import HOST_HELP, JOBS_HELP, RULES_HELP
 from testbed.tasks.values import existing_cases, expression, percentage, processes, writable
 
@@ -65,7 +65,7 @@ def mutate(
 
     The cases run once on the rules as they are; then each mutant is loaded in place of the rules, and the cases that
     reach it run until one fails. Exit code 0 when so many are noticed as wanted, 1 when fewer, 2 when the cases fail
-    without any mistake or could not run.
+    without any mistake or could not run, 3 when host and rules contradict each other.
     """
     from testbed.docker import hostfile
     from testbed.docker.engines import engine_or_native
@@ -74,12 +74,15 @@ def mutate(
     from testbed.report import mutation as report
     from testbed.rules import files
     from testbed.tasks import campaign, progress
+    from testbed.tasks.chosen import choose
 
     least = percentage("--fail-under", fail_under)
     for option, file_name in (("--junit", junit), ("--json", json), ("--markdown", markdown), ("--html", html)):
         writable(option, file_name)
+    chosen = choose(host, engine, rules)
+    chosen.warn()
     wanted = CampaignConfig(
-        rules=campaign.iptables_rules(rules, host, engine),
+        rules=campaign.iptables_rules(chosen),
         rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",
         source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
@@ -102,3 +105,5 @@ def mutate(
     campaign.write(found, junit, json, markdown, html)
     if found.score.percent < least or found.score.errors:
         raise Exit(code=FINDING)
+    if chosen.contradictions:
+        raise Exit(code=NOT_JUDGED)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed.tasks.console import console, in_words
+from testbed.tasks.console import NOT_JUDGED, console, in_words
 from testbed.tasks.options import ENGINE_HELP, HOST_HELP, RULES_HELP
 from testbed.tasks.values import required
 
@@ -41,6 +42,7 @@ def report(
 
     The article's handshake is on it, and with a host, an engine or rules a handshake with each TCP port that this host
     publishes to the LAN; the claims about the article and the results of a run of the cases, where these are given.
+    Exit code 3 where host and rules contradict each other.
     """
     from testbed import claims
     from testbed.report import results as junit
@@ -55,9 +57,13 @@ def report(
         choose(None, None, None),
         *([choose(host, engine, rules)] if (host, engine, rules) != (None, None, None) else []),
     ]
+    for one in chosen:
+        one.warn()
     told = claims.read(Path(ledger)) if ledger != _LEDGER or Path(ledger).exists() else []
     page = Page(_TITLE, tuple(stories_of(chosen, host, backend)), told, run)
     files.write(out, html(page), "Say where with --out FILE.html.")
     packets = sum(len(story.packets) for story in page.stories)
     stories = "a story" if len(page.stories) == 1 else f"{len(page.stories)} stories"
     console().print(f"{out}: {packets} packets in {stories}, {len(told)} claims.", soft_wrap=True)
+    if any(one.contradictions for one in chosen):
+        raise Exit(code=NOT_JUDGED)

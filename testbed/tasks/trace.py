@@ -84,7 +84,7 @@ def trace(
             packets,
         )
     if json:
-        as_json(story.as_dict())
+        as_json({**story.as_dict(), "contradictions": list(opened.contradictions), "remarks": list(opened.remarks)})
     else:
         print_story(story, opened.remarks)
     kinds = {packet.journey.end.kind for packet in packets}

@@ -77,8 +77,8 @@ def test_an_interface_that_native_rules_name_is_the_external_one_also_of_a_bed_t
     assert own.returncode == 0, own.stdout + own.stderr
     assert machine.invoke("up", "--name", "lab", "--rules", rules).returncode == 0
     standing = machine.invoke("trace", "--name", "lab", "--to", ":80")
-    end = "→ delivered to web as 192.168.66.1:40000 > 172.17.0.2:80"
-    assert [end in answer.stdout.splitlines() for answer in (own, standing)] == [True, True]
+    assert ["→ delivered to web as " in answer.stdout for answer in (own, standing)] == [True, True]
+    assert "in by eno2" in standing.stdout
     assert machine.invoke("down", "--name", "lab").returncode == 0
 
 
