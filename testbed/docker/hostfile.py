@@ -29,7 +29,6 @@ from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
 
 _REMARKS = "x-remarks"  # of a text that stands for a host
-_RESOLVED = (*keys.PASSED, "include", "extends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,15 @@ def described(spec: Path | str, environment: Mapping[str, str] | None = None) ->
 def parse(text: str, source: str = "the host file") -> DockerHost:
     """Return the host that a text describes; raises as `read` does."""
     project = project_files.of_text(text, source)
-    host, tree = _host(project, in_bed=False)
-    said = tree.child(_REMARKS)
+    host, _ = _host(project, in_bed=False)
+    said = project.tree.child(_REMARKS)
     return host if said.is_absent else replace(host, remarks=tuple(said.words))
 
 
 def _plain(tree: Tree) -> Any:
-    """What counts of a document, with every `$` written so that it stays one."""
+    """The values of a document, with every `$` written so that it stays one."""
     if isinstance(tree.value, dict):
-        return {key: _plain(entry) for key, entry in tree.value.items() if key not in _RESOLVED}
+        return {key: _plain(entry) for key, entry in tree.value.items()}
     if isinstance(tree.value, list):
         return [_plain(item) for item in tree.value]
     return tree.value.replace("$", "$$") if tree.value is not None else None
@@ -115,13 +114,14 @@ def _left_out(
 
 
 def _only(tree: Tree, started: list[ServiceRequest]) -> Tree:
-    """A document with these services alone, whatever profiles they have."""
-    section = tree.child("services")
+    """What counts of a document: these services alone, whatever profiles they have, without what is passed over."""
+    passed = (*keys.PASSED, "profiles", "extends")
     kept = {
-        one.name: one.tree.with_value({key: part for key, part in one.tree.mapping if key != "profiles"})
+        one.name: one.tree.with_value({key: part for key, part in one.tree.mapping if key not in passed})
         for one in started
     }
-    return tree.with_value({**dict(tree.mapping), "services": section.with_value(kept)})
+    parts = {key: part for key, part in tree.mapping if key in ("name", "networks", "daemon")}
+    return tree.with_value({**parts, "services": tree.child("services").with_value(kept)})
 
 
 def _assembled(

@@ -13,7 +13,7 @@ from testbed.errors import TopologyError
 
 _Address = IPv4Address | IPv6Address | None
 _PORTS = re.compile(
-    r"(?:(?:(?P<address>[\d.]+|\[[\da-fA-F:.]+\]|[\da-fA-F:]*:[\da-fA-F:]*):)?"
+    r"(?:(?:(?P<address>|[\d.]+|\[[\da-fA-F:.]+\]|[\da-fA-F:]*:[\da-fA-F:]*):)?"
     r"(?P<host>\d*)(?:-(?P<host_end>\d+))?:)?"
     r"(?P<container>\d+)(?:-(?P<container_end>\d+))?(?:/(?P<protocol>[A-Za-z]+))?"
 )

@@ -20,6 +20,10 @@ _REMEDY = "Correct that line."
 RESET, OVERRIDE = "!reset", "!override"
 
 
+class _Placed(TopologyError):
+    """An error that says its place already."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tree:
     """A part of a YAML document, perhaps one that is absent: its value, where it stands, and its own tag, if any.
@@ -44,13 +48,15 @@ class Tree:
 
     def error(self, what: str, remedy: str = _REMEDY) -> TopologyError:
         """Return the error that says what is wrong here."""
-        return TopologyError(f"{self.place}: {what}", remedy)
+        return _Placed(f"{self.place}: {what}", remedy)
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Add file and line to a TopologyError or a ValueError of the block."""
+        """Add file and line to a TopologyError or a ValueError of the block that has none yet."""
         try:
             yield
+        except _Placed:
+            raise
         except TopologyError as error:
             raise self.error(error.what, error.remedy or _REMEDY) from error
         except ValueError as error:

@@ -211,10 +211,12 @@ def test_services_extend_others_of_this_and_of_other_files(folder: Folder) -> No
         ("include: ['https://example.org/a.yml']", "nothing is fetched"),
         ("services: {a: {depends_on: [b]}, b: {links: ['a:x']}}", "wait for each other"),
         ("services: {a: {depends_on: [b]}}", "needs the service b, which is not there"),
+        ("include: [x.yml]", r"^(?!.*compose\.yml).*x\.yml, line 2: the key prt is not known here"),
     ],
 )
 def test_what_refers_to_nothing_or_to_itself_is_refused(folder: Folder, text: str, said: str) -> None:
     folder.write("compose.yml", text)
+    folder.write("x.yml", "services:\n  web: {prt: 1}")
     with pytest.raises(TopologyError, match=said):
         folder.host()
 
@@ -231,6 +233,11 @@ def test_an_included_file_has_its_own_folder_and_environment(folder: Folder) -> 
     assert [container.name for container in host.containers] == ["db", "web"]
     assert {container.network.name for container in host.containers} == {"part"}
     assert ports(host, "db") == ["5432:5432/tcp"]
+
+
+def test_a_service_may_wait_for_one_that_need_not_be_there(folder: Folder) -> None:
+    folder.write("compose.yml", "services: {a: {depends_on: {b: {condition: service_started, required: false}}}}")
+    assert [container.name for container in folder.host().containers] == ["a"]
 
 
 def test_services_of_profiles_that_are_not_chosen_are_left_out(folder: Folder) -> None:
@@ -252,6 +259,18 @@ def test_environment_files_and_a_daemon_json_stand_beside_compose_files(folder: 
     folder.write("daemon.json", "{bip: 1}")
     with pytest.raises(TopologyError, match=r"daemon\.json is no JSON"):
         folder.host("compose.yml", "daemon.json")
+
+
+def test_services_and_networks_may_be_called_as_keys_are(folder: Folder) -> None:
+    folder.write(
+        "compose.yml",
+        "networks: {build: {}}\nservices: {init: {networks: [build], init: true}, restart: {networks: [build]}}",
+    )
+    host = folder.host()
+    assert [(c.name, c.network.name) for c in host.containers] == [
+        ("init", "shop_1_build"),
+        ("restart", "shop_1_build"),
+    ]
 
 
 def test_a_variable_that_is_not_set_is_reported_where_it_counts(folder: Folder) -> None:

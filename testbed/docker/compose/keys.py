@@ -8,6 +8,7 @@ from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
 
 EXTENSION = "x-"
+_SHOWN = 12  # known keys that an error lists
 DOCUMENT = (
     *("name", "version", "include", "services", "networks", "daemon"),
     *("volumes", "secrets", "configs", "models"),
@@ -42,5 +43,6 @@ def only(tree: Tree, known: tuple[str, ...], problems: Problems) -> None:
     """Report every key that is neither known nor an extension (`x-`), with the known one that is most like it."""
     for key, entry in tree.mapping:
         if key not in known and not key.startswith(EXTENSION):
-            alike = get_close_matches(key, known, n=1)
-            problems.add(entry.error(f"the key {key} is not known here.", f"Known are {', '.join(alike or known)}."))
+            alike = get_close_matches(key, known, n=1) or known[:_SHOWN]
+            more = ", and others" if len(alike) == _SHOWN < len(known) else ""
+            problems.add(entry.error(f"the key {key} is not known here.", f"Known are {', '.join(alike)}{more}."))

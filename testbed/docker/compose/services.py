@@ -157,11 +157,15 @@ def _container_name(tree: Tree) -> str:
 
 def _needs(tree: Tree, mode: str) -> list[str]:
     """The services that are started before this one."""
-    before = [key for key, _ in tree.child("depends_on").entries]
+    before = [key for key, entry in tree.child("depends_on").entries if not _is_optional(entry)]
     before += [link.partition(":")[0] for link in tree.child("links").words]
     volumes = tree.child("volumes_from").words
     before += [volume.partition(":")[0] for volume in volumes if not volume.startswith(CONTAINER)]
     return before + ([mode.removeprefix(SERVICE)] if mode.startswith(SERVICE) else [])
+
+
+def _is_optional(tree: Tree) -> bool:
+    return isinstance(tree.value, dict) and not tree.flag("required", True)
 
 
 def _remarks(name: str, tree: Tree) -> list[str]:
