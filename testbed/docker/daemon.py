@@ -95,7 +95,6 @@ def read(tree: Tree, problems: Problems) -> Daemon:
 
 
 def _read(tree: Tree) -> Daemon:
-    unsaid: IPv4Network | None = None
     backend = tree.text("firewall-backend")
     if backend not in ("", "iptables", "nftables"):
         raise tree.child("firewall-backend").error(f"{backend} is no firewall backend.", "It is iptables or nftables.")
@@ -112,7 +111,7 @@ def _read(tree: Tree) -> Daemon:
         direct_routing=tree.flag("allow-direct-routing", False),
         native=None if not backend else backend == "nftables",
         docker0=_docker0(tree),
-        docker0_range=tree.converted("fixed-cidr", IPv4Network, unsaid),
+        docker0_range=_part_of_docker0(tree),
         subnet6=_subnet6(tree),
         binding=_binding(tree),
         pools=_pools(tree.child("default-address-pools")),
@@ -131,7 +130,19 @@ def _docker0(tree: Tree) -> IPv4Interface | None:
         return None
     first = _pools(tree.child("default-address-pools"))[0]
     subnet = next(first.base.subnets(new_prefix=first.size))
-    return tree.converted("bip", IPv4Interface, IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}"))
+    chosen = tree.converted("bip", IPv4Interface, IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}"))
+    part = _part_of_docker0(tree)
+    if part is None:
+        return chosen
+    if not part.subnet_of(chosen.network):
+        raise tree.child("fixed-cidr").error(f"{part} is not in docker0's subnet {chosen.network}.")
+    own = part[0] if part[0] != subnet[0] else part[1]  # as seen with 20.10.24
+    return chosen if tree.text("bip") else IPv4Interface(f"{own}/{subnet.prefixlen}")
+
+
+def _part_of_docker0(tree: Tree) -> IPv4Network | None:
+    unsaid: IPv4Network | None = None
+    return tree.converted("fixed-cidr", IPv4Network, unsaid)
 
 
 def _pools(tree: Tree) -> tuple[Pool, ...]:

@@ -25,9 +25,12 @@ class Addresses(Generic[A]):
     """The addresses of one subnet of a network, given out as an engine does: the lowest that is free."""
 
     def __init__(self, subnet: _Subnet, pool: Pool | None, own: A) -> None:
-        self._subnet = subnet
+        self._subnet: _Subnet = subnet
         self._kind: type[A] = type(own)
-        self._taken: set[_Address] = {own, *(pool.kept if pool is not None else ())}
+        kept: tuple[_Address, ...] = pool.kept if pool is not None else ()
+        if own in kept:
+            raise TopologyError(f"the address {own} is kept back, and is the gateway's.", "Choose another one.")
+        self._taken: set[_Address] = {own, *kept}
         self._free: Iterator[A] = self._in_turn(pool.part if pool is not None and pool.part is not None else subnet)
 
     def _in_turn(self, part: _Subnet) -> Iterator[A]:
