@@ -14,6 +14,7 @@ from shlex import quote
 
 from testbed.errors import RulesError, TestbedError
 
+STANDARD_INPUT = "-"  # in place of a file's name
 LIMIT = 32 * 1024 * 1024  # bytes: 300,000 rules, or an ipset with a million elements
 _QUOTED = 200  # characters of a line that an error shows
 _SILENCE = 20.0  # seconds that a pipe may be silent
@@ -38,7 +39,7 @@ _NOT_FILES = (
 
 
 def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesError) -> str:
-    """Return the text of a file or a pipe, without a byte order mark.
+    """Return the text of a file, a pipe, or with `-` of standard input, without a byte order mark.
 
     Raises `refusal`, with that remedy, when it cannot be read, is larger than LIMIT, or is not text in UTF-8.
     """
@@ -63,6 +64,11 @@ def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesEr
         line = text.count("\n", 0, text.index("\0")) + 1
         raise refusal(f"{path} cannot be read: line {line} has a NUL byte, so it is not text.", remedy)
     return text.removeprefix(_BOM).replace("\r\n", "\n")
+
+
+def name_of(path: Path | str) -> str:
+    """Return what an error calls a file."""
+    return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
 def shown(line: str) -> str:
@@ -110,13 +116,18 @@ def _beside(target: Path, there: os.stat_result | None) -> Iterator[Path]:
 
 def _content(path: Path | str) -> bytes:
     """Return the bytes of a file or a pipe; raises OSError or ValueError with the reason why it cannot be read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the open of a pipe would block
-    with open(descriptor, "rb", buffering=0) as file:
-        found = os.fstat(descriptor)
+    with open(_descriptor(path), "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
         for is_it, what in _NOT_FILES:
             if is_it(found.st_mode):
                 raise ValueError(what)
         return b"".join(_chunks(file.fileno(), found.st_size))
+
+
+def _descriptor(path: Path | str) -> int:
+    if str(path) == STANDARD_INPUT:
+        return os.dup(0)
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the open of a pipe would wait
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:

@@ -82,7 +82,7 @@ def number_of_rules(ruleset: AnyRuleset) -> int:
 
 
 def _read(path: Path) -> AnyRuleset:
-    ruleset = parse(files.text_of(path, _DUMPS), str(path))
+    ruleset = parse(files.text_of(path, _DUMPS), files.name_of(path))
     if isinstance(ruleset, Ruleset):
         families.require_no_other_name(ruleset, path)
     return ruleset

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.docker import DockerHost, article, hostfile
+from testbed.docker.compose.project import compose_file_in
 from testbed.docker.contradictions import contradictions
 from testbed.docker.engines import Engine, chosen_for
 from testbed.docker.fitted import Fitted, fitted
@@ -59,6 +60,10 @@ def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
     that is not known and for an option that is empty.
     """
     require_values(host=host, engine=engine, rules=rules)
+    if host is None and (beside := compose_file_in(Path())) is not None:
+        console(stderr=True).print(
+            f"note: {beside} is here, and it is not asked; --host . takes it.", markup=False, soft_wrap=True
+        )
     described = hostfile.described(host) if host is not None else None
     docker_host = described.host if described is not None else article.HOST
     known = None if rules is not None else _engine(docker_host, host, engine)

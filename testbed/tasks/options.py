@@ -10,7 +10,8 @@ ENGINE_HELP = (
 )
 RULES_HELP = (
     "file with another rule set: what iptables-save, ip6tables-save and `ipset save` print, behind each other or in"
-    " files of their own with commas between them, or what `nft list ruleset` prints (docs/regression.md)"
+    " files of their own with commas between them, or what `nft list ruleset` prints (docs/regression.md); - reads"
+    " standard input"
 )
 DEFAULT_NAME = "testbed"  # of the bed that `invoke up` makes
 BACKEND_HELP = "nft or legacy; a bed that is up with the other one is left alone"

@@ -13,7 +13,7 @@ from testbed.docker.compose.merging import merged, without_resets
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree, documents
 from testbed.errors import TopologyError
-from testbed.rules.files import text_of
+from testbed.rules.files import name_of, text_of
 
 _ENV_FILE = ".env"
 _MERGED = ("services", "networks")  # the sections of an included file that count
@@ -22,12 +22,16 @@ _REMOTE = ("://", "git@", "oci:", "github.com:")
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """Reads the documents of one project; `folder` is the one to which their paths are relative."""
+    """Reads the documents of one project; `folder` is the one to which their paths are relative.
+
+    `reading` are the files that are being read, and `texts` those that were read before.
+    """
 
     folder: Path
     variables: Variables
     problems: Problems
-    reading: tuple[Path, ...] = field(default=())
+    reading: tuple[Path, ...] = ()
+    texts: Mapping[Path, str] = field(default_factory=dict)
 
     def load(self, paths: list[Path]) -> Tree:
         """Return the files merged, the later ones over the earlier ones."""
@@ -40,8 +44,9 @@ class Loader:
     def _documents(self, path: Path) -> list[Tree]:
         if path in self.reading:
             raise TopologyError(f"{path} includes itself.", "Remove one `include`.")
-        text = text_of(path, "Give a compose file, or a file that describes a host.", TopologyError)
-        return self.parsed(text, str(path), (*self.reading, path))
+        remedy = "Give a compose file, or a file that describes a host."
+        text = self.texts[path] if path in self.texts else text_of(path, remedy, TopologyError)
+        return self.parsed(text, name_of(path), (*self.reading, path))
 
     def parsed(self, text: str, source: str, reading: tuple[Path, ...] = ()) -> list[Tree]:
         """Return the documents of a text, each with what it includes and extends."""

@@ -14,7 +14,7 @@ from testbed.docker.compose.loading import Loader
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree, documents
 from testbed.errors import TopologyError
-from testbed.rules.files import text_of
+from testbed.rules.files import name_of, text_of
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _OVERRIDES = tuple(f"{name}.override.{ending}" for name in ("compose", "docker-compose") for ending in ("yml", "yaml"))
@@ -86,9 +86,10 @@ def read(spec: str, environment: Mapping[str, str]) -> Project:
     """Return the project that `--host` names; TopologyError, with all that is wrong, where it cannot be read."""
     files = files_of(spec, environment)
     values = _variables(files, environment)
-    name = _name(files, values)
+    texts = {path: text_of(path, _REMEDY, TopologyError) for path in files.compose}
+    name = _name(files, texts, values)
     variables, problems = Variables({**values, _NAME_KEY: name}), Problems()
-    tree = Loader(files.folder, variables, problems).load(list(files.compose))
+    tree = Loader(files.folder, variables, problems, texts=texts).load(list(files.compose))
     parts = {**dict(tree.mapping), "name": Tree(name, tree.source, tree.line)}
     if files.daemon is not None:
         parts["daemon"] = _daemon(files.daemon)
@@ -123,14 +124,14 @@ def _variables(files: Files, environment: Mapping[str, str]) -> dict[str, str]:
     return {**found, **environment}
 
 
-def _name(files: Files, values: Mapping[str, str]) -> str:
+def _name(files: Files, texts: Mapping[Path, str], values: Mapping[str, str]) -> str:
     """The project's name: of the environment, of the last file that has one, else the folder's."""
     if named := values.get(_NAME_KEY):
         if normalized(named) != named:
             raise TopologyError(f"{named!r} is no name for a project ({_NAME_KEY}).", "Use a-z, 0-9, _ and -.")
         return named
     for path in reversed(files.compose):
-        for document in documents(text_of(path, _REMEDY, TopologyError), str(path)):
+        for document in documents(texts[path], name_of(path)):
             if text := document.text("name"):
                 with document.child("name").blamed():
                     return normalized(Variables(values).replaced(text)) or _UNNAMED
