@@ -19,6 +19,7 @@ from testbed.question import ICMP_
 from testbed.rules import environment
 from testbed.tasks.chosen import choose
 from testbed.tasks.options import DEFAULT_NAME
+from testbed.topology import Address
 from testbed.traffic import destination
 
 
@@ -37,14 +38,16 @@ class OpenedBed:
     remarks: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
 
-    def places(self, text: str, protocol: str) -> list[Place]:
+    def places(self, text: str, protocol: str, sender: str = "") -> list[Place]:
         """Return the place that `--to` names, or without it a published port in each family of the host.
+
+        Of a node on several networks it is the address on one that the sender is on too, if any.
 
         Raises TestbedError where no port is published, or the text names none.
         """
         if not text:
             return places(self.publishers, self.bed.topology, protocol)
-        address, port = destination.read(self._in_own_names(text), self.bed.topology)
+        address, port = destination.read(self._in_own_names(text, sender), self.bed.topology)
         if not port and protocol != ICMP_:
             raise TestbedError(f"{text} names no port.", f"Give one: --to {f'[{text}]' if ':' in text else text}:80.")
         return [(address, port)]
@@ -54,12 +57,22 @@ class OpenedBed:
         nodes = [node.name for node in self.bed.topology.nodes]
         return name if name in nodes else self.publishers.host.node_called(name) or name
 
-    def _in_own_names(self, text: str) -> str:
-        """`NAME:PORT` with the node's own name; the name of a network stands for its gateway."""
+    def _in_own_names(self, text: str, sender: str) -> str:
+        """`NAME:PORT` with an address in place of another name; that of a network stands for its gateway."""
         name, colon, port = text.partition(":")
         node = self.node_called(name)
         network = self.publishers.host.network_called(name) if node == name else None
-        return f"{node if network is None else network.gateway.ip}{colon}{port}"
+        address = network.gateway.ip if network is not None else self._address_beside(node, sender)
+        return text if address is None else f"{address}{colon}{port}"
+
+    def _address_beside(self, name: str, sender: str) -> Address | None:
+        """The address of a node, on a network of the sender's where both are on one; None where there is no node."""
+        nodes = {node.name: node for node in self.bed.topology.nodes}
+        if name not in nodes or not nodes[name].addresses:
+            return None
+        beside = [own.network for own in nodes[sender].addresses] if sender in nodes else []
+        shared = [own.ip for own in nodes[name].addresses if own.network in beside]
+        return shared[0] if shared else nodes[name].address
 
     @property
     def about(self) -> str:

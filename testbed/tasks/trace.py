@@ -73,7 +73,7 @@ def trace(
         from_ = opened.node_called(from_)
         require_sender(bed.topology, from_)
         number = CLOSE if close else HANDSHAKE if handshake else ONE
-        asked = opened.places(to, proto)
+        asked = opened.places(to, proto, from_)
         questions = [Question(from_, *place, proto, sender_port, router, number) for place in asked]
         packets = tuple(packet for question in questions for packet in followed(bed, question, client))
         story = Story(
