@@ -139,6 +139,6 @@ def _assembled(
             daemon.direct_routing,
             daemon.native,
             tuple(containers.names),
-            tuple(networks.requirements),
+            (*networks.requirements, *containers.requirements),
             tuple(remarks),
         )

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from testbed.docker import DockerHost, hostfile
+from testbed.docker.engines import chosen_for
 from testbed.docker.host import Container
-from testbed.errors import TopologyError
+from testbed.errors import TestbedError, TopologyError
 
 DATA = Path(__file__).parents[1] / "data" / "compose"
 
@@ -149,3 +150,51 @@ def test_a_subnet_of_the_bed_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(TopologyError, match=r"line 1: the subnet 192\.168\.0\.0/16 overlaps that of the LAN"):
         hostfile.read(tmp_path / "compose.yml")
+
+
+def test_gw_priority_chooses_the_gateway_and_needs_an_engine_that_knows_it() -> None:
+    host = hostfile.parse(
+        "networks: {a: {}, b: {}}\n"
+        "services: {web: {networks: {a: {priority: 1}, b: {gw_priority: 1}}, ports: ['80:80']}}"
+    )
+    (web,) = host.containers
+    assert networks_of(web) == ["testbed_a", "testbed_b"]
+    assert web.gateway is not None
+    assert web.gateway.network.name == "testbed_b"
+    assert chosen_for(host, "28").name == "28.2.2"
+    with pytest.raises(TestbedError, match="engine 27 does not know gw_priority of web:eth1 on testbed_b"):
+        chosen_for(host, "27")
+
+
+def test_priority_orders_the_connections_of_a_service() -> None:
+    host = hostfile.parse("networks: {a: {}, b: {}}\nservices: {web: {networks: {a: {}, b: {priority: 9}}}}")
+    assert networks_of(host.containers[0]) == ["testbed_b", "testbed_a"]
+
+
+def test_services_start_behind_those_that_they_need_and_so_get_their_addresses() -> None:
+    host = hostfile.parse(
+        "services: {web: {depends_on: {db: {condition: service_healthy}}}, app: {links: ['web:x']}, db: {},"
+        " side: {network_mode: 'service:app'}}"
+    )
+    assert [(c.name, str(c.address)) for c in host.containers] == [
+        ("db", "172.18.0.2"),
+        ("web", "172.18.0.3"),
+        ("app", "172.18.0.4"),
+    ]
+    assert host.node_called("side") == "app"
+
+
+@pytest.mark.parametrize(
+    ("config", "gateway", "first"),
+    [
+        ("{subnet: 10.1.0.0/16, ip_range: 10.1.5.0/24}", "10.1.5.0/16", "10.1.5.1"),
+        ("{subnet: 10.1.0.0/16, ip_range: 10.1.0.0/24}", "10.1.0.1/16", "10.1.0.2"),
+        ("{subnet: 10.1.0.0/16, ip_range: 10.1.5.0/24, gateway: 10.1.0.9}", "10.1.0.9/16", "10.1.5.0"),
+        ("{subnet: 10.1.0.5/24}", "10.1.0.1/24", "10.1.0.2"),
+        ("{subnet: 10.1.0.0/24, aux_addresses: {a: 10.1.0.2}}", "10.1.0.1/24", "10.1.0.3"),
+    ],
+)
+def test_addresses_are_given_out_as_an_engine_does(config: str, gateway: str, first: str) -> None:
+    """As seen with 20.10.24."""
+    host = hostfile.parse(f"networks: {{a: {{ipam: {{config: [{config}]}}}}}}\nservices: {{web: {{networks: [a]}}}}")
+    assert (str(host.containers[0].network.gateway), str(host.containers[0].address)) == (gateway, first)

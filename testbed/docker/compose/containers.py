@@ -8,13 +8,14 @@ from dataclasses import replace
 from testbed.docker import naming
 from testbed.docker.compose.addresses import Networks
 from testbed.docker.compose.services import CONTAINER, HOST, NONE, SERVICE, EndpointRequest, ServiceRequest
-from testbed.docker.host import Attachment, Container, PublishedPort
+from testbed.docker.host import Attachment, Container, PublishedPort, Requirement
 from testbed.docker.network import AROUND
 from testbed.docker.ports import PortRequest
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
 
+_GATEWAY_PRIORITY = (28, 0)  # the first version that knows it
 _EPHEMERAL = range(32768, 61000)  # net.ipv4.ip_local_port_range of every bed
 
 
@@ -34,6 +35,7 @@ class Containers:
         self.made: list[Container] = []
         self.names: list[tuple[str, str]] = []
         self.remarks: list[str] = []
+        self.requirements: list[Requirement] = []
         for service in in_start_order(services, problems):
             with problems.collected():
                 self._make(service)
@@ -166,6 +168,9 @@ class Containers:
 
     def _attachment(self, endpoint: EndpointRequest, end: str) -> Attachment:
         network = self._networks.network(endpoint.network)
+        if endpoint.gateway_priority:
+            what = f"gw_priority of {end} on {network.name}"
+            self.requirements.append(Requirement(what, _GATEWAY_PRIORITY, endpoint.tree.place))
         address = self._networks.addresses[network.bridge].chosen(endpoint.tree, "ipv4_address", endpoint.address)
         address6 = None
         if network.subnet6 is not None:
