@@ -96,7 +96,7 @@ def test_a_bed_with_ipv6_and_a_container_on_two_networks_answers(
     ):
         asked = machine.run(*enter, f"testbed-{where}", "curl", "--silent", "--globoff", "--max-time", "5", url)
         assert asked.stdout.startswith(answer), asked
-    shaken = json.loads(machine.invoke("handshake", "--json").stdout)
+    shaken = json.loads(machine.invoke("handshake", "--to", "192.168.66.100:80", "--json").stdout)
     assert [step["arrived"] is not None for step in shaken["steps"]] == [True] * 3
     assert machine.invoke("down").returncode == 0
     assert_nothing_is_left(machine)
@@ -145,7 +145,7 @@ def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, 
 def test_a_host_that_publishes_nothing_has_no_handshake(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "docker.yaml").write_text("services: {web: {network_mode: bridge}}\n")
     finished = machine.invoke("handshake", "--host", str(tmp_path / "docker.yaml"))
-    assert_refused(finished, "this host publishes no TCP port to the LAN", "ports")
+    assert_refused(finished, "publishes no TCP port: there is none to ask by default", "--to ADDRESS:PORT")
 
 
 def test_an_empty_file_is_a_host_without_containers_and_not_the_articles(machine: Machine, tmp_path: Path) -> None:
