@@ -59,6 +59,7 @@ def archive(kind: str) -> bytes:
         (b"*filter\n# caf\xe9\n", "line 2 has the byte 0xe9", "iconv -f LATIN1"),
         (b"\x7fELF\x02\x01\x01\0\0", "NUL byte", ""),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # bytes that hold the time are no name
 )
 def test_what_is_no_text_is_named_with_the_command_that_makes_text_of_it(
     tmp_path: Path, content: bytes, kind: str, command: str
