@@ -38,7 +38,7 @@ def places(publishers: Publishers, topology: Topology, protocol: str) -> list[Pl
     asked = [place for place in found if place is not None]
     if not asked:
         raise TestbedError(
-            f"{publishers.rules.source} publishes no {protocol.upper()} port: there is none to ask by default.",
+            f"no {protocol.upper()} port is published by {publishers.rules.source}: there is none to ask by default.",
             "Say what to ask: --to ADDRESS:PORT or --to NODE:PORT.",
         )
     return asked

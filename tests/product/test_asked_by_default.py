@@ -53,7 +53,7 @@ def test_of_a_host_that_is_given_a_container_may_be_missing(machine: Machine, tm
 @pytest.mark.parametrize("task", ["trace", "handshake"])
 def test_rules_that_publish_no_port_are_said_to(machine: Machine, tmp_path: Path, task: str) -> None:
     rules = written(tmp_path, "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n")
-    assert_refused(machine.invoke(task, "--rules", rules), "publishes no TCP port", "--to ADDRESS:PORT")
+    assert_refused(machine.invoke(task, "--rules", rules), "no TCP port is published by", "--to ADDRESS:PORT")
     assert_nothing_is_left(machine)
 
 

@@ -81,11 +81,10 @@ def test_two_engines_of_a_described_host(machine: Machine) -> None:
     ("asked", "sentence", "remedy"),
     [
         (("diff", "nothing.rules", "article"), "nothing.rules is no file and no engine", "A file of rules"),
-        (("diff", "article", "article", "--allow", "/nowhere"), "/nowhere cannot be read", "a file with changes"),
         (("diff", "article", "article", "--json", "--annotations"), "among what a person reads", "--json"),
-        (("diff", "article", "article", "--sarif", "/nowhere/log"), "/nowhere/log cannot be written", "another file"),
+        (("diff", "article", "article", "--sarif", "/nowhere/log"), "there is no folder /nowhere", "another file"),
         (("diff", "article", "article", "--backends", "pf"), "there is no backend pf", "nft, legacy"),
-        (("behaviours", "--out", "/nowhere/table"), "/nowhere/table cannot be written", "--out FILE"),
+        (("behaviours", "--out", "/nowhere/table"), "there is no folder /nowhere", "another file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -94,6 +93,11 @@ def test_what_cannot_be_compared_is_refused(
 ) -> None:
     assert_refused(machine.invoke(*asked), sentence, remedy)
     assert_nothing_is_left(machine)
+
+
+def test_missing_list_of_allowed_changes_is_an_empty_one(machine: Machine) -> None:
+    compared = machine.invoke("diff", "article", "article", "--allow", "/nowhere")
+    assert (compared.returncode, compared.stderr) == (0, "There is no file /nowhere, so no change is allowed.\n")
 
 
 def test_the_ways_are_told_rule_by_rule_and_for_programs(machine: Machine, shut: str) -> None:

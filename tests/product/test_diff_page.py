@@ -146,4 +146,4 @@ def test_it_prints_all_causes_with_what_is_folded_and_no_control(opened: Callabl
 def test_a_page_that_cannot_be_written_is_refused() -> None:
     with own_machine() as machine:
         finished = machine.invoke("diff", "article", "article", "--html", "/nowhere/page")
-    assert_refused(finished, "/nowhere/page cannot be written", "another file")
+    assert_refused(finished, "there is no folder /nowhere", "another file")
