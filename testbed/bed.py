@@ -14,7 +14,7 @@ from testbed.errors import RulesError
 from testbed.kernel import canonical_rules, devices, syscalls
 from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
-from testbed.kernel.counts import Counts
+from testbed.kernel.counts import CounterReader, Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.programs import LEGACY
@@ -108,7 +108,7 @@ class Testbed:
         self._connections = ConnectionTable(self._host)
         self._endpoints: dict[str, Endpoint] = {}
         self._sockets = ExitStack()
-        self._counters: Callable[[], Counts] | None = None
+        self._counters: CounterReader | None = None
         self._worded: canonical_rules.CanonicalRules | None = None
         self._identities = identities()
         self._next_port = FIRST_PORT
@@ -128,6 +128,7 @@ class Testbed:
         """Release the namespaces; the kernel deletes those that no other process or name holds."""
         self._observed(loaded=False)
         self._sockets.close()
+        self._close_counters()
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()
@@ -188,7 +189,8 @@ class Testbed:
             with mutation_injection.loading(ruleset, loaded):
                 load(self._host, loaded)
             self._given, self._loaded, self._named = ruleset, loaded, None
-            self._counters = self._worded = None
+            self._close_counters()
+            self._worded = None
         finally:
             self._observed(loaded=True)
 
@@ -418,7 +420,12 @@ class Testbed:
     def _counts(self) -> Counts:
         if self._counters is None:
             self._counters = self._host.run(self.backend.open_counters)
-        return self._counters()
+        return self._counters.read()
+
+    def _close_counters(self) -> None:
+        if self._counters is not None:
+            self._counters.close()
+            self._counters = None
 
     def _told(self, journey: Journey) -> Journey:
         return mutation_injection.journey_told(journey if self._names is None else self._names.journey(journey))

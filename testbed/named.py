@@ -8,7 +8,6 @@ them.
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +23,7 @@ from testbed.errors import NameTaken, NotUp, TestbedError
 from testbed.kernel import named_namespaces
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import Namespace, not_root, quarantine
+from testbed.kernel.waiting import any_readable
 from testbed.rules import AnyRuleset, rulefile
 from testbed.topology import Node
 
@@ -197,7 +197,7 @@ def _end(pid: int) -> None:
         descriptor = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            select.select([descriptor], [], [])
+            any_readable([descriptor], None)
         finally:
             os.close(descriptor)
 

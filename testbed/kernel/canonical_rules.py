@@ -39,7 +39,8 @@ def words_of(backend: Backend[Any], ruleset: AnyRuleset) -> Ruleset:
         elsewhere = Namespace.create("elsewhere")
         try:
             backend.replace(elsewhere, ruleset)
-            _ELSEWHERE[key] = backend.words(elsewhere, elsewhere.run(backend.open_counters)())
+            with elsewhere.run(backend.open_counters) as counters:
+                _ELSEWHERE[key] = backend.words(elsewhere, counters.read())
         finally:
             elsewhere.close()
     return _ELSEWHERE[key]

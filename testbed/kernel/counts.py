@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from testbed.rules.counters import Counters
@@ -29,3 +29,17 @@ class Counts:
 
     identity: Hashable
     chains: Mapping[tuple[str, str], ChainCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterReader:
+    """Reads the counters of one namespace, from any thread, until `close` closes its sockets."""
+
+    read: Callable[[], Counts]
+    close: Callable[[], None]
+
+    def __enter__(self) -> CounterReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

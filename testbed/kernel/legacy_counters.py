@@ -60,6 +60,12 @@ def open_families() -> list[OpenTables]:
     return [OpenTables(family, _socket(family), names) for family in _FAMILIES if (names := _names(family))]
 
 
+def close(families: list[OpenTables]) -> None:
+    """Close the sockets of those tables."""
+    for opened in families:
+        opened.socket.close()
+
+
 def read(families: list[OpenTables]) -> Counts:
     """Return the counters of every rule and policy of those tables."""
     chains: dict[tuple[str, str], ChainCounts] = {}

@@ -7,7 +7,6 @@ whose index differs from its peer's, else after up to a second (linkwatch_urgent
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 from collections.abc import Collection
@@ -15,6 +14,7 @@ from collections.abc import Collection
 from testbed.errors import KernelRefused
 from testbed.kernel import netlink
 from testbed.kernel.namespace import Namespace
+from testbed.kernel.waiting import any_readable
 
 _RTMGRP_LINK = 1
 _RTM_NEWLINK = 16
@@ -39,7 +39,7 @@ class LinkWatch:
         """Return when all those devices and their peers are up; raises KernelRefused if one is not within 10 s."""
         with self._socket:
             while not self._up.issuperset(devices):
-                if not select.select([self._socket], [], [], _DEADLINE)[0]:
+                if not any_readable([self._socket], _DEADLINE):
                     missing = next(device for device in devices if device not in self._up)
                     raise KernelRefused(f"{self._name}:{missing} has not come up within {_DEADLINE:.0f} s.")
                 self._take(self._socket.recv(_RECEIVE))

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
 from testbed.errors import TestbedError
-from testbed.kernel.counts import Counts
+from testbed.kernel.counts import CounterReader, Counts
 from testbed.kernel.namespace import Namespace
 from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.ruleset import Ruleset
@@ -29,10 +29,8 @@ class Backend(Protocol[R]):
     def program(self) -> str: ...
 
     @property
-    def open_counters(self) -> Callable[[], Callable[[], Counts]]:
-        """Return a function to call in a namespace's thread; its result reads that namespace's counters from any
-        thread.
-        """
+    def open_counters(self) -> Callable[[], CounterReader]:
+        """Return a function to call in a namespace's thread; its result reads that namespace's counters."""
 
     def load(self, namespace: Namespace, ruleset: R) -> None:
         """Replace the namespace's rules; raises RulesError with file, line and complaint, and then changes nothing."""

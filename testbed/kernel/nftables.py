@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from testbed.errors import KernelRefused, RulesError
 from testbed.kernel import checkpoints, nfnetlink, nft_chains, nft_counters
-from testbed.kernel.counts import ChainCounts, Counts
+from testbed.kernel.counts import ChainCounts, CounterReader, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.rules import nft
@@ -39,7 +39,7 @@ class Nftables:
     program: str = "nft"
 
     @property
-    def open_counters(self) -> Callable[[], Callable[[], Counts]]:
+    def open_counters(self) -> Callable[[], CounterReader]:
         return _counters
 
     def load(self, namespace: Namespace, ruleset: NftRuleset) -> None:
@@ -98,8 +98,9 @@ def _with_an_end(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"
 
 
-def _counters() -> Callable[[], Counts]:
-    return nft_counters.NativeCounters(nfnetlink.open_socket(), here=object()).read
+def _counters() -> CounterReader:
+    opened = nfnetlink.open_socket()
+    return CounterReader(nft_counters.NativeCounters(opened, here=object()).read, opened.close)
 
 
 def _named(known: Mapping[tuple[str, int], str], table: str, chain: str, counted: ChainCounts) -> Iterator[Rule]:

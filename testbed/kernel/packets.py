@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from ipaddress import IPv4Address
 
 from testbed.errors import KernelRefused
 from testbed.kernel.namespace import Namespace
+from testbed.kernel.waiting import any_readable
 
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 _PACKET_OUTGOING = 4  # include/uapi/linux/if_packet.h
@@ -49,7 +49,7 @@ def on_cpu(cpu: int) -> Iterator[None]:
 
 def any_waiting(sockets: Sequence[PacketSocket], seconds: float) -> bool:
     """Return whether a frame arrives at any of these sockets within that time."""
-    return bool(select.select(sockets, [], [], seconds)[0])
+    return any_readable(sockets, seconds)
 
 
 class PacketSocket:

@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from testbed.errors import RulesError, TestbedError
 from testbed.kernel import ipsets, legacy_counters, nfnetlink, nft_counters
-from testbed.kernel.counts import ChainCounts, Counts
+from testbed.kernel.counts import ChainCounts, CounterReader, Counts
 from testbed.kernel.loading import at_work
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.programs import LEGACY, NFT
@@ -30,7 +31,7 @@ class Iptables:
 
     name: str
     program: str
-    open_counters: Callable[[], Callable[[], Counts]]
+    open_counters: Callable[[], CounterReader]
 
     def load(self, namespace: Namespace, ruleset: Ruleset) -> None:
         """Replace the namespace's rules; raises RulesError with file, line and iptables' complaint, and then changes
@@ -60,7 +61,8 @@ class Iptables:
 
     def _replace(self, namespace: Namespace, ruleset: Ruleset, counted: bool = False) -> None:
         wanted = {table.name for table in ruleset.tables}
-        there = namespace.run(self.open_counters)().chains
+        with namespace.run(self.open_counters) as counters:
+            there = counters.read().chains
         strange = dict.fromkeys(table for table, _ in there if table not in wanted)
         emptied = [_emptied(table, there) if self.name == LEGACY else Table(table, ()) for table in strange]
         with self._loading(namespace, ruleset.beside(Ruleset(tuple(emptied))), counted):
@@ -110,7 +112,8 @@ class Iptables:
 
     def book(self, namespace: Namespace) -> LoadedRuleset:
         """Return the namespace's rules under the names that its trace uses."""
-        counts = namespace.run(self.open_counters)()
+        with namespace.run(self.open_counters) as counters:
+            counts = counters.read()
         return LoadedRuleset(_chains(self.words(namespace, counts), counts, by_handle=self.name == NFT))
 
     def _saved(self, namespace: Namespace, families: Iterable[bool], counted: bool = False) -> Ruleset:
@@ -160,13 +163,14 @@ def _emptied(table: str, there: Mapping[tuple[str, str], ChainCounts]) -> Table:
     return Table(table, tuple(Chain(chain, "ACCEPT") for chain, counted in own if counted.policy is not None))
 
 
-def _nft() -> Callable[[], Counts]:
-    return nft_counters.IptablesCounters(nfnetlink.open_socket()).read
+def _nft() -> CounterReader:
+    opened = nfnetlink.open_socket()
+    return CounterReader(nft_counters.IptablesCounters(opened).read, opened.close)
 
 
-def _legacy() -> Callable[[], Counts]:
+def _legacy() -> CounterReader:
     families = legacy_counters.open_families()
-    return lambda: legacy_counters.read(families)
+    return CounterReader(partial(legacy_counters.read, families), partial(legacy_counters.close, families))
 
 
 BACKENDS = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from testbed.kernel.namespace import Namespace
+from testbed.kernel.waiting import is_writable
 from testbed.traffic.layers import ICMP
 
 ANY = "0.0.0.0"  # every IPv4 address of a node
@@ -36,7 +36,7 @@ class Attempt:
     @classmethod
     def judged(cls, asking: socket.socket) -> Attempt:
         """Return the outcome of a nonblocking connection attempt."""
-        if not select.select([], [asking], [], 0)[1]:
+        if not is_writable(asking):
             return cls("no answer", asking)
         error = asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         words = {0: "open", errno.ECONNREFUSED: "refused"}
