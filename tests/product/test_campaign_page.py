@@ -89,8 +89,8 @@ def test_a_survivor_has_its_sentence_its_line_its_witness_and_a_case(opened: Cal
     expect(case).to_be_hidden()
     one.locator("summary").click()
     expect(case).to_be_visible()
-    expect(case).to_contain_text('dst="172.17.0.2"')
-    expect(case).to_contain_text("assert not asked.delivered")
+    expect(case).to_contain_text("address='172.17.0.2'")
+    expect(case).to_contain_text("expected='not delivered'")
 
 
 def test_what_no_case_reaches_is_said_to_be_so(opened: Callable[..., Page]) -> None:

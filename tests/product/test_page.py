@@ -271,7 +271,9 @@ def test_what_is_wrong_is_said(machine: Machine, tmp_path: Path) -> None:
     assert_refused(
         machine.invoke("report", "--out", out, "--results", "none.xml"), "none.xml cannot be read", "--junit"
     )
-    assert_refused(machine.invoke("report", "--out", "/nowhere/page.html"), "cannot be written", "--out FILE.html")
+    assert_refused(
+        machine.invoke("report", "--out", "/nowhere/page.html"), "there is no folder /nowhere", "another file"
+    )
 
 
 @pytest.mark.parametrize("scripts", [True, False])
