@@ -87,6 +87,13 @@ def ask(host: DockerHost, sides: Sequence[RulesetVariant], progress: Progress) -
     return replace(told, sides=_shared_out(topology, sides, asked.asked, step, together.source_ports))
 
 
+def without_proxy(host: DockerHost) -> list[str]:
+    """Return a sentence on the userland proxy, which no bed of a comparison runs, where the engine would run it."""
+    if not host.userland_proxy or not host.published():
+        return []
+    return ["No userland proxy runs here: a SYN that it would accept on the host (127.0.0.1:PORT) is answered RST/ACK."]
+
+
 def named(bed: Testbed) -> ReferencedValues:
     """Return the values that the rules of a bed reference."""
     return mentioned(bed.backend.book(bed.host), isinstance(bed.loaded, NftRuleset))

@@ -41,7 +41,7 @@ def behaviours(
     from testbed.behaviour.behaviour import LET_THROUGH
     from testbed.behaviour.changed import fingerprint
     from testbed.behaviour.not_asked import not_asked
-    from testbed.behaviour.probing import ask
+    from testbed.behaviour.probing import ask, without_proxy
     from testbed.behaviour.variant import RulesetVariant
     from testbed.rules import files
     from testbed.tasks.chosen import choose
@@ -54,15 +54,15 @@ def behaviours(
     answers = asked(lambda step: ask(on.host, [RulesetVariant(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
     open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
+    remarks = [*on.said, *answers.missing, *without_proxy(on.host)]
     written = table.text(
         rows,
         chosen.rules.source,
-        [*chosen.contradictions, *on.said, *answers.missing, *(f"Not asked: {one}" for one in open_)],
+        [*chosen.contradictions, *remarks, *(f"Not asked: {one}" for one in open_)],
         fingerprint(chosen.rules),
     )
     if json:
         listed = [{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows]
-        remarks = [*on.said, *answers.missing]
         about = {"contradictions": list(chosen.contradictions), "remarks": remarks, "not_asked": open_}
         as_json({"behaviours": listed, **about})
     elif not out:
