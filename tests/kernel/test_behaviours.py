@@ -141,7 +141,7 @@ def test_over_ipv6_every_port_was_open_before_ip6tables_was_the_default() -> Non
 def test_many_questions_are_shared_out_among_processes_and_answered_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = ask(article.HOST, [RulesetVariant(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
     monkeypatch.setattr(probing, "_MIN_SHARED_PROBES", 1)
-    monkeypatch.setattr(probing, "_SHARE", 40)
+    monkeypatch.setattr(probing, "_SHARED_BATCH", 40)
     shared = ask(article.HOST, [RulesetVariant(article.ruleset(), backend) for backend in ("nft", "legacy")], silent)
     assert [len(side) for side in shared.sides] == [len(alone.probes.asked)] * 2
     assert shared == alone

@@ -35,7 +35,7 @@ from testbed.tasks import namespace
 )
 def test_interruption_of_an_import_is_one_sentence_and_130(tmp_path: Path, task: str, module: str) -> None:
     (tmp_path / "tasks.py").write_text(TASKS.format(module=module))
-    command = [sys.executable, "-m", "invoke", task]
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "invoke", task]
     finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (finished.returncode, finished.stderr, finished.stdout) == (130, SAID, "")
 
