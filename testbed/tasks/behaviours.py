@@ -54,16 +54,16 @@ def behaviours(
     answers = asked(lambda step: ask(on.host, [RulesetVariant(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
     open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
-    remarks = [*on.said, *answers.missing, *without_proxy(on.host)]
+    remarks, proxy = [*on.said, *answers.missing], without_proxy(on.host)
     written = table.text(
         rows,
         chosen.rules.source,
-        [*chosen.contradictions, *remarks, *(f"Not asked: {one}" for one in open_)],
+        [*chosen.contradictions, *remarks, *(f"Not asked: {one}" for one in open_), *proxy],
         fingerprint(chosen.rules),
     )
     if json:
         listed = [{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows]
-        about = {"contradictions": list(chosen.contradictions), "remarks": remarks, "not_asked": open_}
+        about = {"contradictions": list(chosen.contradictions), "remarks": [*remarks, *proxy], "not_asked": open_}
         as_json({"behaviours": listed, **about})
     elif not out:
         console().print(written, end="", soft_wrap=True)
