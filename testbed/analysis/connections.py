@@ -185,7 +185,7 @@ class Connections:
         )
 
     def _error(self, backward: bool) -> SymbolicPacket:
-        """An ICMP error, from anywhere, to whoever sent the packet that it quotes."""
+        """Return an ICMP error from any source to the sender of the packet that it quotes."""
         space, fresh = self._space, self._fresh
         first, last = self._world.packet, self._first.packet
         packet = self._common(space.all if backward else space.none)

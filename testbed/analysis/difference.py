@@ -61,7 +61,7 @@ class RulesetDifference:
 
     @property
     def changes(self) -> tuple[Region, ...]:
-        """The regions whose packets fare otherwise, not only by another rule."""
+        """Return the regions whose packets have another outcome, not only another deciding rule."""
         return tuple(region for region in self.regions if region.kind is not DifferenceKind.BY_ANOTHER_RULE)
 
 

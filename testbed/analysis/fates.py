@@ -1,4 +1,4 @@
-"""What became of packets, and which rule is to thank for it: the outcome of one rule set as disjoint sets."""
+"""The outcome of packets under one rule set, with the rule that decided, as disjoint sets."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _NOWHERE = RuleReference("", "", None, "")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What became of packets: `delivered` to the host itself, `forwarded` by the interface `packet.left`, or closed.
+    """The outcome of packets: `delivered` to the host itself, `forwarded` by the interface `packet.left`, or closed.
 
     `decisions` are those of every base chain, `packet` is what they are like in the end.
     """

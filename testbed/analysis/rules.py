@@ -132,7 +132,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Unmodelled:
-    """Do something of which the model does not know how the packet fares; `text` says what."""
+    """Do something whose effect on the packet the model does not know; `text` names it."""
 
     text: str
 

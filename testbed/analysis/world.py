@@ -69,7 +69,7 @@ class World:
         return self.variables.damaged[0]
 
     def first(self, program: Program) -> Outcome:
-        """What becomes of all first packets."""
+        """Return the outcomes of all first packets."""
         self.opaque.start(PacketKind.FIRST.value)
         tracked = Tracked(first_state(self.space, self.packet, self.damaged))
         return self.follow(program, self.packet, tracked, self.space.all)

@@ -26,10 +26,8 @@ from testbed.topology import Topology
 
 Progress = Callable[[int], Callable[[], None]]  # called with the number of probes; the result is called once for each
 
-_MIN_SHARED_PROBES, _SHARED_BATCH = (
-    4000,
-    1024,
-)  # from so many probes on, processes share them, in batches of so many
+_MIN_SHARED_PROBES = 4000  # from so many probes on, processes share them
+_SHARED_BATCH = 1024  # probes that a process takes at a time
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -47,11 +47,6 @@ def on_cpu(cpu: int) -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
-def any_waiting(sockets: Sequence[PacketSocket], seconds: float) -> bool:
-    """Return whether a frame arrives at any of these sockets within that time."""
-    return any_readable(sockets, seconds)
-
-
 class PacketSocket:
     """An AF_PACKET socket on one interface."""
 
@@ -75,7 +70,7 @@ class PacketSocket:
 
     def wait(self, seconds: float) -> bool:
         """Return whether a frame arrives within that time."""
-        return any_waiting([self], seconds)
+        return any_readable([self], seconds)
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -1,4 +1,4 @@
-"""invoke behaviours: what becomes of every kind of packet, as a table to be kept beside the rules."""
+"""invoke behaviours: the outcome of every kind of packet, as a table to keep beside the rules."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, .
     sent = follow_kernel(
         bed, lambda: bed.send_from_kernel(question.origin, question.protocol, (question.address, question.to_port))
     )
-    return sent[:1] if question.packets == ONE else sent  # whoever answers on the host speaks too
+    return sent[:1] if question.packets == ONE else sent  # a socket that answers on the host sends packets too
 
 
 def print_story(story: Story, remarks: tuple[str, ...]) -> None:

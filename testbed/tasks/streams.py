@@ -1,4 +1,4 @@
-"""Standard streams that a task can print to, whatever their encoding and whoever has closed them."""
+"""Standard streams that a task can print to, in any encoding, open or closed."""
 
 from __future__ import annotations
 

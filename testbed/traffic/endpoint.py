@@ -12,7 +12,8 @@ from itertools import count
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.kernel.packets import PacketSocket, any_waiting, on_cpu
+from testbed.kernel.packets import PacketSocket, on_cpu
+from testbed.kernel.waiting import any_readable
 from testbed.topology import Address, AddressWithPrefix, Interface, Port, Topology
 from testbed.traffic import internet
 from testbed.traffic.layers import Ether
@@ -176,7 +177,7 @@ class Endpoint:
         Raises TestbedError when none arrives within that time.
         """
         while (found := next(filter(wanted, self.arrivals()), None)) is None:
-            if not any_waiting([end.socket for end in self._ends], seconds):
+            if not any_readable([end.socket for end in self._ends], seconds):
                 raise TestbedError(f"{what} did not arrive at {self.node} within {seconds:.0f} s.")
         return found
 
