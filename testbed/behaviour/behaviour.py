@@ -13,6 +13,7 @@ from testbed.traffic.packet import Packet
 
 ANSWER, ERROR = "answer: ", "error: "  # prefix of a rule that dropped the answer, or errors about the question
 LET_THROUGH = "is let through"  # accepted by every rule, for an address that no node of the bed has
+NOT_JUDGED = "is not judged"
 PASSING = ("reaches ", LET_THROUGH)
 _SPOKEN = {
     "icmp 3/3": "port unreachable",

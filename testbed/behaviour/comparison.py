@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from testbed.behaviour import difference, table
+from testbed.behaviour.behaviour import NOT_JUDGED
 from testbed.behaviour.changed import fingerprint
 from testbed.behaviour.difference import Change
 from testbed.behaviour.not_asked import NotAsked, certain, not_asked, not_judged, undecided
@@ -73,6 +74,7 @@ def compare(
         lines = not_judged(rules, answers.scopes, answers.met)
     sentences = [*_unpaired(old, new), *(answers.cut if answers is not None else ())]
     sentences += [_CHANCE.format(len(doubtful), len(old))] if doubtful else []
+    sentences += _not_judged([*old, *new]) if len({_fingerprint(one) for one in sides}) > 1 else []
     sentences += [_OTHER_RULES] if len({_fingerprint(one) for one in sides}) > 1 and len(own) < len(sides) else []
     remarks = answers.missing if answers is not None else ()
     told = tuple(found), tuple(lines), tuple(sentences), tuple(remarks)
@@ -97,6 +99,12 @@ def _of_tables(sides: Sequence[Given], answers: Answers | None) -> list[NotAsked
         for number, rules in own
         for line in (undecided(rules, number) if same else not_asked(rules, answers.scopes[0], number))
     ]
+
+
+def _not_judged(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence with the probes whose outcome is not judged, whatever both sides say of them."""
+    probes = sorted({row.probe for row in rows if row.outcome.startswith(NOT_JUDGED)})
+    return [f"{len(probes)} probes are not judged (see `invoke behaviours`): {probes[0]} ..."] if probes else []
 
 
 def _unpaired(old: Sequence[Row], new: Sequence[Row]) -> list[str]:

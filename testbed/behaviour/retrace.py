@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.bed import Testbed
-from testbed.behaviour.behaviour import ANSWER, Behaviour, spoken
+from testbed.behaviour.behaviour import ANSWER, NOT_JUDGED, Behaviour, spoken
 from testbed.behaviour.behaviour import LET_THROUGH as PASSED
 from testbed.behaviour.probes import Probe
 from testbed.behaviour.referenced_values import Ports
 from testbed.behaviour.witness import ProbeJourneys, ways
 from testbed.observe.hook_summary import deciding, met
 from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, LOST, Journey
+
+_COPIES_CAME_BACK = f"{NOT_JUDGED}: copies that a rule sent came back to the host"
 
 
 def behaviours(bed: Testbed, probes: Sequence[Probe], taken: Ports) -> list[Behaviour]:
@@ -21,6 +23,8 @@ def behaviours(bed: Testbed, probes: Sequence[Probe], taken: Ports) -> list[Beha
 
 
 def _behaviour(probe: Probe, way: ProbeJourneys) -> Behaviour:
+    if way.copies_came_back:
+        return Behaviour(probe, _COPIES_CAME_BACK, ())
     question, answer = way.journeys
     if question is None:
         return Behaviour(probe, "is not sent: the kernel has no way there", ())

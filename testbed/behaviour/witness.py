@@ -27,10 +27,13 @@ class ProbeJourneys:
     """The journeys of a probe's question and of its answer.
 
     `question` is None if the sending node's kernel had no route and sent nothing, `answer` if there was none.
+    `copies_came_back`: copies that a rule sent (TEE, `dup to`) entered the host again. A copy is then
+    indistinguishable from its packet, and the journeys may be the copies'.
     """
 
     question: Journey | None
     answer: Journey | None = None
+    copies_came_back: bool = False
 
     @property
     def reaches(self) -> bool:
@@ -74,12 +77,24 @@ def ways(bed: Testbed, probes: Iterable[Probe], taken: Ports = ()) -> Ways:
 
 
 def _way(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> ProbeJourneys:
+    before = len(tracing.journeys())
     if probe.origin == bed.topology.host:
         question = _by_kernel(bed, tracing, probe, number)
     else:
         data, via = packets.question(bed, probe, number)
         question = tracing.journey(bed.send(probe.origin, layers.of(data), to=probe.origin, via=via))
-    return ProbeJourneys(question, _answer(bed, tracing, probe, question, number) if question is not None else None)
+    answer = _answer(bed, tracing, probe, question, number) if question is not None else None
+    return ProbeJourneys(question, answer, _copies_came_back(bed.topology.host, tracing.journeys()[before:]))
+
+
+def _copies_came_back(host: str, journeys: Sequence[Journey]) -> bool:
+    """Return whether one copied packet entered the host with two times to live: a router sent a copy back."""
+    entered: dict[tuple[str, str, int], set[int]] = {}
+    for journey in journeys:
+        sent = journey.sent
+        times = entered.setdefault((sent.from_, sent.to, sent.identification), set())
+        times.update(hook.header.ttl for one, hook in journey.hooks if (one.node, hook.hook) == (host, "PREROUTING"))
+    return any(journey.copies for journey in journeys) and any(len(times) > 1 for times in entered.values())
 
 
 def _by_kernel(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> Journey | None:

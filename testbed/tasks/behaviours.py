@@ -39,6 +39,7 @@ def behaviours(
     """
     from testbed.behaviour import table
     from testbed.behaviour.behaviour import LET_THROUGH
+    from testbed.behaviour.behaviour import NOT_JUDGED as OUTCOME_NOT_JUDGED
     from testbed.behaviour.changed import fingerprint
     from testbed.behaviour.not_asked import not_asked
     from testbed.behaviour.probing import ask, without_proxy
@@ -70,5 +71,5 @@ def behaviours(
     else:
         files.write(out, written, "Say where with --out FILE.")
         console().print(f"{out}: {len(rows)} behaviours of {chosen.rules.source}.", soft_wrap=True)
-    if open_ or chosen.contradictions or any(row.outcome.startswith(LET_THROUGH) for row in rows):
+    if open_ or chosen.contradictions or any(row.outcome.startswith((LET_THROUGH, OUTCOME_NOT_JUDGED)) for row in rows):
         raise Exit(code=NOT_JUDGED)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed import Testbed
+from testbed.behaviour.comparison import Given, compare
 from testbed.behaviour.probes import Probe
 from testbed.behaviour.probing import ask
 from testbed.behaviour.variant import RulesetVariant
@@ -58,3 +59,19 @@ def test_an_answer_to_a_copy_is_no_rejection_of_the_packet() -> None:
     assert way.question.answers == ()
     (copy,) = way.question.copies
     assert str(copy.end) == f"lost at gateway: there is no route to {WEB}"
+
+
+def test_copies_that_come_back_to_the_host_leave_a_probe_not_judged() -> None:
+    looped = rules(f"-A PREROUTING -j TEE --gateway {GATEWAY}")
+    without, copied = ask(article.HOST, [RulesetVariant(rules(), "nft"), RulesetVariant(looped, "nft")], silent).sides
+    apart = [b for a, b in zip(without, copied, strict=True) if (a.outcome, a.by) != (b.outcome, b.by)]
+    assert len(apart) > 20
+    assert {b.outcome for b in apart} == {"is not judged: copies that a rule sent came back to the host"}
+
+
+def test_a_comparison_names_the_probes_that_copies_leave_not_judged() -> None:
+    tee = f"-A PREROUTING -j TEE --gateway {GATEWAY}"
+    sides = [RulesetVariant(rules(tee), "nft"), RulesetVariant(rules(f"{tee}\n-A FORWARD -j RETURN"), "nft")]
+    found = compare(article.HOST, True, [Given(side) for side in sides], silent)
+    assert found.found == ()
+    assert any("probes are not judged" in sentence for sentence in found.sentences)
