@@ -44,9 +44,19 @@ def read(path: Path | str) -> DockerHost:
     return described(path).host
 
 
-def described(spec: Path | str, environment: Mapping[str, str] | None = None) -> Described:
-    """Return the host of a file, of a folder, or of several files with commas between them; raises as `read` does."""
-    project = project_files.read(str(spec), os.environ if environment is None else environment)
+def described(
+    spec: Path | str,
+    environment: Mapping[str, str] | None = None,
+    project_name: str | None = None,
+    daemon: str | None = None,
+    env_files: str | None = None,
+) -> Described:
+    """Return the host of a file, of a folder, or of several files with commas between them; raises as `read` does.
+
+    `project_name` is the project's name, `daemon` a daemon.json, `env_files` are files with variables.
+    """
+    known = os.environ if environment is None else environment
+    project = project_files.read(project_files.files_of(str(spec), known, daemon, env_files), known, project_name)
     host, tree = _host(project, in_bed=True)
     host = replace(host, remarks=(*project.remarks, *host.remarks))
     return Described(host, json.dumps({**_plain(tree), _REMARKS: host.remarks}, ensure_ascii=False))

@@ -7,26 +7,25 @@ from invoke.tasks import task
 
 from testbed.errors import NotUp
 from testbed.tasks.console import as_json, console, in_words
-from testbed.tasks.options import DEFAULT_NAME, ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import DEFAULT_NAME, ENGINE_HELP, RULES_HELP
 
 _NAME_HELP = "name of the bed; its namespaces are NAME-host, NAME-client and so on"
 
 
-@task(
+@host_task(
     help={
         "name": _NAME_HELP,
-        "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": "iptables' way of loading it: nft or legacy (nftables' own rules are loaded by nft)",
         "json": "print the record of the bed for programs",
     }
 )
-@in_words
 def up(
     _: Context,
     name: str = DEFAULT_NAME,
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "nft",

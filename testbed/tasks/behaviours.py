@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
-from testbed.tasks.console import NOT_JUDGED, as_json, console, in_words
-from testbed.tasks.options import ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.tasks.console import NOT_JUDGED, as_json, console
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import ENGINE_HELP, RULES_HELP
 from testbed.tasks.values import writable
 
 
-@task(
+@host_task(
     help={
         "out": "file to write the table to (default: print it)",
-        "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": "nft or legacy",
         "json": "print the behaviours for programs",
     }
 )
-@in_words
 def behaviours(
     _: Context,
     out: str = "",
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "nft",

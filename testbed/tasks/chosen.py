@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from testbed.docker import DockerHost, article, hostfile
+from testbed.docker import DockerHost, article
 from testbed.docker.compose.project import compose_file_in
 from testbed.docker.contradictions import contradictions
 from testbed.docker.engines import Engine, chosen_for
 from testbed.docker.fitted import Fitted, fitted
-from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
+from testbed.tasks.host_options import HostOptions, require_values
 
 NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
@@ -53,18 +53,18 @@ def _print_warnings(sentences: tuple[str, ...]) -> None:
         console(stderr=True).print(f"warning: {sentence}", soft_wrap=True)
 
 
-def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
+def choose(host: HostOptions | None, engine: str | None, rules: str | None) -> Chosen:
     """What the options say; None: the option was not given.
 
     Raises TopologyError for a host that cannot be, RulesError for rules that cannot be read, TestbedError for an engine
     that is not known and for an option that is empty.
     """
-    require_values(host=host, engine=engine, rules=rules)
+    require_values(engine=engine, rules=rules)
     if host is None and (beside := compose_file_in(Path())) is not None:
         console(stderr=True).print(
             f"note: {beside} is here, and it is not asked; --host . takes it.", markup=False, soft_wrap=True
         )
-    described = hostfile.described(host) if host is not None else None
+    described = host.described if host is not None else None
     docker_host = described.host if described is not None else article.HOST
     known = None if rules is not None else _engine(docker_host, host, engine)
     found = _rules(docker_host, host, engine, known) if rules is None else rulefile.read(rules)
@@ -75,29 +75,17 @@ def choose(host: str | None, engine: str | None, rules: str | None) -> Chosen:
     return Chosen(docker_host, text, found, tuple(apart), known.name if known is not None else "")
 
 
-def require_values(**options: str | None) -> None:
-    """Raise TestbedError for an option that was given an empty value: that is no default."""
-    for option, given in options.items():
-        if given is not None and not given.strip():
-            raise TestbedError(f"--{option} is empty.", f"Give --{option} a value, or leave it out.")
-
-
-def _engine(docker_host: DockerHost, host: str | None, engine: str | None) -> Engine[AnyRuleset] | None:
+def _engine(docker_host: DockerHost, host: HostOptions | None, engine: str | None) -> Engine[AnyRuleset] | None:
     """The engine that is asked for, or stands for none; None: the article's own rules."""
     return None if host is None and engine is None else chosen_for(docker_host, engine or NEWEST_MEASURED)
 
 
 def _rules(
-    docker_host: DockerHost, host: str | None, engine: str | None, known: Engine[AnyRuleset] | None
+    docker_host: DockerHost, host: HostOptions | None, engine: str | None, known: Engine[AnyRuleset] | None
 ) -> AnyRuleset:
     if known is None:
         return article.ruleset()
     wanted = engine or NEWEST_MEASURED
     written = known.rules(docker_host)
     same = "" if known.name.startswith(wanted.removeprefix("v")) else f" ({wanted} writes the same)"
-    return replace(written, source=f"{written.source} for {_short(host) if host else 'the article'}{same}")
-
-
-def _short(host: str) -> str:
-    """What the host's files are called, or its folder."""
-    return ", ".join(Path(part).name or Path(part).resolve().name for part in host.split(","))
+    return replace(written, source=f"{written.source} for {host.short if host else 'the article'}{same}")

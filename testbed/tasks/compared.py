@@ -23,6 +23,7 @@ from testbed.report.terminal import Text
 from testbed.rules import files, rulefile
 from testbed.tasks.chosen import choose
 from testbed.tasks.console import console
+from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import SIDES_HELP
 
 _ARTICLE = "article"
@@ -119,7 +120,7 @@ class ComparisonReport:
             yield from map(Text, annotated(self.causes, *self.sources, self.made.lines))
 
 
-def side_of(word: str, host: str | None, backend: str) -> ComparedSide:
+def side_of(word: str, host: HostOptions | None, backend: str) -> ComparedSide:
     """Return what an argument of `invoke diff` stands for; TestbedError for what is no file and no engine."""
     path = Path(word)
     if path.is_file() and table.is_table(content := files.text_of(path, SIDES_HELP)):

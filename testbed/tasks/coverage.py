@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
-from testbed.tasks.options import ENGINE_HELP, HOST_HELP, JOBS_HELP, RULES_HELP
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
+from testbed.tasks.host_options import HostOptions, host_task, require_values
+from testbed.tasks.options import ENGINE_HELP, JOBS_HELP, RULES_HELP
 from testbed.tasks.values import existing_cases, expression, percentage, processes, processors, writable
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 _LISTING = "coverage.rules"
 
 
-@task(
+@host_task(
     help={
         "rules": f"{RULES_HELP}; the cases run on it",
-        "host": HOST_HELP,
         "engine": f"{ENGINE_HELP}; every rule set counts that a case loads for this engine",
         "k": "run only cases whose name, file or claim (A15) matches this pytest expression",
         "path": "where the cases are",
@@ -41,11 +40,10 @@ _LISTING = "coverage.rules"
         "fail-under": "exit with code 1 when fewer percent of the rules were reached, or of their branches seen",
     }
 )
-@in_words
 def coverage(
     _: Context,
     rules: str | None = None,
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     k: str = "",
     path: str = "cases",
@@ -67,10 +65,10 @@ def coverage(
     from testbed.coverage import covered
     from testbed.report import coverage_files, page
     from testbed.rules import NftRuleset, files
-    from testbed.tasks.chosen import require_values, warned
+    from testbed.tasks.chosen import warned
     from testbed.tasks.measurement import asked_for, empty_record, measured
 
-    require_values(host=host, engine=engine, rules=rules)
+    require_values(engine=engine, rules=rules)
     least = percentage("--fail-under", fail_under)
     number = processes("--jobs", jobs) if jobs else processors()
     for option, file_name in (("--html", html), ("--lcov", lcov), ("--cobertura", cobertura), ("--out", out)):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
-from testbed.tasks.options import HOST_HELP, SIDES_HELP
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import SIDES_HELP
 from testbed.tasks.values import writable
 
 
-@task(
+@host_task(
     positional=["old", "new"],
     help={
         "old": f"what there was. {SIDES_HELP}",
         "new": f"what there is to be. {SIDES_HELP}",
-        "host": HOST_HELP,
         "backends": "what loads the rules; two with a comma between them for one each: nft,legacy",
         "allow": "file with changes that are meant, as --list prints them; none are where it is missing",
         "list": "print each change on a line of its own, as --allow reads them",
@@ -29,12 +28,11 @@ from testbed.tasks.values import writable
         "json": "print the changes for programs",
     },
 )
-@in_words
 def diff(
     _: Context,
     old: str,
     new: str,
-    host: str | None = None,
+    host: HostOptions | None = None,
     backends: str = "nft",
     allow: str = "",
     list: bool = False,  # noqa: A002 - it is the option's name

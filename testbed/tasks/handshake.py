@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
-from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, RULES_HELP
 
 if TYPE_CHECKING:
     from testbed.bed import Testbed
@@ -19,21 +19,19 @@ if TYPE_CHECKING:
 _SEVERITY = (0, NOT_JUDGED, FINDING)
 
 
-@task(
+@host_task(
     help={
         "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
         "from_": "who asks: client, internet, or a container's name",
         "name": "bed to use; it has to be up (default: the bed testbed where it is up, else a bed of its own)",
         "close": "close the connection too: seven packets",
         "client": "whose TCP the client speaks: windows (SYN of 52 bytes, the article's) or linux (60)",
-        "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": BACKEND_HELP,
         "json": "print packets and counters for programs",
     }
 )
-@in_words
 def handshake(
     _: Context,
     to: str = "",
@@ -41,7 +39,7 @@ def handshake(
     name: str | None = None,
     close: bool = False,
     client: str = "windows",
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "",

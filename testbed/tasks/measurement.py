@@ -12,7 +12,7 @@ from testbed import pytest_coverage, pytest_plugin, sessions
 from testbed.bed import Testbed
 from testbed.coverage.recording import rule_set_of
 from testbed.coverage.records import Coverage, RuleSetRecord
-from testbed.docker import DockerHost, article, hostfile
+from testbed.docker import DockerHost, article
 from testbed.docker.engines import chosen_for
 from testbed.errors import TestbedError
 from testbed.kernel.backends import backend_for
@@ -21,6 +21,7 @@ from testbed.kernel.requirements import require
 from testbed.kernel.xtables import BACKENDS
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.chosen import NEWEST_MEASURED
+from testbed.tasks.host_options import HostOptions
 
 _ALL = "all"
 
@@ -35,9 +36,9 @@ class AskedFor:
     by_source: bool
 
 
-def asked_for(rules: str | None, host: str | None, engine: str | None) -> AskedFor:
+def asked_for(rules: str | None, host: HostOptions | None, engine: str | None) -> AskedFor:
     """Return the rules that the options name, read or written by an engine."""
-    docker_host = hostfile.read(host) if host else article.HOST
+    docker_host = host.described.host if host else article.HOST
     if rules:
         return AskedFor(docker_host, rulefile.read(rules), Path(rules), by_source=False)
     if host or engine:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, console, in_words
+from testbed.tasks.console import FINDING, NOT_JUDGED, console
+from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import HOST_HELP, JOBS_HELP, RULES_HELP
 from testbed.tasks.values import existing_cases, expression, percentage, processes, writable
 
 _JOURNAL = ".docker-host-testbed/mutants.jsonl"
 
 
-@task(
+@host_task(
     iterable=["tx"],
     help={
         "rules": f"{RULES_HELP} (default: the article's)",
@@ -39,11 +39,10 @@ _JOURNAL = ".docker-host-testbed/mutants.jsonl"
         "html": "write a page there",
     },
 )
-@in_words
 def mutate(
     _: Context,
     rules: str | None = None,
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     k: str = "",
     path: str = "cases",
@@ -67,7 +66,6 @@ def mutate(
     reach it run until one fails. Exit code 0 when so many are noticed as wanted, 1 when fewer, 2 when the cases fail
     without any mistake or could not run, 3 when host and rules contradict each other.
     """
-    from testbed.docker import hostfile
     from testbed.docker.engines import engine_or_native
     from testbed.mutation.campaign import CampaignConfig, run
     from testbed.mutation.journal import Journal
@@ -86,7 +84,7 @@ def mutate(
         rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",
         source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
-        host=hostfile.described(host).text if host else "",
+        host=host.described.text if host else "",
         cases=path if behaviours else existing_cases(path),
         chosen=expression("-k", k) if k else "",
         backend=backend,

@@ -18,6 +18,7 @@ from testbed.kernel.requirements import require
 from testbed.question import ICMP_
 from testbed.rules import environment
 from testbed.tasks.chosen import choose
+from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import DEFAULT_NAME
 from testbed.topology import Address
 from testbed.traffic import destination
@@ -81,7 +82,7 @@ class OpenedBed:
 
 @contextmanager
 def opened_bed(
-    name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str
+    name: str | None, host: HostOptions | None, engine: str | None, rules: str | None, backend: str
 ) -> Iterator[OpenedBed]:
     """Open the bed of that name, or without one the default bed where it is up and nothing else is asked for.
 
@@ -106,7 +107,9 @@ def opened_bed(
         yield OpenedBed(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
 
 
-def _standing(name: str | None, host: str | None, engine: str | None, rules: str | None, backend: str) -> Record | None:
+def _standing(
+    name: str | None, host: HostOptions | None, engine: str | None, rules: str | None, backend: str
+) -> Record | None:
     """Return the record of the bed that is meant, if it is up."""
     if name is None:
         return named.find(DEFAULT_NAME)

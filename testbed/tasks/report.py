@@ -6,20 +6,19 @@ from pathlib import Path
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
-from testbed.tasks.console import NOT_JUDGED, console, in_words
-from testbed.tasks.options import ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.tasks.console import NOT_JUDGED, console
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import ENGINE_HELP, RULES_HELP
 from testbed.tasks.values import required
 
 _LEDGER = "cases/article/claims.toml"
 _TITLE = "Packets through a Docker host"
 
 
-@task(
+@host_task(
     help={
         "out": "file that the page is written to",
-        "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": "nft or legacy",
@@ -27,11 +26,10 @@ _TITLE = "Packets through a Docker host"
         "ledger": "file with the claims about the article's handshake",
     }
 )
-@in_words
 def report(
     _: Context,
     out: str = "report.html",
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "nft",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 
 from invoke.context import Context
-from invoke.tasks import task
 
-from testbed.tasks.console import console, in_words
-from testbed.tasks.options import ENGINE_HELP, HOST_HELP
+from testbed.tasks.console import console
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import ENGINE_HELP
 
 
-@task(help={"host": HOST_HELP, "engine": ENGINE_HELP})
-@in_words
-def rules(_: Context, host: str | None = None, engine: str | None = None) -> None:
+@host_task(help={"engine": ENGINE_HELP})
+def rules(_: Context, host: HostOptions | None = None, engine: str | None = None) -> None:
     """Print the rule set that an engine writes for a host, to be edited, compared, or given to `--rules -`.
 
     It is what iptables-save and ip6tables-save print, or, of an engine with nftables, what `nft list ruleset` prints.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from testbed.bed import Testbed
 from testbed.docker import PublishedPort, article
@@ -14,13 +13,14 @@ from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.question import Question, Talk, talk
 from testbed.tasks.chosen import Chosen
+from testbed.tasks.host_options import HostOptions
 from testbed.traced_connection import Story, follow
 from testbed.traffic.tcp import WINDOWS
 
 
-def stories_of(chosen: Sequence[Chosen], host: str | None, backend: str) -> list[Story]:
+def stories_of(chosen: Sequence[Chosen], host: HostOptions | None, backend: str) -> list[Story]:
     """Return the handshakes of each host that was chosen; of the first, the article's, only one."""
-    titles = ("The article's handshake", f"A handshake with each port of {Path(host or '').name or 'the host'}")
+    titles = ("The article's handshake", f"A handshake with each port of {host.short if host else 'the host'}")
     with quarantine():
         return [
             _story(one, title, backend, every_port=number > 0)

@@ -48,7 +48,7 @@ def test(
     from testbed.kernel.xtables import backend as backend_of
     from testbed.rules import rulefile
     from testbed.tasks.cases import CaseCount, load_once
-    from testbed.tasks.chosen import require_values
+    from testbed.tasks.host_options import require_values
 
     require_values(rules=rules)
     backends = list(BACKENDS) if backend == _ALL else [backend_of(backend).name]

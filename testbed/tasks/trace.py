@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, in_words
-from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, HOST_HELP, RULES_HELP
+from testbed.tasks.console import FINDING, NOT_JUDGED, as_json
+from testbed.tasks.host_options import HostOptions, host_task
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, RULES_HELP
 from testbed.tasks.values import address_of, port_of
 
 
-@task(
+@host_task(
     help={
         "from_": "who sends: client, internet, host, or a container's name",
         "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
@@ -23,14 +23,12 @@ from testbed.tasks.values import address_of, port_of
         "close": "and close the connection: seven packets",
         "client": "whose TCP is spoken: windows or linux",
         "name": "bed to use; it has to be up (default: the bed testbed where it is up, else a bed of its own)",
-        "host": HOST_HELP,
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": BACKEND_HELP,
         "json": "print the journeys for programs",
     }
 )
-@in_words
 def trace(
     _: Context,
     from_: str = "client",
@@ -42,7 +40,7 @@ def trace(
     close: bool = False,
     client: str = "windows",
     name: str | None = None,
-    host: str | None = None,
+    host: HostOptions | None = None,
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "",

@@ -6,6 +6,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.tasks.chosen import choose
+from testbed.tasks.host_options import host_options
 
 
 @pytest.mark.parametrize("empty", ["", " "])
@@ -13,7 +14,7 @@ from testbed.tasks.chosen import choose
 def test_an_empty_value_is_no_default(option: str, empty: str) -> None:
     given: dict[str, str | None] = {"host": None, "engine": None, "rules": None, option: empty}
     with pytest.raises(TestbedError, match=f"--{option} is empty") as caught:
-        choose(given["host"], given["engine"], given["rules"])
+        choose(host_options(given["host"]), given["engine"], given["rules"])
     assert "leave it out" in caught.value.remedy
 
 

@@ -275,9 +275,26 @@ def test_services_and_networks_may_be_called_as_keys_are(folder: Folder) -> None
 
 def test_a_variable_that_is_not_set_is_reported_where_it_counts(folder: Folder) -> None:
     folder.write(
-        "compose.yml", "services:\n  web:\n    environment: ['A=$NONE', 'B=${OTHER:?}']\n    ports: ['${PORT}80:80']"
+        "compose.yml", "services:\n  web:\n    environment: ['A=$NONE', 'B=${OTHER:-}']\n    ports: ['${PORT}80:80']"
     )
     host = folder.host()
     assert ports(host) == ["80:80/tcp"]
     (remark,) = host.remarks
     assert remark.endswith("compose.yml, line 4: the variable PORT is not set, and empty here.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {web: {environment: ['B=${OTHER:?give it}']}}",
+        "services: {web: {image: 'a:${OTHER?give it}', profiles: [p]}}",
+        "services: {web: {x-own: {a: [1, '${OTHER:?give it}']}}}",
+        "services: {web: {}}\nvolumes: {v: {name: '${OTHER:?give it}'}}",
+        "services: {web: {}}\nx-own: '${OTHER:?give it}'",
+    ],
+)
+def test_a_required_variable_is_required_wherever_it_stands(folder: Folder, text: str) -> None:
+    folder.write("compose.yml", text)
+    with pytest.raises(TopologyError, match=r"compose\.yml, line \d: the variable OTHER is required: give it"):
+        folder.host()
+    assert "OTHER" not in " ".join(folder.host(OTHER="x").remarks)

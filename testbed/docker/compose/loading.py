@@ -133,11 +133,11 @@ def _is_service(tree: Tree) -> bool:
 
 
 def _interpolated(tree: Tree, variables: Variables, problems: Problems) -> Tree:
-    """Replace variables where they have a part in filtering; elsewhere what is not set changes nothing."""
+    """Replace variables where they have a part in filtering; elsewhere only those that are required are asked for."""
     found: dict[str, Tree] = {}
     for key, entry in tree.mapping:
         if key in ("volumes", "secrets", "configs", "models") or key.startswith(EXTENSION):
-            found[key] = entry
+            found[key] = _checked(entry, variables, problems)
         elif key == "services" and isinstance(entry.value, dict):
             found[key] = entry.with_value({name: _service(part, variables, problems) for name, part in entry.mapping})
         else:
@@ -150,7 +150,13 @@ def _service(tree: Tree, variables: Variables, problems: Problems) -> Tree:
         return interpolated(tree, variables, problems)
     return tree.with_value(
         {
-            key: part if key in PASSED or key.startswith(EXTENSION) else interpolated(part, variables, problems)
+            key: (_checked if key in PASSED or key.startswith(EXTENSION) else interpolated)(part, variables, problems)
             for key, part in tree.mapping
         }
     )
+
+
+def _checked(tree: Tree, variables: Variables, problems: Problems) -> Tree:
+    """Return a part as it is; report what Compose refuses there: required variables not set, malformed ones."""
+    interpolated(tree, Variables(variables.values), problems)
+    return tree

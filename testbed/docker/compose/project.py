@@ -52,24 +52,37 @@ def compose_file_in(folder: Path) -> Path | None:
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
-def files_of(spec: str, environment: Mapping[str, str]) -> Files:
-    """Return the files that `--host` names: a file, a folder, or several with commas between them."""
-    parts = [spec] if Path(spec).exists() else [part.strip() for part in spec.split(",") if part.strip()]
+def files_of(
+    spec: str, environment: Mapping[str, str], daemon_file: str | None = None, env_files: str | None = None
+) -> Files:
+    """Return the files that `--host` names: a file, a folder, or several with commas between them.
+
+    `daemon_file` is a daemon.json beside them, `env_files` are environment files, with commas between them.
+    """
     compose: list[Path] = []
     variables: list[Path] = []
-    daemon: Path | None = None
-    for path in map(Path, parts):
+    daemon = Path(daemon_file) if daemon_file is not None else None
+    for path in _paths(spec):
         if path.is_dir():
             compose += _in_folder(path, environment)
         elif path.name.startswith(".env") or path.suffix == ".env":
             variables.append(path)
         elif path.name.endswith("daemon.json"):
+            if daemon is not None:
+                raise TopologyError(f"the daemon is described by {daemon} and by {path}.", "Leave out one of them.")
             daemon = path
         else:
             compose.append(path)
     if not compose:
         raise TopologyError(f"{spec!r} names no file that describes a host.", _REMEDY)
-    return Files(tuple(compose), tuple(variables), daemon)
+    return Files(tuple(compose), (*variables, *_paths(env_files or "")), daemon)
+
+
+def _paths(text: str) -> list[Path]:
+    """The path that a text is, or several with commas between them."""
+    if text and Path(text).exists():
+        return [Path(text)]
+    return [Path(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def _in_folder(folder: Path, environment: Mapping[str, str]) -> list[Path]:
@@ -82,17 +95,19 @@ def _in_folder(folder: Path, environment: Mapping[str, str]) -> list[Path]:
     return [main] if over is None else [main, over]
 
 
-def read(spec: str, environment: Mapping[str, str]) -> Project:
-    """Return the project that `--host` names; TopologyError, with all that is wrong, where it cannot be read."""
-    files = files_of(spec, environment)
+def read(files: Files, environment: Mapping[str, str], project_name: str | None = None) -> Project:
+    """Return the project of these files; TopologyError, with all that is wrong, where it cannot be read.
+
+    `project_name` is what it is called whatever the environment and the files say.
+    """
     values = _variables(files, environment)
     texts = {path: text_of(path, _REMEDY, TopologyError) for path in files.compose}
-    name = _name(files, texts, values)
+    name = _name(files, texts, values, project_name)
     variables, problems = Variables({**values, _NAME_KEY: name}), Problems()
     tree = Loader(files.folder, variables, problems, texts=texts).load(list(files.compose))
     parts = {**dict(tree.mapping), "name": Tree(name, tree.source, tree.line)}
     if files.daemon is not None:
-        parts["daemon"] = _daemon(files.daemon)
+        parts["daemon"] = _daemon(files.daemon, tree.child("daemon"))
     problems.raise_all()
     chosen = frozenset(part.strip() for part in values.get(_PROFILES, "").split(",") if part.strip())
     remarks = tuple(
@@ -124,12 +139,13 @@ def _variables(files: Files, environment: Mapping[str, str]) -> dict[str, str]:
     return {**found, **environment}
 
 
-def _name(files: Files, texts: Mapping[Path, str], values: Mapping[str, str]) -> str:
-    """The project's name: of the environment, of the last file that has one, else the folder's."""
-    if named := values.get(_NAME_KEY):
-        if normalized(named) != named:
-            raise TopologyError(f"{named!r} is no name for a project ({_NAME_KEY}).", "Use a-z, 0-9, _ and -.")
-        return named
+def _name(files: Files, texts: Mapping[Path, str], values: Mapping[str, str], wanted: str | None) -> str:
+    """The project's name: the one that is wanted, of the environment, of the last file with one, or the folder's."""
+    for named, by in ((wanted, "--project-name"), (values.get(_NAME_KEY), _NAME_KEY)):
+        if named and normalized(named) != named:
+            raise TopologyError(f"{named!r} is no name for a project ({by}).", "Use a-z, 0-9, _ and -.")
+        if named:
+            return named
     for path in reversed(files.compose):
         for document in documents(texts[path], name_of(path)):
             if text := document.text("name"):
@@ -143,8 +159,10 @@ def normalized(name: str) -> str:
     return "".join(re.findall(r"[a-z0-9_-]", name.lower())).lstrip("_-")
 
 
-def _daemon(path: Path) -> Tree:
-    """A daemon.json, which is JSON and may be empty."""
+def _daemon(path: Path, beside: Tree) -> Tree:
+    """A daemon.json, which is JSON and may be empty; TopologyError where a compose file describes the daemon too."""
+    if not beside.is_absent:
+        raise beside.error(f"the daemon is described here and in {path}.", "Leave out one of them.")
     text = text_of(path, "Give a daemon.json.", TopologyError)
     try:
         json.loads(text or "{}")
