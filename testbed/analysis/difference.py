@@ -14,7 +14,8 @@ from testbed.analysis.connections import Connections, Followed, FreshVariables
 from testbed.analysis.describe import Description, FieldVariables, describe
 from testbed.analysis.effects import Unjudged
 from testbed.analysis.fates import Fate, answered, by_rule, fates
-from testbed.analysis.opaque import OpaqueClause, OpaqueKind
+from testbed.analysis.judged import bounding, certain
+from testbed.analysis.opaque import OpaqueKind
 from testbed.analysis.packets import State
 from testbed.analysis.path import Outcome
 from testbed.analysis.plain import PlainPacket, plainest
@@ -191,38 +192,16 @@ class Comparison:
         """Part a difference into what is certain and what depends on clauses that are not read."""
         if empty(packets):
             return
-        certain = self._certain(packets)
-        if not empty(certain):
-            self._regions += self._parted(compared, kind, certain)
+        sure = certain(self._world, packets)
+        if not empty(sure):
+            self._regions += self._parted(compared, kind, sure)
         free = self._space.one_for_all(self._world.opaque.variables)
-        open_ = packets & ~certain.exists(free)
+        open_ = packets & ~sure.exists(free)
         if not empty(open_):
-            clauses = self._bounding(open_)
+            clauses = bounding(self._world, open_)
             references = tuple(dict.fromkeys(clause.reference for clause in clauses))
             texts = tuple(dict.fromkeys(clause.text for clause in clauses))
             self._unjudged.append(Unjudged(texts, references, kind.value))
-
-    def _certain(self, packets: PacketSet) -> PacketSet:
-        """The packets that differ whatever is chosen, drawn or counted, of those that no unread clause matches."""
-        space, found = self._space, packets
-        for clause in self._world.opaque.known:
-            variables = space.one_for_all(clause.variables.bits)
-            if clause.kind is OpaqueKind.CHOICE:
-                found = found.exists(variables)
-            elif clause.kind is OpaqueKind.UNREAD:
-                found = (found & space.equal(clause.variables, 0)).exists(variables)
-            else:
-                found = found.forall(variables)
-        return found
-
-    def _bounding(self, packets: PacketSet) -> list[OpaqueClause]:
-        """The clauses that a set depends on."""
-        space = self._space
-        return [
-            clause
-            for clause in self._world.opaque.known
-            if packets.exists(space.one_for_all(clause.variables.bits)) != packets
-        ]
 
     def _parted(self, compared: Compared, kind: DifferenceKind, packets: PacketSet) -> Iterator[Region]:
         """One region for each pair of rules that decided, and version of IP."""
@@ -234,7 +213,7 @@ class Comparison:
             for new in news:
                 both = mine & new.packets
                 for family in (~self._world.packet.six, self._world.packet.six):
-                    part = self._certain(both & family)
+                    part = certain(self._world, both & family)
                     if not empty(part):
                         yield self._region(compared, kind, part, family, (old, new))
 
