@@ -6,6 +6,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from testbed.errors import NotUp
+from testbed.tasks.called import as_called
 from testbed.tasks.console import as_json, console, in_words
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import DEFAULT_NAME, ENGINE_HELP, RULES_HELP
@@ -77,7 +78,7 @@ def status(_: Context, json: bool = False) -> None:
     for one in damaged:
         console().print(Text.assemble((f"{one}. ", "bold red"), one.remedy), soft_wrap=True)
     if not records:
-        console().print("No bed is up. Make one with `invoke up`." if not damaged else "No other bed is up.")
+        console().print(as_called("No bed is up. Make one with `invoke up`.") if not damaged else "No other bed is up.")
         return
     console().print(beds.table(records), crop=False)
 

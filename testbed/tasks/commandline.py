@@ -16,7 +16,8 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 
 from testbed.errors import TestbedError
-from testbed.tasks import interruption
+from testbed.tasks import interruption, settings
+from testbed.tasks.called import program as called
 from testbed.tasks.console import ending_in_words
 
 _HELP = "--help"
@@ -32,15 +33,20 @@ class Program(program.Program):
         with self._read():
             self._read_help()
             super().parse_tasks()
+            if not self.args.complete.value and not self.args.help.value:
+                settings.apply(self.tasks, self.parser.contexts.values())
 
     def parse_cleanup(self) -> None:
         with self._read():
             super().parse_cleanup()
 
     def _read_help(self) -> None:
-        """Read `TASK ... --help` as `--help TASK`, so that arguments a task lacks do not matter."""
+        """Read `TASK ... --help` and `help TASK` as `--help TASK`, so that arguments a task lacks do not matter."""
         tokens = self.core.unparsed
-        if _HELP in tokens:
+        if tokens[:1] == ["help"] and "help" not in self.collection.task_names:
+            self.core[0].args["help"].set_value(tokens[1] if tokens[1:] else True, cast=False)
+            self.core.unparsed = []
+        elif _HELP in tokens:
             self.core[0].args["help"].value = tokens[0]
             self.core.unparsed = []
 
@@ -82,12 +88,12 @@ def sentence(error: ParseError, tasks: Iterable[str]) -> TestbedError:
     listed = f"`invoke {context.name} --help` lists its options."
     if context.missing_positional_args:
         missing = " and ".join(str(argument.name).upper() for argument in context.missing_positional_args)
-        return TestbedError(f"invoke {context.name} needs {missing}.", listed)
+        return TestbedError(f"{called()} {context.name} needs {missing}.", listed)
     if lacking := _NO_VALUE.search(said):
-        return TestbedError(f"invoke {context.name}: --{lacking['option']} needs a value.", listed)
+        return TestbedError(f"{called()} {context.name}: --{lacking['option']} needs a value.", listed)
     if unknown := _UNKNOWN.fullmatch(said):
         return _about_token(context, unknown["token"], listed)
-    return TestbedError(f"invoke {context.name}: {said}", listed)
+    return TestbedError(f"{called()} {context.name}: {said}", listed)
 
 
 def _about_tasks(said: str, tasks: Iterable[str]) -> TestbedError:
@@ -96,16 +102,16 @@ def _about_tasks(said: str, tasks: Iterable[str]) -> TestbedError:
         return TestbedError(said, _LIST)
     token = unknown["token"]
     if token.startswith("-"):
-        return TestbedError(f"invoke has no option {token} before a task.", "`invoke --help` lists its options.")
+        return TestbedError(f"{called()} has no option {token} before a task.", "`invoke --help` lists its options.")
     return TestbedError(f"there is no task {token}.", _meant(token, tasks) + _LIST)
 
 
 def _about_token(context: ParserContext, token: str, listed: str) -> TestbedError:
     if token.startswith("-"):
         return TestbedError(
-            f"invoke {context.name} has no option {token}.", _meant(token, context.flag_names()) + listed
+            f"{called()} {context.name} has no option {token}.", _meant(token, context.flag_names()) + listed
         )
-    what = f"invoke {context.name}: {token!r} is the value of no option, and no task."
+    what = f"{called()} {context.name}: {token!r} is the value of no option, and no task."
     return TestbedError(what, f"Each option is given once; {listed}")
 
 

@@ -14,6 +14,7 @@ from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
 from testbed.tasks import streams
+from testbed.tasks.called import as_called
 from testbed.tasks.failures import in_a_sentence
 from testbed.tasks.interruption import INTERRUPTED, SENTENCE, raised
 
@@ -86,7 +87,7 @@ def _end(error: TestbedError, code: int) -> NoReturn:
         out = console(stderr=True)
         out.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
         if error.remedy:
-            out.print(Text(error.remedy), soft_wrap=True)
+            out.print(Text(as_called(error.remedy)), soft_wrap=True)
     streams.discard()
     raise Exit(code=code)
 

@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import KernelRefused
+from testbed.tasks.called import as_called
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def _print(found: list[Requirement]) -> None:
     versions = [f"{name}: {version}" for name in BACKENDS if (version := iptables_version(name))]
     console().print(f"Linux {os.uname().release}, {', '.join(versions) or 'no iptables'}")
     if any(not requirement.met and requirement.fix for requirement in found):
-        console().print(Text.assemble(("invoke doctor --fix", "bold"), " runs these commands."))
+        console().print(Text.assemble((as_called("invoke doctor --fix"), "bold"), " runs these commands."))

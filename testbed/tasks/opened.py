@@ -20,6 +20,7 @@ from testbed.rules import environment
 from testbed.tasks.chosen import choose
 from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import DEFAULT_NAME
+from testbed.tasks.settings import is_default
 from testbed.topology import Address
 from testbed.traffic import destination
 
@@ -90,7 +91,9 @@ def opened_bed(
     where a name is given with what makes another bed.
     """
     standing = _standing(name, host, engine, rules, backend)
-    if standing is not None and (host, engine, rules) == (None, None, None) and backend in ("", standing.backend):
+    described = (host.host, host.project_name, host.daemon, host.env_file) if host is not None else ()
+    of_the_project = all(is_default(option) for option in (*described, engine, rules))
+    if standing is not None and of_the_project and backend in ("", standing.backend):
         publishers = Publishers(standing.ruleset, standing.docker_host, standing.host is not None)
         with named.attached(standing.name) as bed:
             yield OpenedBed(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))

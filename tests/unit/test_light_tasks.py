@@ -9,7 +9,10 @@ TASKS = {
     *("beds", "behaviours", "bench", "claims", "conformance", "coverage", "diff", "doctor", "handshake", "mutate"),
     *("report", "rules", "test", "trace"),
 }
-SHARED = {"commandline", "console", "failures", "host_options", "interruption", "options", "streams", "values"}
+SHARED = {
+    *("called", "commandline", "console", "failures", "host_options", "interruption", "options", "settings"),
+    *("streams", "values"),
+}
 LISTED = """
 import json, sys
 from testbed.tasks import namespace
