@@ -6,9 +6,10 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-from testbed import companion_programs
+from testbed import bed_events, companion_programs
+from testbed.bed_events import Observers
 from testbed.docker import DockerHost, article
 from testbed.errors import RulesError
 from testbed.kernel import canonical_rules, devices, syscalls
@@ -18,10 +19,9 @@ from testbed.kernel.counts import CounterReader, Counts
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.programs import LEGACY
-from testbed.observe import mutation_injection
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
-from testbed.observe.tracing import Traced, Tracing, Watcher
+from testbed.observe.tracing import Traced, Tracing, Watchers
 from testbed.rules import AnyRuleset, NftRuleset, clauses, environment, memory, nft_clauses
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
@@ -37,19 +37,6 @@ from testbed.traffic.tcp import WINDOWS, Stack, TcpConversation
 FIRST_PORT = 40000
 
 
-class Observer(Protocol):
-    """Is notified of the beds that this process makes; set as `Testbed.observer`."""
-
-    def loaded(self, bed: Testbed) -> None:
-        """Called after a rule set was loaded into a bed; no packet has been sent since."""
-
-    def leaving(self, bed: Testbed) -> None:
-        """Called before a bed's rules are replaced or the bed is closed."""
-
-    def watcher(self, bed: Testbed) -> Watcher | None:
-        """Return the watcher to notify when the bed is traced, or None."""
-
-
 class Testbed:
     """Namespaces for every node of a topology, with a rule set loaded into the host's.
 
@@ -63,29 +50,33 @@ class Testbed:
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
-    observer: ClassVar[Observer | None] = None
 
-    def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft") -> None:
-        topology = environment.with_missing_bridges(topology, [ruleset])
+    def __init__(
+        self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft", observers: Observers | None = None
+    ) -> None:
+        self._realise(environment.with_missing_bridges(topology, [ruleset]), ruleset, backend, observers)
+
+    def _realise(self, topology: Topology, ruleset: AnyRuleset, backend: str, observers: Observers | None) -> None:
         namespaces = {node.name: Namespace.create(node.name) for node in topology.nodes}
-        self._prepare(topology, namespaces, ruleset, backend)
+        self._prepare(topology, namespaces, ruleset, backend, observers)
         try:
-            with mutation_injection.loading(ruleset, self._loaded):
-                if environment.at_load(self._loaded):
+            if environment.at_load(ruleset):
+                devices.build(topology, namespaces)
+                self.backend.replace(self._host, ruleset)
+            else:
+                with self.backend.loading(self._host, ruleset):
                     devices.build(topology, namespaces)
-                    self.backend.replace(self._host, self._loaded)
-                else:
-                    with self.backend.loading(self._host, self._loaded):
-                        devices.build(topology, namespaces)
-            self._observed(loaded=True)
+            self._notify_loaded()
         except BaseException:
             self.close()
             raise
 
     @classmethod
-    def article(cls, ruleset: AnyRuleset | None = None, backend: str = "nft") -> Testbed:
+    def article(
+        cls, ruleset: AnyRuleset | None = None, backend: str = "nft", observers: Observers | None = None
+    ) -> Testbed:
         """Return a bed of the article's host, with its own rule set or another."""
-        return cls(article.topology(), ruleset or article.ruleset(), backend)
+        return cls(article.topology(), ruleset or article.ruleset(), backend, observers)
 
     @classmethod
     def attach(
@@ -99,9 +90,15 @@ class Testbed:
         return bed
 
     def _prepare(
-        self, topology: Topology, namespaces: Mapping[str, Namespace], ruleset: AnyRuleset, backend: str
+        self,
+        topology: Topology,
+        namespaces: Mapping[str, Namespace],
+        ruleset: AnyRuleset,
+        backend: str,
+        observers: Observers | None = None,
     ) -> None:
         self.topology = topology
+        self._observers = bed_events.present_observers() if observers is None else observers
         self.backend = backend_for(ruleset, backend)
         self._namespaces = namespaces
         self._host = namespaces[topology.host]
@@ -113,10 +110,8 @@ class Testbed:
         self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
-        self._given = ruleset
-        self._loaded = mutation_injection.to_load(ruleset)
+        self._loaded = ruleset
         self.keeps_state = _keeps_state(self._loaded)  # whether any rules loaded so far may leave state behind
-        self._named: mutation_injection.RuleAliases | None = None
 
     def __enter__(self) -> Testbed:
         return self
@@ -126,7 +121,7 @@ class Testbed:
 
     def close(self) -> None:
         """Release the namespaces; the kernel deletes those that no other process or name holds."""
-        self._observed(loaded=False)
+        self._notify_leaving()
         self._sockets.close()
         self._close_counters()
         self._connections.close()
@@ -182,17 +177,15 @@ class Testbed:
     def _load(self, ruleset: AnyRuleset, load: Callable[[Namespace, AnyRuleset], None]) -> None:
         if type(ruleset) is not type(self._loaded):
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
-        loaded = mutation_injection.to_load(ruleset)
-        self._observed(loaded=False)
-        self.keeps_state |= _keeps_state(loaded)
+        self._notify_leaving()
+        self.keeps_state |= _keeps_state(ruleset)
         try:
-            with mutation_injection.loading(ruleset, loaded):
-                load(self._host, loaded)
-            self._given, self._loaded, self._named = ruleset, loaded, None
+            load(self._host, ruleset)
+            self._loaded = ruleset
             self._close_counters()
             self._worded = None
         finally:
-            self._observed(loaded=True)
+            self._notify_loaded()
 
     def reset(self, ruleset: AnyRuleset) -> bool:
         """Load these rules and clear all traces of packets: connections, counters, captured packets.
@@ -223,16 +216,18 @@ class Testbed:
         (NftRuleset).
         """
         saved: AnyRuleset = self.backend.saved(self._host)
-        return saved if self._names is None else self._given_words()
+        return saved
 
     def words(self) -> Ruleset:
         """Return the rules that count, in the kernel's words; a native nftables rule is `-A CHAIN statements`."""
-        return self._given_words() if self._names is not None else self._words(self._counts()).ruleset
+        return self._words(self._counts()).ruleset
 
     def counters(self) -> CounterReading:
         """Return the counters of every rule and policy, once all packets that endpoints sent have been processed."""
-        counted = self.raw_counters()
-        return mutation_injection.reading_told(counted if self._names is None else self._names.reading(counted))
+        reading = self._named_reading(self.raw_counters())
+        for observer in self._observers:
+            observer.read(reading)
+        return reading
 
     def raw_counters(self) -> CounterReading:
         """Return the counters under the names of the rules that are actually loaded, as traces have them."""
@@ -271,8 +266,8 @@ class Testbed:
                 self.raw_counters,
                 self._connections,
                 lambda: self._counts().identity,
-                self._told,
-                self.observer.watcher(self) if self.observer is not None else None,
+                self._shown_journey,
+                Watchers([watcher for one in self._observers if (watcher := one.watcher(self)) is not None]),
             )
         )
 
@@ -406,12 +401,17 @@ class Testbed:
     def _cross(self, sent: Packet, receiver: Endpoint) -> Crossing:
         """Return the result of a packet that was just sent."""
         crossing = Crossing(sent, receiver.find(sent.same_as, self.settle))
-        mutation_injection.crossed(crossing)
+        for observer in self._observers:
+            observer.sent(crossing)
         return crossing
 
-    def _observed(self, loaded: bool) -> None:
-        if self.observer is not None:
-            (self.observer.loaded if loaded else self.observer.leaving)(self)
+    def _notify_loaded(self) -> None:
+        for observer in self._observers:
+            observer.loaded(self)
+
+    def _notify_leaving(self) -> None:
+        for observer in self._observers:
+            observer.leaving(self)
 
     def _ends(self) -> list[Any]:
         """Return the nodes that send and receive: neither routers nor switches."""
@@ -427,18 +427,19 @@ class Testbed:
             self._counters.close()
             self._counters = None
 
-    def _told(self, journey: Journey) -> Journey:
-        return mutation_injection.journey_told(journey if self._names is None else self._names.journey(journey))
+    def _named_reading(self, counted: CounterReading) -> CounterReading:
+        """Return the counters under the names of the rules that the bed shows."""
+        return counted
 
-    @property
-    def _names(self) -> mutation_injection.RuleAliases | None:
-        """The aliases of the rules, or None if the loaded rules are the original ones."""
-        if self._named is None and self._loaded is not self._given:
-            self._named = mutation_injection.RuleAliases.of(self._given_words(), self._words(self._counts()).ruleset)
-        return self._named
+    def _named_journey(self, journey: Journey) -> Journey:
+        """Return a journey under the names of the rules that the bed shows."""
+        return journey
 
-    def _given_words(self) -> Ruleset:
-        return canonical_rules.words_of(self.backend, self._given)
+    def _shown_journey(self, journey: Journey) -> Journey:
+        shown = self._named_journey(journey)
+        for observer in self._observers:
+            observer.traced(shown)
+        return shown
 
     def _words(self, counts: Counts) -> canonical_rules.CanonicalRules:
         if self._worded is None or self._worded.identity != counts.identity:

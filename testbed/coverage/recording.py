@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from testbed.bed import Testbed
+from testbed.bed_events import BedObserver, observing
 from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import TestbedError
 from testbed.observe.crosscheck import chain_passes, verify
@@ -22,7 +23,7 @@ Place = tuple[str, str, int]  # table, chain, number of the rule; 0 for the poli
 _POLICY = "policy "
 
 
-class Recorder:
+class Recorder(BedObserver):
     """Traces every bed that is made while it is installed; `coverage` is the result.
 
     `test` is the name of the test that sends packets now. A case may trace its bed itself. The recorder then pauses,
@@ -42,11 +43,8 @@ class Recorder:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Trace the beds of this process while the block runs."""
-        before, Testbed.observer = Testbed.observer, self
-        try:
+        with observing(self):
             yield
-        finally:
-            Testbed.observer = before
 
     def ends(self, test: str) -> None:
         """Record the packets that a test has sent through beds that outlive it."""

@@ -14,6 +14,7 @@ from testbed.behaviour.table import Row
 from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
+from testbed.mutation.injection import Injection, Observations, Replay
 from testbed.mutation.outcome import (
     BEHAVIOUR,
     COUNTERS,
@@ -28,11 +29,10 @@ from testbed.mutation.outcome import (
 from testbed.mutation.plan import Plan, Task
 from testbed.mutation.proposal import setting
 from testbed.mutation.witness import Sides, fares_differently, witness
-from testbed.observe import mutation_injection
-from testbed.observe.mutation_injection import Observations
 from testbed.rules import AnyRuleset
 from testbed.rules.ruleset import Ruleset
 
+_BYPASSED = "{} makes a bed by itself, where no mutant of {} is loaded: it has to use the fixture make_bed"
 _HOSTS = 4  # hosts of cases on which a witness is searched
 
 
@@ -67,14 +67,14 @@ class Exchanges:
 
 
 class MutantJudge:
-    """Runs cases against mutants; `run` runs a case, by name, in this process.
+    """Runs cases against mutants; `run` runs a case, by name, in this process with an injection.
 
     A failed case may have seen another outcome of a packet, or only other counters. If no packet that it sent between
     endpoints had another result than without the mutant, the case runs again with the counters that it reads without
     the mutant. If it fails again, a packet was the reason.
     """
 
-    def __init__(self, run: Callable[[str], CaseRun], plan: Plan, host: DockerHost) -> None:
+    def __init__(self, run: Callable[[str, Injection], CaseRun], plan: Plan, host: DockerHost) -> None:
         self._run = run
         self._source = plan.source
         self._backend = plan.backend
@@ -103,10 +103,12 @@ class MutantJudge:
         met: dict[Sides, None] = {}
         for case in task.cases:
             exchanges = Exchanges(mutant, self._source)
-            with mutation_injection.changed(exchanges):
-                ran = self._run(case)
+            injection = Injection(exchanges)
+            ran = self._run(case, injection)
+            if injection.bypassed:
+                return MutantResult(mutant.id, ERROR, said=_BYPASSED.format(case, injection.bypassed))
             if ran.failure:
-                return self._killed(exchanges, case, ran)
+                return self._killed(exchanges, case, ran, injection.refusal)
             met |= dict.fromkeys(sides for host in ran.hosts for sides in exchanges.sides(host))
         status = SURVIVED if task.cases else NO_COVERAGE
         return MutantResult(mutant.id, status, witness=self._witness(mutant, rules, met))
@@ -134,17 +136,16 @@ class MutantJudge:
         how = COUNTERS if found[0].kind == MOVED else BEHAVIOUR
         return MutantResult(mutant.id, KILLED, how, killer=found[0].probe, said=str(found[0]))
 
-    def _killed(self, exchanges: Exchanges, case: str, ran: CaseRun) -> MutantResult:
+    def _killed(self, exchanges: Exchanges, case: str, ran: CaseRun, refusal: str) -> MutantResult:
         mutant = exchanges.mutant.id
-        if refusal := mutation_injection.refusal():
+        if refusal:
             return MutantResult(mutant, ERROR, said=refusal)
         without = self._case_without(case)
         if without.failure:
             return MutantResult(mutant, ERROR, said=f"{case} fails without any mutant too, at times: {without.failure}")
         how = BEHAVIOUR
         if not _crossed_otherwise(ran.seen, without.seen) and not _alike(ran.seen, without.seen):
-            with mutation_injection.changed(exchanges), mutation_injection.telling(without.seen):
-                blind = self._run(case)
+            blind = self._run(case, Injection(exchanges, Replay(without.seen)))
             if not blind.failure:
                 how = SEEN_IN_COUNTERS if self._fares_differently(exchanges, ran.hosts) else COUNTERS
         return MutantResult(mutant, KILLED, how, killer=case, said=ran.failure)
@@ -152,7 +153,7 @@ class MutantJudge:
     def _case_without(self, case: str) -> CaseRun:
         """Return the run of the case on the original rules."""
         if case not in self._without:
-            self._without[case] = self._run(case)
+            self._without[case] = self._run(case, Injection())
         return self._without[case]
 
     def _fares_differently(self, exchanges: Exchanges, hosts: Iterable[DockerHost]) -> bool:

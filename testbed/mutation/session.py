@@ -18,11 +18,11 @@ from _pytest.runner import runtestprotocol
 from testbed.behaviour.mutants import Mutant, mutants
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import Engine
+from testbed.mutation.injection import Injection
 from testbed.mutation.judge import CaseRun, MutantJudge
 from testbed.mutation.outcome import ERROR, MutantResult
 from testbed.mutation.plan import Plan, Task
-from testbed.mutation.reusable_bed import StandingBeds
-from testbed.observe import mutation_injection
+from testbed.mutation.reusable_bed import BedPool
 from testbed.pytest_stash import BED_FACTORY, HOSTS, no_hosts
 
 PREFIX = "mutants::"
@@ -94,15 +94,14 @@ class MutationWorker:
     def __init__(self, plan: str) -> None:
         self._plan = Plan.parse(plan)
         self._cases: dict[str, pytest.Item] = {}
-        self._standing = StandingBeds()
+        self._beds = BedPool(reuse=not self._plan.fresh)
         host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
         self._judge = MutantJudge(self._run, self._plan, host)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         plan = self._plan
-        if not plan.fresh:
-            session.config.stash[BED_FACTORY] = self._standing.bed
+        session.config.stash[BED_FACTORY] = self._beds.bed
         if plan.engine:
             items[:] = [item for item in items if _engine_of(item) in ("", plan.engine)]
         if not plan.tasks:
@@ -135,18 +134,18 @@ class MutationWorker:
         return True
 
     def pytest_sessionfinish(self) -> None:
-        self._standing.close()
+        self._beds.close()
         self._judge.close()
 
-    def _run(self, case: str) -> CaseRun:
-        """Run a case as pytest runs it, with its fixtures, without a report."""
+    def _run(self, case: str, injection: Injection) -> CaseRun:
+        """Run a case with an injection as pytest runs it, with its fixtures, without a report."""
         item = self._cases[case]
         item.stash[HOSTS] = no_hosts()
         item._report_sections.clear()
-        with mutation_injection.noting() as seen:
+        with self._beds.injecting(injection):
             reports = runtestprotocol(item, log=False, nextitem=None)
         made: list[DockerHost] = item.stash[HOSTS]
-        return CaseRun(next(_failures(reports), ""), seen, tuple(made))
+        return CaseRun(next(_failures(reports), ""), injection.seen, tuple(made))
 
 
 def _engine_of(item: pytest.Item) -> str:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from testbed.bed import Testbed
 from testbed.behaviour.case import check
 from testbed.docker import article
 from testbed.errors import NotDelivered
 from testbed.kernel.namespace import quarantine
+from testbed.mutation.injection import Injection
+from testbed.mutation.mutant_bed import MutantBed
 from testbed.mutation.proposal import Proposal
-from testbed.observe import mutation_injection
 from testbed.rules.ruleset import Ruleset
 
 
 def notices(proposal: Proposal, changed: Ruleset, backend: str) -> bool:
     """Return whether a case passes on the rules and fails on the mutant; raise TestbedError if a bed cannot be made."""
-    if not _passes(proposal, backend):
-        return False
     rules = proposal.setting.rules
-    with mutation_injection.changed(lambda loaded: changed if loaded == rules else None):
-        return not _passes(proposal, backend)
+    return _passes(proposal, backend, Injection()) and not _passes(
+        proposal, backend, Injection(lambda loaded: changed if loaded == rules else None)
+    )
 
 
-def _passes(proposal: Proposal, backend: str) -> bool:
+def _passes(proposal: Proposal, backend: str, injection: Injection) -> bool:
     made = proposal.setting
-    with quarantine(), Testbed(article.topology(made.host), made.rules, backend) as bed:
+    with quarantine(), MutantBed(article.topology(made.host), made.rules, backend, injection) as bed:
         try:
             check(bed, proposal.case)
         except (AssertionError, NotDelivered, OSError):

@@ -14,11 +14,11 @@ from testbed.behaviour.probing import ask
 from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
+from testbed.mutation.aliases import RuleAliases
 from testbed.mutation.outcome import Witness
 from testbed.mutation.proposal import Proposal, Setting, cases, setting
 from testbed.mutation.source import source
 from testbed.mutation.trial import notices
-from testbed.observe.mutation_injection import RuleAliases
 from testbed.rules.ruleset import Ruleset
 from testbed.visible import visible
 

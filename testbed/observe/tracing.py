@@ -40,13 +40,28 @@ class Watcher(Protocol):
         """Called when a tracing has ended; its journeys stay available."""
 
 
+class Watchers:
+    """Several watchers of one bed."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def begins(self, tracing: Tracing) -> None:
+        for watcher in self._watchers:
+            watcher.begins(tracing)
+
+    def ended(self, tracing: Tracing) -> None:
+        for watcher in self._watchers:
+            watcher.ended(tracing)
+
+
 @dataclass(frozen=True, slots=True)
 class Traced:
     """The parts of a bed that tracing uses: nodes, the host's rules, endpoints, counters, connections.
 
     `clauses` parses a rule's clauses in the syntax of its rule set. `identity` changes with the rules. `legacy` says
     that iptables-legacy loaded them, `native` that they are native nftables rules. `told` maps each journey to the one
-    that the caller gets. `watcher` is notified of the tracing.
+    that the caller gets. `watchers` are notified of the tracing.
     """
 
     topology: Topology
@@ -61,7 +76,7 @@ class Traced:
     connections: ConnectionTable
     identity: Callable[[], Hashable]
     told: Callable[[Journey], Journey]
-    watcher: Watcher | None = None
+    watchers: Watchers
 
 
 @dataclass(slots=True)
@@ -113,8 +128,7 @@ class Tracing:
         return self._bed.book
 
     def __enter__(self) -> Tracing:
-        if self._bed.watcher is not None:
-            self._bed.watcher.begins(self)
+        self._bed.watchers.begins(self)
         try:
             self._captured.begin()
             for node in self._routers():
@@ -192,8 +206,7 @@ class Tracing:
         while self._tracers:
             self._tracers.pop().close()
         self._sorters.clear()
-        if self._bed.watcher is not None:
-            self._bed.watcher.ended(self)
+        self._bed.watchers.ended(self)
 
     def _counted(self) -> CounterReading:
         """Return the counters at a moment when all counted packets have been traced: no event came in meanwhile."""

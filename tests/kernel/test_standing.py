@@ -9,7 +9,7 @@ import pytest
 from testbed import Testbed
 from testbed.docker import article
 from testbed.kernel.namespace import quarantine
-from testbed.mutation.reusable_bed import StandingBeds
+from testbed.mutation.reusable_bed import METHODS, VALUES, BedPool, ReusableBed
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPerror, TCPerror
@@ -20,15 +20,15 @@ ACCEPT = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dpo
 
 
 @pytest.fixture
-def beds() -> Iterator[StandingBeds]:
+def beds() -> Iterator[BedPool]:
     with quarantine():
-        made = StandingBeds()
+        made = BedPool()
         yield made
         made.close()
 
 
 def used(
-    beds: StandingBeds, use: Callable[[Testbed], object], rules: Ruleset | None = None, backend: str = "nft"
+    beds: BedPool, use: Callable[[Testbed], object], rules: Ruleset | None = None, backend: str = "nft"
 ) -> Testbed:
     """A bed that was used so and given back."""
     with beds.bed(TOPOLOGY, rules or article.ruleset(), backend) as bed:
@@ -50,7 +50,7 @@ def handshake(bed: Testbed) -> tuple[object, ...]:
     )
 
 
-def test_it_is_used_again_and_a_case_sees_what_it_sees_on_a_new_one(beds: StandingBeds) -> None:
+def test_it_is_used_again_and_a_case_sees_what_it_sees_on_a_new_one(beds: BedPool) -> None:
     found: list[tuple[object, ...]] = []
     first = used(beds, lambda bed: found.append(handshake(bed)))
     assert used(beds, lambda bed: found.append(handshake(bed))) is first
@@ -59,7 +59,7 @@ def test_it_is_used_again_and_a_case_sees_what_it_sees_on_a_new_one(beds: Standi
     assert found[0] == found[1] == found[2]
 
 
-def test_rules_of_one_case_are_not_there_for_the_next(beds: StandingBeds) -> None:
+def test_rules_of_one_case_are_not_there_for_the_next(beds: BedPool) -> None:
     more = article.ruleset().insert("mangle", "FORWARD", "-j DROP").delete("filter", ACCEPT)
     first = used(beds, lambda bed: bed.tcp("client", "web", PUBLISHED).syn(), more)
     delivered: list[bool] = []
@@ -77,7 +77,7 @@ def traced(bed: Testbed) -> list[str]:
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
 def test_a_bed_that_was_traced_is_used_again_and_traces_and_shows_what_a_new_one_does(
-    beds: StandingBeds, backend: str
+    beds: BedPool, backend: str
 ) -> None:
     found: list[object] = []
     first = used(beds, lambda bed: found.append(traced(bed)), backend=backend)
@@ -92,7 +92,7 @@ def test_a_bed_that_was_traced_is_used_again_and_traces_and_shows_what_a_new_one
 
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
-def test_a_table_that_only_the_rules_before_had_is_not_seen(beds: StandingBeds, backend: str) -> None:
+def test_a_table_that_only_the_rules_before_had_is_not_seen(beds: BedPool, backend: str) -> None:
     more = article.ruleset().insert("mangle", "FORWARD", "-j ACCEPT")
     tables: list[set[str]] = []
     for rules in (more, article.ruleset()):
@@ -101,7 +101,7 @@ def test_a_table_that_only_the_rules_before_had_is_not_seen(beds: StandingBeds, 
 
 
 def test_after_a_kernels_own_questions_a_case_sees_what_it_sees_on_a_new_one(
-    beds: StandingBeds,
+    beds: BedPool,
 ) -> None:
     def speaking(bed: Testbed) -> list[tuple[str, str]]:
         with bed.counting() as counting:
@@ -151,6 +151,12 @@ def to_nobody(bed: Testbed) -> object:
     return bed.send("client", packet, to="web", via="192.168.66.100")
 
 
+def with_a_proxy(bed: Testbed) -> None:
+    """A program runs on the host."""
+    with bed.userland_proxy(article.HOST):
+        pass
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -163,13 +169,15 @@ def to_nobody(bed: Testbed) -> object:
         lambda bed: bed.connect_from_kernel("host", PUBLISHED).asking.close(),
         lambda bed: bed.close(),
         lambda bed: bed.endpoint("web"),
+        with_a_proxy,
+        lambda bed: bed.settle_everywhere(),
         in_use,
         about_another,
         expiring,
     ],
 )
 def test_a_bed_in_which_more_may_have_been_left_is_not_used_again(
-    beds: StandingBeds, use: Callable[[Testbed], object]
+    beds: BedPool, use: Callable[[Testbed], object]
 ) -> None:
     first = used(beds, use)
     assert used(beds, handshake) is not first
@@ -193,7 +201,7 @@ def passes(bed: Testbed) -> bool:
 
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
-def test_bed_whose_rules_remember_packets_is_not_used_again(beds: StandingBeds, backend: str) -> None:
+def test_bed_whose_rules_remember_packets_is_not_used_again(beds: BedPool, backend: str) -> None:
     def knocks(bed: Testbed) -> None:
         bed.tcp("client", "web", ("172.17.0.2", 1234), via="192.168.66.100").syn()
         delivered.append(passes(bed))
@@ -205,6 +213,19 @@ def test_bed_whose_rules_remember_packets_is_not_used_again(beds: StandingBeds, 
 
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
-def test_bed_into_which_a_case_loaded_rules_that_remember_is_not_used_again(beds: StandingBeds, backend: str) -> None:
+def test_bed_into_which_a_case_loaded_rules_that_remember_is_not_used_again(beds: BedPool, backend: str) -> None:
     first = used(beds, lambda bed: bed.load(KNOCK), backend=backend)
     assert used(beds, passes, backend=backend) is not first
+
+
+def test_attribute_that_is_not_known_taints_a_bed(beds: BedPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that the class Testbed gets later is not taken for harmless."""
+    monkeypatch.setattr(Testbed, "new_method", lambda bed: bed.counters(), raising=False)
+    first = used(beds, lambda bed: bed.new_method())  # type: ignore[attr-defined]
+    assert used(beds, handshake) is not first
+
+
+def test_listed_attributes_exist() -> None:
+    """A method that gets another name is listed under that."""
+    bed = set(dir(ReusableBed)) | {"topology", "backend", "keeps_state"}
+    assert bed >= VALUES | METHODS

@@ -8,10 +8,10 @@ import pytest
 
 from testbed.behaviour.mutants import mutants
 from testbed.docker import article
+from testbed.mutation.injection import Observations
 from testbed.mutation.judge import CaseRun, MutantJudge
 from testbed.mutation.outcome import BEHAVIOUR, COUNTERS, ERROR, KILLED, SURVIVED, MutantResult
 from testbed.mutation.plan import Plan, Task
-from testbed.observe.mutation_injection import Observations
 from testbed.rules.counters import Counters
 from testbed.rules.reading import CounterLine, CounterReading
 from testbed.traffic.packet import Crossing, Packet
@@ -34,7 +34,7 @@ def told(counted: int = 1, *crossings: Crossing) -> Observations:
 def judged(*runs: CaseRun) -> tuple[MutantResult, int]:
     """What becomes of a mutant whose case runs so, one run after the other, and how many of them there were."""
     left = list(runs)
-    judge = MutantJudge(lambda _: left.pop(0), Plan(RULES), article.HOST)
+    judge = MutantJudge(lambda *_: left.pop(0), Plan(RULES), article.HOST)
     outcome = judge.outcome(MUTANT, RULES, Task(MUTANT.id, ("case",)))
     return outcome, len(runs) - len(left)
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from testbed.behaviour.mutants import Mutant, mutants
 from testbed.coverage.records import ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.docker import article
+from testbed.mutation.aliases import RuleAliases
 from testbed.mutation.campaign import Campaign, CampaignConfig, CampaignResult
 from testbed.mutation.journal import Journal, key
 from testbed.mutation.outcome import (
@@ -26,7 +27,6 @@ from testbed.mutation.outcome import (
     Witness,
 )
 from testbed.mutation.plan import Plan, Reach, Task, first_differences, listed
-from testbed.observe.mutation_injection import RuleAliases
 from testbed.report import mutation as report
 from testbed.report import mutation_files
 from testbed.report.page import Page, html

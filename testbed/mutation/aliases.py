@@ -1,134 +1,14 @@
-"""Mutation injection: load other rules in place of a bed's rule set, in a case that does not know of it.
-
-The case sees the rules under their original names. So it detects a mutant by packets and counters, never by the text of
-the rules.
-"""
+"""The names of rules while a mutant is loaded: those of the original rules, for every rule that was loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from testbed.errors import RulesError
 from testbed.observe.journey import ChainTraversal, Journey, RuleEvaluation
-from testbed.rules import AnyRuleset, clauses
+from testbed.rules import clauses
 from testbed.rules.counters import ZERO
 from testbed.rules.reading import CounterLine, CounterReading
 from testbed.rules.ruleset import Rule, Ruleset
-from testbed.traffic.packet import Crossing
-
-Change = Callable[[AnyRuleset], AnyRuleset | None]  # None: leave these rules unchanged
-
-
-@dataclass(slots=True)
-class Observations:
-    """A case's observations in order: the counters it read, the journeys it got, the outcomes of its packets."""
-
-    readings: list[CounterReading] = field(default_factory=list)
-    journeys: list[Journey] = field(default_factory=list)
-    crossings: list[Crossing] = field(default_factory=list)
-
-
-def _unchanged(_: AnyRuleset) -> None:
-    return None
-
-
-@dataclass(slots=True)
-class _Switches:
-    """The state of this process: the change of loaded rules, the recorder, and the replayed observations."""
-
-    change: Change = _unchanged
-    noted: Observations | None = None
-    told: tuple[Iterator[CounterReading], Iterator[Journey]] | None = None
-    refusal: str = ""
-
-
-_switches = _Switches()
-
-
-@contextmanager
-def changed(change: Change) -> Iterator[None]:
-    """Let every bed load `change(rules)` in place of its rules while the block runs."""
-    _switches.change, _switches.refusal = change, ""
-    try:
-        yield
-    finally:
-        _switches.change = _unchanged
-
-
-@contextmanager
-def noting() -> Iterator[Observations]:
-    """Record a case's observations while the block runs."""
-    seen = _switches.noted = Observations()
-    try:
-        yield seen
-    finally:
-        _switches.noted = None
-
-
-@contextmanager
-def telling(seen: Observations) -> Iterator[None]:
-    """Replay the counters of another run to a case while the block runs, whatever the rules count now.
-
-    The journey of the other run is replayed if the packet has the same outcome now; else the case gets the present
-    journey.
-    """
-    _switches.told = iter(seen.readings), iter(seen.journeys)
-    try:
-        yield
-    finally:
-        _switches.told = None
-
-
-def to_load(given: AnyRuleset) -> AnyRuleset:
-    """Return the rules to load in place of a bed's rules."""
-    changed_to = _switches.change(given)
-    return given if changed_to is None else changed_to
-
-
-@contextmanager
-def loading(given: AnyRuleset, loaded: AnyRuleset) -> Iterator[None]:
-    """Record the refusal of rules that were loaded in place of others."""
-    try:
-        yield
-    except RulesError as error:
-        if loaded is not given:
-            _switches.refusal = error.what
-        raise
-
-
-def refusal() -> str:
-    """Return why changed rules were refused since the last change; empty if they were not."""
-    return _switches.refusal
-
-
-def reading_told(reading: CounterReading) -> CounterReading:
-    """Record a reading; return it, or the replayed one."""
-    if _switches.noted is not None:
-        _switches.noted.readings.append(reading)
-    return next(_switches.told[0], reading) if _switches.told is not None else reading
-
-
-def crossed(crossing: Crossing) -> None:
-    """Record a packet's outcome before the case gets it."""
-    if _switches.noted is not None:
-        _switches.noted.crossings.append(crossing)
-
-
-def journey_told(journey: Journey) -> Journey:
-    """Record a journey; return it, or the replayed one."""
-    if _switches.noted is not None:
-        _switches.noted.journeys.append(journey)
-    if _switches.told is None:
-        return journey
-    then = next(_switches.told[1], journey)
-    return then if _outcome(then) == _outcome(journey) else journey
-
-
-def _outcome(journey: Journey) -> tuple[object, ...]:
-    answers = tuple(answer.kind for answer in journey.answers)
-    return journey.end.kind, journey.end.where, journey.translations, answers
 
 
 @dataclass(frozen=True, slots=True)
