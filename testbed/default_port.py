@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.docker.host import DockerHost, PublishedPort
-from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6
 from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset
 from testbed.rules.published import Published, published
 from testbed.topology import Topology
 
 Place = tuple[str, int]
-_HOST = {4: str(HOST_ADDRESS.ip), 6: str(HOST_ADDRESS6.ip)}
 _WITHOUT_PORTS = "icmp"
 
 
@@ -25,6 +23,10 @@ class Publishers:
     host: DockerHost
     described: bool
 
+    def own(self, version: int) -> str:
+        """Return the host's address for others."""
+        return str(self.host.around.host_address(version))
+
 
 def places(publishers: Publishers, topology: Topology, protocol: str) -> list[Place]:
     """Return one address and port for each IP version of the host.
@@ -33,7 +35,7 @@ def places(publishers: Publishers, topology: Topology, protocol: str) -> list[Pl
     """
     versions = sorted({address.version for address in topology.node(topology.host).addresses})
     if protocol == _WITHOUT_PORTS:
-        return [(_HOST[version], 0) for version in versions]
+        return [(publishers.own(version), 0) for version in versions]
     found = [next(_candidates(publishers, protocol, version), None) for version in versions]
     asked = [place for place in found if place is not None]
     if not asked:
@@ -52,9 +54,10 @@ def _candidates(publishers: Publishers, protocol: str, version: int) -> Iterator
         for _, port in publishers.host.published()
         if port.protocol == protocol and port.in_version(version) and not port.on_loopback
     ]
-    at_host = [_of_host(port, version) for port in offered]
+    own = publishers.own(version)
+    at_host = [_of_host(port, own) for port in offered]
     yield from (place for place in at_host if any(_meets(one, place) for one in translated))
-    yield from (_of_rule(one) for one in translated)
+    yield from ((one.address or own, one.port) for one in translated)
     if publishers.described:
         yield from at_host
 
@@ -64,10 +67,5 @@ def _meets(one: Published, place: Place) -> bool:
     return one.port == place[1] and one.address in ("", place[0])
 
 
-def _of_host(port: PublishedPort, version: int) -> Place:
-    address = _HOST[version] if port.address is None or port.everywhere else str(port.address)
-    return address, port.host
-
-
-def _of_rule(one: Published) -> Place:
-    return one.address or _HOST[one.version], one.port
+def _of_host(port: PublishedPort, own: str) -> Place:
+    return own if port.address is None or port.everywhere else str(port.address), port.host

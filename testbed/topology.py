@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import count
@@ -18,6 +19,8 @@ Address = IPv4Address | IPv6Address
 AddressWithPrefix = IPv4Interface | IPv6Interface
 Prefix = IPv4Network | IPv6Network
 
+MAIN_TABLE = 254  # RT_TABLE_MAIN, include/uapi/linux/rtnetlink.h
+MTU = 1500
 LONGEST_NAME = 15  # IFNAMSIZ - 1, include/uapi/linux/if.h
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # used in file names: a pinned namespace, a record
 _NOT_IN_A_DEVICE = re.compile(r"[\s/:\x00]")  # dev_valid_name, net/core/dev.c
@@ -28,7 +31,8 @@ class Interface:
     """One end of a link.
 
     `addresses` are the kernel's own. `scripted` are the addresses of a scripted endpoint: no kernel answers for them,
-    so only the script reacts to packets for them. `index` is the requested interface index.
+    so only the script reacts to packets for them. `index` is the requested interface index. An `isolated` port of a
+    bridge exchanges no frames with other isolated ports of it.
     """
 
     name: str
@@ -39,7 +43,9 @@ class Interface:
     index: int | None = None
     master: str | None = None
     hairpin: bool = False
-    altname: str | None = None
+    altnames: tuple[str, ...] = ()
+    mtu: int = MTU
+    isolated: bool = False
 
     @property
     def endpoint_mac(self) -> str:
@@ -55,15 +61,92 @@ class Bridge:
     mac: str
     addresses: tuple[AddressWithPrefix, ...] = ()
     index: int | None = None
+    mtu: int = MTU
+
+
+class RouteKind(Enum):
+    """What a route does with a packet, as ip-route(8) calls it."""
+
+    UNICAST = "unicast"
+    BLACKHOLE = "blackhole"
+    UNREACHABLE = "unreachable"
+    PROHIBIT = "prohibit"
+    THROW = "throw"
+    LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the main table; a `blackhole` route has no gateway."""
+    """A route as ip-route(8) has it: by a router (`via`), by a device alone, or one that refuses (`kind`).
+
+    Without a device the kernel takes the one that reaches `via`; with both, the router need not be in a subnet of the
+    device (`onlink`). `source` is the address that packets of the node's own get. Metric 0 is the kernel's default.
+    """
 
     destination: Prefix
     via: Address | None = None
-    blackhole: bool = False
+    device: str = ""
+    kind: RouteKind = RouteKind.UNICAST
+    table: int = MAIN_TABLE
+    metric: int = 0
+    source: Address | None = None
+
+    @property
+    def blackhole(self) -> bool:
+        return self.kind is RouteKind.BLACKHOLE
+
+
+class RuleAction(Enum):
+    """What a routing rule does with a packet, as ip-rule(8) calls it."""
+
+    LOOKUP = "lookup"
+    BLACKHOLE = "blackhole"
+    UNREACHABLE = "unreachable"
+    PROHIBIT = "prohibit"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingRule:
+    """A rule of the routing policy database (ip-rule(8)), beside the kernel's own three.
+
+    `version` is the IP version. Absent selectors match every packet. `inverted` is `not`; `suppress_prefix` is
+    `suppress_prefixlength`.
+    """
+
+    priority: int
+    version: int = 4
+    action: RuleAction = RuleAction.LOOKUP
+    table: int = MAIN_TABLE
+    source: Prefix | None = None
+    destination: Prefix | None = None
+    mark: int | None = None
+    mask: int = 0xFFFFFFFF
+    entered: str = ""
+    left: str = ""
+    protocol: int | None = None
+    source_ports: tuple[int, int] | None = None
+    destination_ports: tuple[int, int] | None = None
+    inverted: bool = False
+    suppress_prefix: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An open socket of a node's kernel; without an address it is open on all of the node's, IPv4 and IPv6."""
+
+    protocol: str
+    port: int
+    address: Address | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol not in ("tcp", "udp"):
+            raise TopologyError(f"{self.protocol} has no sockets that listen.", "Use tcp or udp.")
+        if not 0 < self.port < 65536:
+            raise TopologyError(f"{self.port} is no port; ports are numbers from 1 to 65535.")
+
+    def __str__(self) -> str:
+        address = "*" if self.address is None else f"[{self.address}]" if self.address.version == 6 else self.address
+        return f"{address}:{self.port}/{self.protocol}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +182,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Node:
-    """A network namespace and its contents; `sysctls` are (key, value) below /proc/sys, written in this order."""
+    """A network namespace and its contents; `sysctls` are (key, value) below /proc/sys, written in this order.
+
+    `late_sysctls` are written after the devices were made. `static_neighbours` are permanent entries besides those that
+    the topology needs by itself. `listeners` are sockets that are open while the bed stands.
+    """
 
     name: str
     interfaces: tuple[Interface, ...] = ()
@@ -107,6 +194,9 @@ class Node:
     routes: tuple[Route, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     late_sysctls: tuple[tuple[str, str], ...] = field(default=())
+    routing_rules: tuple[RoutingRule, ...] = ()
+    static_neighbours: tuple[Neighbour, ...] = ()
+    listeners: tuple[Listener, ...] = ()
 
     def interface(self, name: str) -> Interface:
         """Return the interface of that name; raises TopologyError when the node has none."""
@@ -126,6 +216,17 @@ class Node:
     def passes_on(self) -> bool:
         """Whether it is a router or a switch."""
         return bool(self.bridges) or ("net.ipv4.ip_forward", "1") in self.sysctls
+
+    @property
+    def policy_routing(self) -> bool:
+        """Whether more than prefixes and gateways of the main table decides its routes: rules, tables, metrics, kinds.
+
+        What only reads destinations and gateways of routes does not model such a node.
+        """
+        known = (RouteKind.UNICAST, RouteKind.BLACKHOLE)
+        return bool(self.routing_rules) or any(
+            route.table != MAIN_TABLE or route.metric or route.kind not in known for route in self.routes
+        )
 
     @cached_property
     def indexes(self) -> dict[str, int]:
@@ -262,7 +363,7 @@ class Topology:
             if isinstance(device, Interface) and any(own.ip == address for own in device.scripted):
                 return device.endpoint_mac
         for node, near in self._within_reach(port):
-            if node.name == self.host and any(own.ip == address for device in node.devices for own in device.addresses):
+            if any(own.ip == address for device in node.devices for own in device.addresses):
                 return near.mac
         raise TopologyError(f"nobody on the segment of {port} has the address {address}.")
 

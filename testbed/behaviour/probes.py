@@ -11,7 +11,6 @@ from ipaddress import ip_address
 
 from testbed.behaviour.referenced_values import ReferencedValues
 from testbed.docker.host import Container, DockerHost
-from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6, INTERNET_ADDRESS, INTERNET_ADDRESS6
 from testbed.topology import Address, Prefix, Topology
 from testbed.traffic.packet import place
 
@@ -69,9 +68,9 @@ def _all(topology: Topology, host: DockerHost, named: ReferencedValues) -> Itera
                 for state in _states(named) if protocol == TCP and origin != topology.host else ():
                     yield Probe(origin, protocol, address, port, state, direct=direct)
     for source in _sources(topology, named):
+        to = str(host.around.host_address(6 if ":" in source else 4))
         for protocol, port in ports:
-            to = HOST_ADDRESS6 if ":" in source else HOST_ADDRESS
-            yield Probe("client", protocol, str(to.ip), port, source=source)
+            yield Probe("client", protocol, to, port, source=source)
 
 
 def _states(named: ReferencedValues) -> Iterator[str]:
@@ -108,8 +107,7 @@ class _Places:
         own = tuple(str(own.address) for container in host.containers for own in container.attachments)
         bridges = _bridges(host, 4)
         unused = tuple(str(_unused(network.subnet, own)) for network in host.networks)
-        also = tuple(str(address.ip) for address in host.also)
-        return cls(4, str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip), bridges, own, unused, "127.0.0.1", also)
+        return cls._around(host, 4, bridges, own, unused, "127.0.0.1")
 
     @classmethod
     def of_ipv6(cls, host: DockerHost) -> _Places:
@@ -117,7 +115,22 @@ class _Places:
         own = tuple(str(address) for address in found if address is not None)
         bridges = _bridges(host, 6)
         unused = tuple(str(_unused(network.subnet6, own)) for network in host.networks if network.subnet6 is not None)
-        return cls(6, str(HOST_ADDRESS6.ip), str(INTERNET_ADDRESS6.ip), bridges, own, unused, "::1")
+        return cls._around(host, 6, bridges, own, unused, "::1")
+
+    @classmethod
+    def _around(
+        cls,
+        host: DockerHost,
+        version: int,
+        bridges: tuple[str, ...],
+        own: tuple[str, ...],
+        unused: tuple[str, ...],
+        loopback: str,
+    ) -> _Places:
+        main, outside = host.around.host_address(version), host.around.internet_address(version)
+        others = (address for address in host.own_addresses() if address.version == version and address != main)
+        also = tuple(str(address) for address in others if str(address) not in bridges)
+        return cls(version, str(main), str(outside), bridges, own, unused, loopback, also)
 
 
 def _bridges(host: DockerHost, version: int) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from testbed.bench.building import REST, remove
 from testbed.bench.figures import Grown
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import engine
-from testbed.docker.network import CLIENT_ADDRESS, HOST_ADDRESS
 from testbed.errors import KernelRefused
 from testbed.traffic.layers import IP, TCP
 
@@ -38,8 +37,9 @@ def _measured(size: int) -> Grown:
     began = time.perf_counter()
     bed = Testbed(article.topology(host), rules)
     built = time.perf_counter()
+    client, own = str(host.around.client_address(4)), str(host.around.host_address(4))
     for number in range(size):
-        syn = IP(src=str(CLIENT_ADDRESS.ip), dst=str(HOST_ADDRESS.ip)) / TCP(sport=40000, dport=_FIRST_PORT + number)
+        syn = IP(src=client, dst=own) / TCP(sport=40000, dport=_FIRST_PORT + number)
         if not bed.send("client", syn, to=f"c{number}").delivered:
             raise KernelRefused(f"the port of container {number} of {size} was not reached.")
     probed = time.perf_counter()

@@ -83,8 +83,8 @@ def _interfaces(topology: Topology, node: Node) -> Iterator[str]:
             yield f"link set {interface.name} up"
         if interface.hairpin:
             yield f"link set {interface.name} type bridge_slave hairpin on"
-        if interface.altname is not None:
-            yield f"link property add dev {interface.name} altname {interface.altname}"
+        for altname in interface.altnames:
+            yield f"link property add dev {interface.name} altname {altname}"
 
 
 def _addresses(node: Node) -> Iterator[str]:

@@ -31,7 +31,7 @@ _EVERY_KIND = """services:
   web: {network_mode: bridge, ports: ['80:80']}
   many:
     network_mode: bridge
-    ports: ['127.0.0.1:8081:80', '192.168.66.100:8082:80', '5353:53/udp', '9000-9002:9000-9002']
+    ports: ['127.0.0.1:8081:80', 'ADDRESS:8082:80', '5353:53/udp', '9000-9002:9000-9002']
   both: {network_mode: bridge, ports: ['9900:9900', '9900:9900/udp']}
 """
 _THREE_NETWORKS = """networks: {one: {}, two: {}, three: {}}
@@ -122,7 +122,7 @@ _MIXED = """networks:
   shop: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}
 services:
   web: {networks: [front], ports: ['80:8080', '443:8443']}
-  app: {networks: [shop, back], ports: ['192.168.66.100:8081:80', '[::]:8082:82']}
+  app: {networks: [shop, back], ports: ['ADDRESS:8081:80', '[::]:8082:82']}
   dns: {network_mode: bridge, ports: ['53:53/udp', '127.0.0.1:9053:53']}
   many: {networks: [shop], ports: ['9000-9002:9000-9002']}
   idle: {network_mode: bridge}
@@ -130,6 +130,8 @@ services:
 """
 _IPV6_ON_DOCKER0 = "ipv6: true, fixed-cidr-v6: '2001:db8:17::/64'"
 _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
+
+_ADDRESS = "ADDRESS"  # stands for the host's own address
 
 # Each as the text of a host file (testbed/docker/hostfile.py).
 _DESCRIBED = {
@@ -140,7 +142,7 @@ _DESCRIBED = {
     "docker0 elsewhere": "daemon: {bip: 10.9.8.1/24}\n" + _ONE,
     "docker0 without icc": "daemon: {icc: false}\n" + _TWO,
     "docker0 without masquerade": "daemon: {ip-masq: false}\n" + _ONE,
-    "one address of the host": "services: {web: {network_mode: bridge, ports: ['192.168.66.100:80:80']}}",
+    "one address of the host": "services: {web: {network_mode: bridge, ports: ['ADDRESS:80:80']}}",
     "loopback and UDP": _LOOPBACK_AND_UDP,
     "loopback and UDP without proxy": _NO_PROXY + _LOOPBACK_AND_UDP,
     "ports of every kind": _EVERY_KIND,
@@ -178,9 +180,10 @@ _DESCRIBED = {
 
 def known() -> dict[str, DockerHost]:
     """Return every known host by its name."""
+    own = str(article.HOST.around.host_address(4))
     return {
         "the article's": article.HOST,
         "the article's without proxy": article.HOST_WITHOUT_PROXY,
         "the article's and a second network": article.HOST_WITH_TWO_NETWORKS,
-        **{name: hostfile.parse(text, f"the host {name}") for name, text in _DESCRIBED.items()},
+        **{name: hostfile.parse(text.replace(_ADDRESS, own), f"the host {name}") for name, text in _DESCRIBED.items()},
     }

@@ -8,12 +8,9 @@ from itertools import permutations
 
 from testbed.bed import FIRST_PORT, Testbed
 from testbed.docker.host import Container, DockerHost, PublishedPort
-from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6, INTERNET_ADDRESS, INTERNET_ADDRESS6
 from testbed.traffic.layers import IP, UDP, IPv6
 from testbed.traffic.packet import Crossing
 
-_HOST, _INTERNET = str(HOST_ADDRESS.ip), str(INTERNET_ADDRESS.ip)
-_HOST6, _INTERNET6 = str(HOST_ADDRESS6.ip), str(INTERNET_ADDRESS6.ip)
 _UNPUBLISHED = 22
 
 
@@ -34,14 +31,16 @@ class ConformanceProbe:
 
 def questions(host: DockerHost) -> Iterator[ConformanceProbe]:
     """Yield the probes of a host: each port and each container from the LAN, each container from each other."""
+    around = host.around
+    own = {version: str(around.host_address(version)) for version in host.versions}
     for container, port in host.published():
-        yield from _of_a_port(container, port)
+        yield from _of_a_port(own, container, port)
     for container in host.containers:
-        yield ConformanceProbe("client", container.name, (str(container.address), _UNPUBLISHED), via=_HOST)
+        yield ConformanceProbe("client", container.name, (str(container.address), _UNPUBLISHED), via=own[4])
         if container.address6 is not None:
-            yield ConformanceProbe("client", container.name, (str(container.address6), _UNPUBLISHED), via=_HOST6)
+            yield ConformanceProbe("client", container.name, (str(container.address6), _UNPUBLISHED), via=own[6])
         for router in container.network.bridge_addresses:
-            internet = _INTERNET if router.version == 4 else _INTERNET6
+            internet = str(around.internet_address(router.version))
             yield ConformanceProbe(container.name, "internet", (internet, 443), via=str(router.ip))
     for one, other in permutations(host.containers, 2):
         neighbours, routed = one.network == other.network, one.network.gateway in one.network.bridge_addresses
@@ -49,29 +48,30 @@ def questions(host: DockerHost) -> Iterator[ConformanceProbe]:
             via = None if neighbours else str(one.network.gateway.ip)
             yield ConformanceProbe(one.name, other.name, (str(other.address), _UNPUBLISHED), via=via)
         if not host.userland_proxy and routed:
-            yield from _by_the_hosts_address(one, other)
+            yield from _by_the_hosts_address(own[4], one, other)
 
 
-def _of_a_port(container: Container, port: PublishedPort) -> Iterator[ConformanceProbe]:
+def _of_a_port(host: dict[int, str], container: Container, port: PublishedPort) -> Iterator[ConformanceProbe]:
     """Yield probes of a port at the host's address and at the container's own, in each IP version that publishes it."""
     gateway = container.gateway
     if port.protocol == "sctp" or gateway is None:
         return
-    for version, via, own in ((4, _HOST, gateway.address), (6, _HOST6, gateway.address6)):
+    for version, own in ((4, gateway.address), (6, gateway.address6)):
         if port.in_version(version) and own is not None:
+            via = host[version]
             asked = via if port.address is None or port.everywhere else str(port.address)
             yield ConformanceProbe("client", container.name, (asked, port.host), port.protocol, via)
             yield ConformanceProbe("client", container.name, (str(own), port.container), port.protocol, via)
 
 
-def _by_the_hosts_address(one: Container, other: Container) -> Iterator[ConformanceProbe]:
+def _by_the_hosts_address(host: str, one: Container, other: Container) -> Iterator[ConformanceProbe]:
     """Yield probes of a container to the host's address.
 
     With the userland proxy the host itself handles such a connection, and its packets leave nowhere else.
     """
     for port in other.published:
         if port.everywhere and port.protocol == "tcp" and port.in_version(4) and other.gateway is not None:
-            yield ConformanceProbe(one.name, other.name, (_HOST, port.host), via=str(one.network.gateway.ip))
+            yield ConformanceProbe(one.name, other.name, (host, port.host), via=str(one.network.gateway.ip))
 
 
 @dataclass(frozen=True, slots=True)

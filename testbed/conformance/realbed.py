@@ -12,7 +12,7 @@ from testbed.bed import Testbed
 from testbed.conformance.engine import RealEngine
 from testbed.docker import article
 from testbed.docker.host import Attachment, Container, DockerHost, Network
-from testbed.docker.network import NO_IPV6
+from testbed.docker.sysctls import NO_IPV6
 from testbed.kernel.devices import write_sysctls
 from testbed.kernel.xtables import backend as backend_of
 from testbed.topology import Neighbour
@@ -31,7 +31,7 @@ def real_bed(engine: RealEngine, host: DockerHost, backend: str) -> Iterator[Tes
         for namespace in inside.values():
             namespace.run(write_sysctls, NO_IPV6)
             namespace.netlink(_without_addresses)
-        own = [entry for entry in topology.neighbours(topology.host) if entry.device != "ens33"]
+        own = [entry for entry in topology.neighbours(topology.host) if entry.device != host.surroundings.main.name]
         engine.host.netlink(lambda ip: _told(ip, own))
         rules = backend_of(backend).saved(engine.host)
         with Testbed.attach(topology, {**engine.around, **inside}, rules, backend) as bed:

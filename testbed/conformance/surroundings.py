@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
-from testbed.docker import article
-from testbed.docker.network import (
-    EVERYWHERE,
-    EVERYWHERE6,
-    GATEWAY_ADDRESS,
-    GATEWAY_ADDRESS6,
-    HOST_ADDRESS,
-    HOST_ADDRESS6,
-    HOST_SYSCTLS,
-    QUIET_IPV6,
-    surroundings,
-)
+from testbed.docker.article_surroundings import SURROUNDINGS
+from testbed.docker.beside import interfaces
+from testbed.docker.lan import around
+from testbed.docker.network import around_bare_host
+from testbed.docker.routes import host_routes
+from testbed.docker.sysctls import HOST_SYSCTLS, QUIET_IPV6
 from testbed.kernel import devices
 from testbed.kernel.namespace import Namespace
-from testbed.topology import Interface, Node, Route, Topology
+from testbed.topology import Node, Topology
 
 _SET_BY_THE_ENGINE = ("net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects")
 
@@ -33,16 +27,16 @@ _SYSCTLS = (("net.ipv4.ip_forward", "0"), *((key, value) for key, value in HOST_
 
 
 def _topology(six: bool) -> Topology:
-    addresses = (HOST_ADDRESS, HOST_ADDRESS6) if six else (HOST_ADDRESS,)
-    routes = (Route(EVERYWHERE, GATEWAY_ADDRESS.ip), Route(EVERYWHERE6, GATEWAY_ADDRESS6.ip))
-    ens33 = Interface("ens33", article.ENS33_MAC, addresses)
+    outside = around(SURROUNDINGS, six)
+    uplinks = tuple(interfaces(SURROUNDINGS, outside, six))
     sysctls = (*(QUIET_IPV6 if six else ()), *_SYSCTLS)
-    return surroundings(Node("host", (ens33,), routes=routes[: len(addresses)], sysctls=sysctls), six)
+    host = Node("host", uplinks, routes=host_routes(SURROUNDINGS, outside, six), sysctls=sysctls)
+    return around_bare_host(host, SURROUNDINGS, six)
 
 
 @contextmanager
 def bare_host(six: bool = False) -> Iterator[Mapping[str, Namespace]]:
-    """Provide the namespaces of a bed whose host has only ens33 and a default route; `six`: of IPv6 too.
+    """Provide the namespaces of a bed whose host has only its uplink and a default route; `six`: of IPv6 too.
 
     Raise what `devices.build` raises.
     """

@@ -12,15 +12,14 @@ from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Interface
 
 from testbed.docker import network
+from testbed.docker.article_surroundings import ENS33
 from testbed.docker.engines import engine
 from testbed.docker.host import Container, DockerHost, Network, PublishedPort
 from testbed.rules import save
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 
-ENS33_MAC = "00:0c:29:b6:16:6b"
-ENS33_INDEX = 2
-ENS33_ALTNAME = "enp2s1"
+ENS33_MAC = ENS33.mac
 
 DOCKER0 = Network("docker0", IPv4Interface("172.17.0.1/16"), "02:42:5f:9a:dc:2c", index=3, name="bridge")
 WEB = Container(
@@ -49,7 +48,7 @@ APP = Container(
 )
 HOST_WITH_TWO_NETWORKS = DockerHost((DOCKER0, SECOND_NETWORK), (WEB, APP))
 
-PUBLISHED = (str(network.HOST_ADDRESS.ip), WEB.published[0].host)  # address and port that the client asks for
+PUBLISHED = (str(HOST.around.host_address(4)), WEB.published[0].host)  # address and port that the client asks for
 
 RULES_FILE = files(__package__).joinpath("article.rules")
 
@@ -71,9 +70,9 @@ def rules_of(host: DockerHost) -> Ruleset:
 
 def topology(host: DockerHost = HOST) -> Topology:
     """The article's network around a host; all ends scripted, so that every packet is the script's own."""
-    return network.topology(host, ENS33_MAC, ENS33_INDEX, ENS33_ALTNAME)
+    return network.topology(host)
 
 
 def topology_with_kernels(host: DockerHost = HOST) -> Topology:
     """The same with real machines at the ends, so that ordinary programs work on them."""
-    return network.topology_with_kernels(host, ENS33_MAC, ENS33_INDEX, ENS33_ALTNAME)
+    return network.topology(host, scripted=False)

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
+from typing import Any
 
 from testbed.docker import naming
 from testbed.docker.host import LOOPBACK, Container, DockerHost, Network
-from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS, UPLINK
 from testbed.rules import environment
 from testbed.rules.clauses import clauses, target_of
 from testbed.rules.nft import AnyRuleset, NftRuleset
-from testbed.topology import LONGEST_NAME
+from testbed.topology import LONGEST_NAME, Prefix
 
 _TO = re.compile(r"(?:--to-destination |\bdnat (?:ip )?to )(\d+\.\d+\.\d+\.\d+)(?![-\d.])")
 _PUBLISHED_AT = re.compile(r"\bip daddr (\d+\.\d+\.\d+\.\d+)(?![/\d.]).*\bdnat\b")
@@ -24,7 +24,6 @@ _LEADS_TO = re.compile(r'\boif(?:name)? "([^"]+)".*\bip daddr (\d+\.\d+\.\d+\.\d
 _IPV6 = re.compile(r"^\s*(?:add )?table (?:ip6|inet) ", re.MULTILINE)
 _PREFIX = {172: 16}  # of the subnets that Docker chooses for networks: 172.17.0.0/16 and following, else /24
 _PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]  # RFC 1918
-_OF_OTHERS = [HOST_ADDRESS.network, INTERNET_ADDRESS.network, LOOPBACK]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def _with_ipv6(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
     if given.host.ipv6 or not any(map(_has_ipv6, rulesets)):
         return given
     said = "The host has IPv6, as there are rules of IPv6; its containers have none."
-    return Fitted(replace(given.host, outside6=True), (*given.said, said))
+    return Fitted(_with_surroundings(given.host, ipv6=True), (*given.said, said))
 
 
 def _has_ipv6(rules: AnyRuleset) -> bool:
@@ -62,20 +61,21 @@ def _with_uplink(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
     outward = {
         name for name in named if environment.is_outward(name) and name[-1] not in "+*" and len(name) <= LONGEST_NAME
     }
-    if UPLINK in named or len(outward) != 1:
+    if given.host.surroundings.main.name in named or len(outward) != 1:
         return given
     (name,) = outward
     said = f"{name} is the host's external interface, as rules name no other."
-    return Fitted(replace(given.host, uplink=name), (*given.said, said))
+    return Fitted(_with_main_uplink(given.host, name=name, altnames=()), (*given.said, said))
 
 
 def _with_addresses(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
     """The addresses at which rules publish ports."""
     host, said = given.host, [*given.said]
     for address in dict.fromkeys(a for rules in rulesets for a in _published_at(rules)):
-        known = address in host.addresses() or any(address in own for own in (*_OF_OTHERS, *_subnets(host)))
+        known = address in host.addresses() or any(address in own for own in (*_of_others(host), *_subnets(host)))
         if not known and not address.is_multicast and not address.is_unspecified:
-            host = replace(host, also=(*host.also, IPv4Interface(address)))
+            own = (*host.surroundings.main.addresses, IPv4Interface(address))
+            host = _with_main_uplink(host, addresses=own)
             said.append(f"The host has the address {address}, at which rules publish ports.")
     return Fitted(host, tuple(said))
 
@@ -132,9 +132,23 @@ def _targets(rules: AnyRuleset) -> list[IPv4Address]:
 
 def _may_have(host: DockerHost, address: IPv4Address) -> bool:
     """Whether it is an address that a container of this host may get."""
-    taken = address in host.addresses() or address in {own.ip for own in host.also}
+    taken = address in host.addresses() or address in host.own_addresses()
     private = any(address in network for network in _PRIVATE)
-    return private and not taken and not any(address in network for network in _OF_OTHERS)
+    return private and not taken and not any(address in network for network in _of_others(host))
+
+
+def _of_others(host: DockerHost) -> list[Prefix]:
+    """The networks outside, in which no container has an address."""
+    return [LOOPBACK, *(network for _, network in host.surroundings.networks())]
+
+
+def _with_surroundings(host: DockerHost, **changed: Any) -> DockerHost:
+    return replace(host, surroundings=replace(host.surroundings, **changed))
+
+
+def _with_main_uplink(host: DockerHost, **changed: Any) -> DockerHost:
+    first, *others = host.surroundings.uplinks
+    return _with_surroundings(host, uplinks=(replace(first, **changed), *others))
 
 
 def _subnets(host: DockerHost) -> list[IPv4Network]:
@@ -145,7 +159,7 @@ def _network(host: DockerHost, address: IPv4Address, rulesets: Sequence[AnyRules
     """The network that has an address: by the rules' own words, else assumed."""
     mentions = [mention for rules in rulesets for mention in environment.mentions(rules)]
     tied = [(m.name, m.subnet) for m in mentions if m.subnet is not None and address in m.subnet]
-    if tied and not any(tied[0][1].overlaps(own) for own in (*_subnets(host), *_OF_OTHERS)):
+    if tied and not any(tied[0][1].overlaps(own) for own in (*_subnets(host), *_of_others(host))):
         return _bridge(tied[0][0], tied[0][1]), "as rules name it"
     assumed = IPv4Network((address, _PREFIX.get(address.packed[0], 24)), strict=False)
     if any(assumed.overlaps(own) for own in _subnets(host)) or address in (assumed[0], assumed[1], assumed[-1]):

@@ -8,6 +8,9 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import combinations
 
+from testbed.docker.article_surroundings import SURROUNDINGS
+from testbed.docker.lan import Around, around
+from testbed.docker.surroundings import Surroundings
 from testbed.errors import TopologyError
 from testbed.topology import AddressWithPrefix
 
@@ -212,9 +215,8 @@ class DockerHost:
     With `userland_proxy` (Docker's default) connections from the host's loopback and from a container to a published
     port are a proxy's business; without it the rules translate them too and bridge ports send back what came from
     them (hairpin). Without `iptables` the engine writes no rules for IPv4, and the proxy is all there is; `ip6tables`
-    is the same for IPv6, None: as the engine does unasked. `uplink` is the external interface's name, `also` are
-    addresses that it has besides its own, to which the router sends packets; `outside6`: it has IPv6 there though no
-    network has.
+    is the same for IPv6, None: as the engine does unasked. `surroundings` are its uplinks and all that it has besides
+    Docker.
 
     Without `forwarding` the engine does not switch it on, and the host does not forward; with it, `forward_drop` says
     whether the engine sets FORWARD's policy to DROP. `direct_routing`: packets for a container's own address are let
@@ -239,9 +241,7 @@ class DockerHost:
     names: tuple[tuple[str, str], ...] = ()
     requirements: tuple[Requirement, ...] = ()
     remarks: tuple[str, ...] = ()
-    uplink: str = "ens33"
-    also: tuple[IPv4Interface, ...] = ()
-    outside6: bool = False
+    surroundings: Surroundings = SURROUNDINGS
 
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))
@@ -255,7 +255,9 @@ class DockerHost:
                 raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet}.")
             if one.subnet6 and other.subnet6 and one.subnet6.overlaps(other.subnet6):
                 raise TopologyError(f"the subnets of {one.bridge} and {other.bridge} overlap: {one.subnet6}.")
-        _once("address", map(str, self.addresses()))
+        outside = [own.ip for own in self.surroundings.addresses() if not own.ip.is_link_local]
+        _once("address", map(str, (*self.addresses(), *outside)))
+        _once("interface", (*self.surroundings.interfaces(), *(network.bridge for network in self.networks)))
         for container in self.containers:
             _belongs(container, self.networks)
         _published_once(self.containers)
@@ -278,7 +280,25 @@ class DockerHost:
     @property
     def ipv6(self) -> bool:
         """Whether it has IPv6, outside or in any of its networks."""
-        return self.outside6 or any(network.gateway6 is not None for network in self.networks)
+        return bool(self.surroundings.ipv6) or any(network.gateway6 is not None for network in self.networks)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions that it uses."""
+        return (4, 6) if self.ipv6 else (4,)
+
+    @property
+    def around(self) -> Around:
+        """The networks beside it: LANs, gateways, the internet."""
+        subnets = tuple(own for network in self.networks for own in (network.subnet, network.subnet6) if own)
+        return around(self.surroundings, self.ipv6, subnets)
+
+    def own_addresses(self) -> list[IPv4Address | IPv6Address]:
+        """Return the host's addresses, outside and of its bridges; the one for others first in each IP version."""
+        lans = [own.ip for lan in self.around.lans for own in lan.uplink.addresses]
+        others = [own.ip for own in self.surroundings.own_addresses() if own.version == 4 or self.ipv6]
+        bridges = [own.ip for network in self.networks for own in network.bridge_addresses]
+        return list(dict.fromkeys((*lans, *others, *bridges)))
 
     def published(self) -> tuple[tuple[Container, PublishedPort], ...]:
         """Every port that rules publish; those of containers on internal networks alone are not."""

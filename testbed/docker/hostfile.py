@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.docker import daemon as daemon_keys
+from testbed.docker.article_surroundings import SURROUNDINGS
 from testbed.docker.compose import keys
 from testbed.docker.compose import networks as network_keys
 from testbed.docker.compose import project as project_files
@@ -91,7 +92,7 @@ def _host(project: Project, in_bed: bool) -> tuple[DockerHost, Tree]:
     problems.raise_all()
     started = [one for one in services if not one.profiles or project.profiles & {*one.profiles, "*"}]
     used = _used(known, started)
-    networks = Networks(daemon, used, problems, in_bed)
+    networks = Networks(daemon, used, problems, SURROUNDINGS, in_bed)
     containers = Containers(name, networks, started, problems)
     problems.raise_all()
     remarks = [*networks.remarks, *containers.remarks, *_left_out(known, used, services, started)]

@@ -15,14 +15,13 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.errors import KernelRefused, MissingRequirement, TestbedError
-from testbed.kernel import ipv6
+from testbed.kernel import ipv6, route_setup
 from testbed.kernel.linkwatch import LinkWatch
 from testbed.kernel.namespace import DOCTOR, Namespace
 from testbed.topology import AddressWithPrefix, Interface, Link, Node, Port, Topology
 
 _UP = {"flags": 1, "change": 1}  # IFF_UP, include/uapi/linux/if.h
 _IFA_F_NODAD = 0x02  # include/uapi/linux/if_addr.h
-_PROTO_BOOT = 3  # route protocol that `ip route` sets, include/uapi/linux/rtnetlink.h
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
 _ETHTOOL_STXCSUM = 0x17  # include/uapi/linux/ethtool.h
 
@@ -88,7 +87,7 @@ def refused(what: str, error: NetlinkError) -> TestbedError:
 def _add_bridges(ip: IPRoute, node: Node) -> None:
     ip.link("set", index=1, **_UP)
     for bridge in node.bridges:
-        wish = {"ifname": bridge.name, "index": node.indexes[bridge.name], "address": bridge.mac}
+        wish = {"ifname": bridge.name, "index": node.indexes[bridge.name], "address": bridge.mac, "mtu": bridge.mtu}
         ip.link("add", kind="bridge", br_mcast_snooping=0, **wish, **_UP)
 
 
@@ -104,6 +103,7 @@ def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace
         "attrs": [
             ["IFLA_IFNAME", link.b.device],
             ["IFLA_ADDRESS", far.interface(link.b.device).mac],
+            ["IFLA_MTU", far.interface(link.b.device).mtu],
             ["IFLA_NET_NS_FD", namespaces[far.name].fd],
         ],
     }
@@ -112,6 +112,7 @@ def _add_link(topology: Topology, link: Link, namespaces: Mapping[str, Namespace
         "ifname": link.a.device,
         "index": near.indexes[link.a.device],
         "address": near.interface(link.a.device).mac,
+        "mtu": near.interface(link.a.device).mtu,
         "IFLA_LINKINFO": {"attrs": pair},
     }
     _netlink(namespaces[near.name], f"the link between {link.a} and {link.b}", lambda ip: ip.link("add", **wish, **_UP))
@@ -125,15 +126,18 @@ def _configure(ip: IPRoute, topology: Topology, node: Node, born_up: Container[P
             ip.link("set", index=index[interface.name], **wish, **_UP)
         if interface.hairpin:
             ip.brport("set", index=index[interface.name], mode=1)
-        if interface.altname is not None:
-            ip.link("property_add", index=index[interface.name], altname=interface.altname)
+        if interface.isolated:
+            ip.brport("set", index=index[interface.name], isolated=1)
+        for altname in interface.altnames:
+            ip.link("property_add", index=index[interface.name], altname=altname)
     for device in node.devices:
         for address in device.addresses:
             ip.addr("add", index=index[device.name], **_address(address))
-    _add_routes(ip, node)
-    for neighbour in topology.neighbours(node.name):
+    route_setup.add_routes(ip, node)
+    route_setup.add_rules(ip, node)
+    for neighbour in (*topology.neighbours(node.name), *node.static_neighbours):
         entry = {"dst": str(neighbour.address), "lladdr": neighbour.mac, "state": "permanent"}
-        ip.neigh("add", ifindex=index[neighbour.device], **entry)
+        ip.neigh("replace", ifindex=index[neighbour.device], **entry)
 
 
 def _address(address: AddressWithPrefix) -> dict[str, Any]:
@@ -149,17 +153,6 @@ def _address(address: AddressWithPrefix) -> dict[str, Any]:
         "prefixlen": address.network.prefixlen,
         "broadcast": str(address.network.broadcast_address),
     }
-
-
-def _add_routes(ip: IPRoute, node: Node) -> None:
-    own = [address.network for device in node.devices for address in device.addresses]
-    for route in node.routes:
-        family = socket.AF_INET if route.destination.version == 4 else socket.AF_INET6
-        wish = {"dst": str(route.destination), "family": family, "proto": _PROTO_BOOT}
-        if route.blackhole:
-            ip.route("add", type="blackhole", **wish)
-        elif any(route.via in network for network in own):  # scripted endpoints keep their routes in user space
-            ip.route("add", gateway=str(route.via), **wish)
 
 
 def _finish(node: Node) -> None:

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from testbed import named
 from testbed.bedrecord import Record
-from testbed.docker.network import HOST_ADDRESS, INTERNET_ADDRESS
 from testbed.kernel.backends import ALL
 from testbed.kernel.nftables import NFTABLES
 from testbed.report.layout import FittedTable
@@ -55,9 +54,9 @@ def commands(record: Record, option: str) -> FittedTable:
         (f"{enter}-host {program} {listing}", "the rules and what they have counted"),
     ]
     for container, port in host.offered()[:1]:
-        url = f"http://{HOST_ADDRESS.ip}" + (f":{port.host}" if port.host != named.HTTP_PORT else "")
+        url = f"http://{host.around.host_address(4)}" + (f":{port.host}" if port.host != named.HTTP_PORT else "")
         found.append((f"{enter}-client curl {url}", f"through DNAT to {container.name}"))
-    outside = f"curl http://{INTERNET_ADDRESS.ip}"
+    outside = f"curl http://{host.around.internet_address(4)}"
     outward = [container.name for container in host.containers if container.gateway is not None][:1]
     found += [(f"{enter}-{shlex.quote(name)} {outside}", "through MASQUERADE to the internet") for name in outward]
     found.append((f"invoke down{option}", "take it away"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from testbed.bed import Testbed
 from testbed.docker import PublishedPort, article
-from testbed.docker.network import HOST_ADDRESS, HOST_ADDRESS6
+from testbed.docker.lan import Around
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
@@ -36,18 +36,18 @@ def _story(chosen: Chosen, title: str, backend: str, every_port: bool) -> Story:
         raise TestbedError("this host publishes no TCP port to the LAN.", "Give a service `ports`, for instance 80:80.")
     with Testbed(article.topology(chosen.host), chosen.rules, loaded_by) as bed:
         about = f"{chosen.rules.source}, {ALL[loaded_by].program}"
-        packets = follow(bed, _handshakes(bed, ports if every_port else ports[:1]))
+        packets = follow(bed, _handshakes(bed, chosen.host.around, ports if every_port else ports[:1]))
         return Story(title, about, bed.topology, bed.words(), packets)
 
 
-def _handshakes(bed: Testbed, ports: Sequence[PublishedPort]) -> Talk:
+def _handshakes(bed: Testbed, around: Around, ports: Sequence[PublishedPort]) -> Talk:
     """One after the other, each as far as it gets."""
     for port in ports:
-        yield from talk(bed, Question("client", _address(port), port.host, packets=3), WINDOWS)
+        yield from talk(bed, Question("client", _address(around, port), port.host, packets=3), WINDOWS)
 
 
-def _address(port: PublishedPort) -> str:
+def _address(around: Around, port: PublishedPort) -> str:
     """An address at which the port is published."""
     if port.address is None or port.everywhere:
-        return str(HOST_ADDRESS.ip if port.in_version(4) else HOST_ADDRESS6.ip)
+        return str(around.host_address(4 if port.in_version(4) else 6))
     return str(port.address)

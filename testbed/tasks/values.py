@@ -47,7 +47,7 @@ def address_of(option: str, text: str) -> str | None:
     try:
         return str(ip_address(text)) if text else None
     except ValueError as error:
-        raise TestbedError(f"{option} {text!r} is not an IP address.", "Give one, such as 192.168.66.254.") from error
+        raise TestbedError(f"{option} {text!r} is not an IP address.", "Give one, such as 192.0.2.1.") from error
 
 
 def expression(option: str, text: str) -> str:

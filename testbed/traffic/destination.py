@@ -37,7 +37,7 @@ def pair(to: Destination, topology: Topology) -> tuple[str, int]:
             raise TestbedError(f"{to!r} has no port to connect to.", "Write it as ADDRESS:PORT or NODE:PORT.")
         return address, port
     if not (isinstance(to, tuple) and len(to) == 2 and isinstance(to[0], str)):
-        raise TestbedError(f"{to!r} is no destination.", 'Give "host:80", "192.168.66.100:80" or (address, port).')
+        raise TestbedError(f"{to!r} is no destination.", 'Give "host:80", "192.0.2.1:80" or (address, port).')
     return _address(to[0], to[0], topology), port_number(to[1])
 
 

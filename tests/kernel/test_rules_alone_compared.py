@@ -80,7 +80,7 @@ def test_a_host_has_the_interface_and_the_address_that_its_rules_name() -> None:
 def test_an_interface_that_nftables_looks_up_is_the_external_one() -> None:
     rules = stored("iif-eno2.nft")
     on = fitted(article.HOST, [rules], described=False)
-    assert on.host.uplink == "eno2"
+    assert on.host.surroundings.main.name == "eno2"
     (side,) = ask(on.host, [RulesetVariant(rules, "nft")], silent).sides
     outcomes = {str(one.probe): one.outcome for one in side}
     assert outcomes["client tcp 192.168.66.100:80"].startswith("reaches web at 172.17.0.2:80")

@@ -136,7 +136,7 @@ def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, 
         ),
         (
             "networks: {a: {ipam: {config: [{subnet: 192.168.66.0/25}]}}}\nservices: {web: {networks: [a]}}\n",
-            "line 1: the subnet 192.168.66.0/25 overlaps that of the LAN in every bed",
+            "line 1: the subnet 192.168.66.0/25 overlaps that of the LAN at ens33",
             "Choose another subnet",
         ),
     ):

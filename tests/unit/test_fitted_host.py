@@ -42,7 +42,7 @@ def test_rules_for_the_articles_host_add_nothing(rules: AnyRuleset) -> None:
     ],
 )
 def test_the_external_interface_is_the_one_that_rules_name(rules: AnyRuleset, uplink: str) -> None:
-    assert fit(rules).host.uplink == uplink
+    assert fit(rules).host.surroundings.main.name == uplink
     assert article.topology(fit(rules).host).node("host").interfaces[0].name == uplink
 
 
@@ -58,7 +58,9 @@ def test_the_external_interface_is_the_one_that_rules_name(rules: AnyRuleset, up
     ],
 )
 def test_the_host_has_the_addresses_at_which_rules_publish(rules: AnyRuleset, also: list[str]) -> None:
-    assert [str(address.ip) for address in fit(rules).host.also] == also
+    assert [
+        str(address.ip) for address in fit(rules).host.surroundings.main.addresses if address.network.num_addresses == 1
+    ] == also
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from testbed import DockerHost, Topology
 from testbed.docker import article
 from testbed.docker.host import GatewayMode
 from testbed.errors import TopologyError
-from testbed.topology import Bridge, Interface, Link, Node, Port, Route
+from testbed.topology import Bridge, Interface, Link, Node, Port, Route, RouteKind
 
 ARTICLE = article.topology()
 
@@ -48,7 +48,7 @@ def test_the_narrowest_route_with_a_gateway_is_taken() -> None:
         Route(IPv4Network("0.0.0.0/0"), IPv4Address("192.0.2.7")),
         Route(IPv4Network("198.51.100.0/24"), IPv4Address("192.0.2.8")),
         Route(IPv4Network("198.51.0.0/16"), IPv4Address("192.0.2.9")),
-        Route(IPv4Network("198.51.100.1/32"), blackhole=True),
+        Route(IPv4Network("198.51.100.1/32"), kind=RouteKind.BLACKHOLE),
     )
     routed = replace(good, nodes=(replace(good.nodes[0], routes=routes), good.nodes[1]))
     assert routed.next_hop("a", IPv4Address("198.51.100.1")) == IPv4Address("192.0.2.8")

@@ -10,8 +10,9 @@ from testbed.docker import naming
 from testbed.docker.compose.networks import DOCKER0, DOCKER0_KEY, NetworkRequest, Pool, built
 from testbed.docker.daemon import Daemon
 from testbed.docker.host import Network, Requirement, isolated_only_within
-from testbed.docker.network import AROUND_HOST, refuse_subnet_of_bed
+from testbed.docker.network import refuse_subnet_of_bed
 from testbed.docker.problems import Problems
+from testbed.docker.surroundings import Surroundings
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
 
@@ -61,11 +62,19 @@ class Addresses(Generic[A]):
 class Networks:
     """The networks of a host: the engine's own, and those of the file that services use.
 
-    `in_bed`: the host is to stand in a bed, so that subnets of the bed's own networks are refused.
+    `in_bed`: the host is to stand in a bed, so that subnets of its surroundings are refused.
     """
 
-    def __init__(self, daemon: Daemon, requests: dict[str, NetworkRequest], problems: Problems, in_bed: bool) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        requests: dict[str, NetworkRequest],
+        problems: Problems,
+        surroundings: Surroundings,
+        in_bed: bool,
+    ) -> None:
         self._daemon = daemon
+        self._surroundings = surroundings
         self._in_bed = in_bed
         self._problems = problems
         self._explicit = [pool.subnet for request in requests.values() for pool in request.pools.values()]
@@ -139,7 +148,7 @@ class Networks:
 
     def _claim(self, bridge: str, subnet: _Subnet) -> None:
         if self._in_bed:
-            refuse_subnet_of_bed(subnet)
+            refuse_subnet_of_bed(subnet, self._surroundings)
         for other, taken in self._taken:
             if taken.version == subnet.version and taken.overlaps(subnet):
                 raise TopologyError(f"the subnets of {other} and {bridge} overlap: {taken}.", "Choose another subnet.")
@@ -151,7 +160,8 @@ class Networks:
         if pool is not None:
             assert isinstance(pool.subnet, IPv4Network)
             return pool.subnet
-        known_subnets = (*(s for _, s in self._taken), *self._explicit, *AROUND_HOST.values())
+        outside = (network for _, network in self._surroundings.networks())
+        known_subnets = (*(s for _, s in self._taken), *self._explicit, *outside)
         taken = [subnet for subnet in known_subnets if isinstance(subnet, IPv4Network)]
         for known in self._daemon.pools:
             for subnet in known.base.subnets(new_prefix=known.size):
