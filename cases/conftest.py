@@ -29,7 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     rules = config.getoption("--testbed-rules")
     if not rules or not terminalreporter.stats.get("failed"):
         return
-    differing = difflib.ndiff(article.ruleset().listing, rulefile.lines_of(rulefile.read(rules)))
+    differing = difflib.ndiff(article.ruleset().listing, rulefile.read(rules).listing)
     terminalreporter.section("how the rules under test differ from the article's")
     for line in differing:
         if line[0] in "-+":

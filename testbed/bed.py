@@ -22,7 +22,8 @@ from testbed.kernel.programs import LEGACY
 from testbed.observe.counting import Counting
 from testbed.observe.journey import Journey
 from testbed.observe.tracing import Traced, Tracing, Watchers
-from testbed.rules import AnyRuleset, NftRuleset, clauses, environment, memory, nft_clauses
+from testbed.rules import AnyRuleset, environment
+from testbed.rules.memory import keeps_state
 from testbed.rules.reading import CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Port, Topology
@@ -111,7 +112,7 @@ class Testbed:
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
         self._loaded = ruleset
-        self.keeps_state = _keeps_state(self._loaded)  # whether any rules loaded so far may leave state behind
+        self.keeps_state = keeps_state(self._loaded)  # whether any rules loaded so far may leave state behind
 
     def __enter__(self) -> Testbed:
         return self
@@ -175,10 +176,10 @@ class Testbed:
         self._load(ruleset, self.backend.load)
 
     def _load(self, ruleset: AnyRuleset, load: Callable[[Namespace, AnyRuleset], None]) -> None:
-        if type(ruleset) is not type(self._loaded):
+        if ruleset.syntax is not self._loaded.syntax:
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         self._notify_leaving()
-        self.keeps_state |= _keeps_state(ruleset)
+        self.keeps_state |= keeps_state(ruleset)
         try:
             load(self._host, ruleset)
             self._loaded = ruleset
@@ -203,7 +204,8 @@ class Testbed:
         self._next_port = FIRST_PORT
         self._load(ruleset, self.backend.replace)
         counted = self.raw_counters()
-        own = {table.name for table in ruleset.tables} if isinstance(ruleset, Ruleset) else counted.tables
+        iptables = ruleset.as_iptables
+        own = {table.name for table in iptables.tables} if iptables is not None else counted.tables
         return self.forget_connections() and own >= counted.tables and not counted.moved
 
     @property
@@ -252,15 +254,13 @@ class Testbed:
         """
         for node in self._ends():
             self.endpoint(node.name)
-        native = isinstance(self._loaded, NftRuleset)
         return Tracing(
             Traced(
                 self.topology,
                 self._namespaces,
                 self.backend.book(self._host),
-                nft_clauses.clauses if native else clauses.clauses,
+                self._loaded.syntax,
                 self.backend.name == LEGACY,
-                native,
                 lambda: self._endpoints,
                 self.settle,
                 self.raw_counters,
@@ -445,8 +445,3 @@ class Testbed:
         if self._worded is None or self._worded.identity != counts.identity:
             self._worded = canonical_rules.CanonicalRules.of(self.backend, self._host, self._loaded, counts)
         return self._worded
-
-
-def _keeps_state(ruleset: AnyRuleset) -> bool:
-    """Return whether rules leave state behind when other rules replace them; native nftables rules leave none."""
-    return isinstance(ruleset, Ruleset) and memory.keeps_state(ruleset)

@@ -15,6 +15,7 @@ from testbed.errors import TestbedError
 from testbed.kernel import named_namespaces
 from testbed.kernel.backends import ALL
 from testbed.rules import AnyRuleset, environment, rulefile
+from testbed.rules.origin import UNKNOWN, RulesetOrigin
 from testbed.topology import Topology
 
 FOLDER = Path("/run/docker-host-testbed")
@@ -54,7 +55,8 @@ class Record:
     @property
     def ruleset(self) -> AnyRuleset:
         """The rules with which the bed was made."""
-        return rulefile.parse(self.rules, self.source)
+        origin = RulesetOrigin.of_engine(self.engine) if self.engine else UNKNOWN
+        return rulefile.parse(self.rules, self.source, origin)
 
     @property
     def fitted(self) -> Fitted:

@@ -24,7 +24,7 @@ from testbed.kernel import named_namespaces
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import Namespace, not_root, quarantine
 from testbed.kernel.waiting import any_readable
-from testbed.rules import AnyRuleset, rulefile
+from testbed.rules import AnyRuleset
 from testbed.topology import Node
 
 HTTP_PORT = 80
@@ -37,7 +37,7 @@ def up(name: str, ruleset: AnyRuleset, backend: str, host: str | None = None, en
     the host, empty for none. Raises NameTaken when a bed of that name stands with other rules, another process is
     making it, or a namespace has its name. Raises RulesError and MissingRequirement as Testbed does.
     """
-    text, backend = rulefile.text_of(ruleset), backend_for(ruleset, backend).name
+    text, backend = ruleset.text, backend_for(ruleset, backend).name
     with _alone_with(name):
         old = _whole(name)
         if old is not None and old.stands:

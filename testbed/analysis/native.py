@@ -31,8 +31,9 @@ from testbed.analysis.rules import (
 from testbed.analysis.targets import translation
 from testbed.errors import AnalysisError
 from testbed.rules.clauses import Clause
-from testbed.rules.nft import NftRuleset, without_counter
+from testbed.rules.nft import without_counter
 from testbed.rules.nft_clauses import clauses
+from testbed.rules.ruleset import AnyRuleset
 
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 _VERSIONS = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
@@ -51,7 +52,7 @@ _ENDS = ("accept", "drop", "return", "jump", "goto", "continue", "queue", "rejec
 _MODIFIERS = {"random", "fully-random", "persistent"}
 
 
-def program(ruleset: NftRuleset) -> Program:
+def program(ruleset: AnyRuleset) -> Program:
     """All tables of a rule set; AnalysisError for text that is not understood."""
     text = parse(ruleset.text)
     if text.unread:

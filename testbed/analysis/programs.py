@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from testbed.analysis import iptables, native
 from testbed.analysis.rules import Program
-from testbed.rules import AnyRuleset, NftRuleset
+from testbed.rules import AnyRuleset
 
 
 def program(ruleset: AnyRuleset) -> Program:
     """The chains of a rule set; AnalysisError for text that is not understood."""
-    return native.program(ruleset) if isinstance(ruleset, NftRuleset) else iptables.program(ruleset)
+    own = ruleset.as_iptables
+    return native.program(ruleset) if own is None else iptables.program(own)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from testbed.rules.clauses import Clause, clauses, target_of
-from testbed.rules.nft import AnyRuleset, NftRuleset
 from testbed.rules.places import statements
-from testbed.rules.ruleset import Ruleset, Table
+from testbed.rules.ruleset import AnyRuleset, Ruleset, Table
+from testbed.rules.syntax import IPTABLES, NFTABLES, Syntax
 from testbed.rules.unreachable import LimitedRule, Limits
 
 _COUNTED = re.compile(r'\s*\bcounter(?: packets \d+ bytes \d+)?(?=\s|$)|\s*\bcomment "[^"]*"|\s*#[^"]*$')
@@ -25,7 +25,7 @@ class ListedLine:
 
     `text` is the line without counters and comments. `spec` is a rule's specification, empty for other lines. `line` is
     the line number in `file` (empty: the rule set's file), 0 if unknown. `leads`: the rule's target is a chain.
-    `native`: the line is in nftables' syntax.
+    `syntax` is the rule set's.
     """
 
     table: str
@@ -35,13 +35,13 @@ class ListedLine:
     line: int
     spec: str = ""
     leads: bool = False
-    native: bool = False
+    syntax: Syntax = IPTABLES
     file: str = field(default="", compare=False)
 
     @property
     def key(self) -> tuple[object, ...]:
         """Return a key that is equal for lines of the same meaning."""
-        if self.native or self.number is None:
+        if self.syntax is NFTABLES or self.number is None:
             return (self.text,)
         asked = tuple(map(_meaning, clauses(self.spec)))
         target = target_of(self.spec)
@@ -50,10 +50,10 @@ class ListedLine:
 
 def listed(ruleset: AnyRuleset) -> list[ListedLine]:
     """Return every relevant line; of iptables' chains only those that a packet can enter."""
-    if isinstance(ruleset, NftRuleset):
+    if (iptables := ruleset.as_iptables) is None:
         return [*_native(ruleset.text)]
-    found = [line for table in ruleset.tables for line in _of_table(table)]
-    return [*found, *_sets(ruleset)]
+    found = [line for table in iptables.tables for line in _of_table(table)]
+    return [*found, *_sets(iptables)]
 
 
 def changed(old: AnyRuleset, new: AnyRuleset) -> tuple[list[ListedLine], list[ListedLine]]:
@@ -130,20 +130,20 @@ def _native(text: str) -> Iterator[ListedLine]:
         if line in rules:
             table, chain = rules[line]
             numbers[table, chain] = number = numbers.get((table, chain), 0) + 1
-            yield ListedLine(table, chain, number, f"-A {chain} {said}", line, said, native=True)
+            yield ListedLine(table, chain, number, f"-A {chain} {said}", line, said, syntax=NFTABLES)
         elif said.strip("};"):
-            yield ListedLine(" / ".join(inside), "", None, said, line, native=True)
+            yield ListedLine(" / ".join(inside), "", None, said, line, syntax=NFTABLES)
         depth = said.count("{") - said.count("}")
         inside = [*inside, *[said] * depth] if depth > 0 else inside[: len(inside) + depth]
 
 
 def _reached(ruleset: AnyRuleset, lines: list[ListedLine]) -> list[ListedLine]:
     """Return the lines without unreachable rules: an earlier rule decides about every packet that could match them."""
-    if not lines or isinstance(ruleset, NftRuleset):
+    if not lines or (iptables := ruleset.as_iptables) is None:
         return lines
-    rules = [LimitedRule(table.name, rule.chain, rule.spec) for table, rule in ruleset.rules]
-    chains = [(table.name, chain) for table in ruleset.tables for chain in _chains(table)]
-    bases = [(table.name, chain.name) for table in ruleset.tables for chain in table.chains if chain.policy]
+    rules = [LimitedRule(table.name, rule.chain, rule.spec) for table, rule in iptables.rules]
+    chains = [(table.name, chain) for table in iptables.tables for chain in _chains(table)]
+    bases = [(table.name, chain.name) for table in iptables.tables for chain in table.chains if chain.policy]
     limits = Limits(rules, chains, bases)
     return [line for line in lines if line.number is None or not limits.reached(line.table, line.chain, line.number)]
 

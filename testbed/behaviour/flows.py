@@ -23,7 +23,6 @@ from testbed.observe.crosscheck import agree
 from testbed.observe.demultiplexer import Cookie, Passage, TraceDemultiplexer
 from testbed.observe.header import TracedHeader
 from testbed.observe.hook_summary import HookReader, HookSummary
-from testbed.rules import NftRuleset
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterLine, CounterReading
 
@@ -116,7 +115,7 @@ class Flows:
         self._ends = [bed.endpoint(n.name) for n in bed.topology.nodes if not n.passes_on and n.name != self._host]
         self._book = bed.backend.book(bed.host)
         self._reader = HookReader(self._book)
-        self._native = isinstance(bed.loaded, NftRuleset)
+        self._counts_early = bed.loaded.syntax.counts_before_the_end
         self._flows: dict[int, ProbeFlow] = {}
         self._sent: dict[Cookie, ProbeFlow] = {}
         self._passages: list[Passage] = []
@@ -272,5 +271,5 @@ class Flows:
                 flow.copied |= passage.copy_of is not None
                 if passage.copy_of is None:
                     flow.passed.append(Passed(passage, briefs))
-        agree(traced, now - self._before, self._native, longer)
+        agree(traced, now - self._before, self._counts_early, longer)
         self._before = now

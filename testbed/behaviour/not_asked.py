@@ -12,7 +12,7 @@ from testbed.behaviour.difference import Change
 from testbed.behaviour.probing import Answers
 from testbed.behaviour.scope import Scope, asks_for_state, counted, counts
 from testbed.observe.hook_summary import Met
-from testbed.rules.nft import AnyRuleset
+from testbed.rules.ruleset import AnyRuleset
 
 UNMET = "no probe meets it"
 

@@ -18,7 +18,6 @@ from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.rules import environment
 from testbed.rules.changed_chains import chains_apart
-from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 
 _FIRST = 8  # probes that are sent first if one difference is enough
@@ -103,7 +102,7 @@ class ProbeCache:
             held, bed = self._beds.pop(key)
             renewed = held == side and not bed.keeps_state
             try:
-                renewed = renewed or (_sets(held) == _sets(side) == "" and bed.reset(side.rules))
+                renewed = renewed or (held.rules.sets == side.rules.sets == "" and bed.reset(side.rules))
             finally:
                 if not renewed:
                     bed.close()
@@ -114,13 +113,9 @@ class ProbeCache:
         return self._beds[key][1]
 
 
-def _sets(side: RulesetVariant) -> str:
-    return side.rules.sets if isinstance(side.rules, Ruleset) else ""
-
-
 def _apart(one: RulesetVariant, other: RulesetVariant) -> frozenset[tuple[str, str]] | None:
     """Return the chains that differ between the sides; None if the chains alone do not show every difference."""
-    before, now = one.rules, other.rules
-    if one.backend != other.backend or not isinstance(before, Ruleset) or not isinstance(now, Ruleset):
+    before, now = one.rules.as_iptables, other.rules.as_iptables
+    if one.backend != other.backend or before is None or now is None:
         return None
     return chains_apart(before, now)

@@ -21,7 +21,7 @@ from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.observe.hook_summary import Met
-from testbed.rules import NftRuleset, environment
+from testbed.rules import environment
 from testbed.topology import Topology
 
 Progress = Callable[[int], Callable[[], None]]  # called with the number of probes; the result is called once for each
@@ -94,7 +94,7 @@ def without_proxy(host: DockerHost) -> list[str]:
 
 def named(bed: Testbed) -> ReferencedValues:
     """Return the values that the rules of a bed reference."""
-    return mentioned(bed.backend.book(bed.host), isinstance(bed.loaded, NftRuleset))
+    return mentioned(bed.backend.book(bed.host), bed.loaded.syntax)
 
 
 def _words(bed: Testbed) -> frozenset[str]:

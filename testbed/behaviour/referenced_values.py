@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from testbed.rules import clauses, nft_clauses
 from testbed.rules.clauses import Clause
 from testbed.rules.loaded import LoadedRuleset
+from testbed.rules.syntax import Syntax
 
 _PORTS = ("--dport", "--sport", "--dports", "--sports", "--ports", "dport", "sport")
 _TRACKED_PORTS = ("--ctorigdstport", "--ctorigsrcport", "--ctreplsrcport", "--ctrepldstport")
@@ -54,9 +54,9 @@ class ReferencedValues:
         )
 
 
-def mentioned(book: LoadedRuleset, native: bool) -> ReferencedValues:
-    """Return the values that the rules reference; `native`: the rules are in nftables' syntax."""
-    read: Reader = nft_clauses.clauses if native else clauses.clauses
+def mentioned(book: LoadedRuleset, syntax: Syntax) -> ReferencedValues:
+    """Return the values that the rules of that syntax reference."""
+    read: Reader = syntax.clauses
     specs = [rule.spec for chain in book for rule in chain.rules]
     found = [(clause, read(spec)) for spec in specs for clause in read(spec)]
     return ReferencedValues(

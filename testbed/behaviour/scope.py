@@ -11,8 +11,8 @@ from testbed.behaviour.changed import ListedLine
 from testbed.behaviour.probes import Probe
 from testbed.rules import clauses, nft_clauses
 from testbed.rules.clauses import Clause, target_of
-from testbed.rules.nft import AnyRuleset
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.ruleset import AnyRuleset
+from testbed.rules.syntax import NFTABLES
 from testbed.topology import Topology
 
 _STATES = {"NEW", "ESTABLISHED", "RELATED", "INVALID"}
@@ -55,8 +55,8 @@ class Scope:
     def unasked(self, line: ListedLine) -> tuple[str, ...]:
         """Return the clauses of a line that probes do not exercise on both sides; empty if there are none."""
         if line.number is None:
-            return () if line.chain and not line.native and line.table != "ipset" else (line.text,)
-        if line.native:
+            return () if line.chain and line.syntax is not NFTABLES and line.table != "ipset" else (line.text,)
+        if line.syntax is NFTABLES:
             return tuple(self._native(line))
         family = ("packets of IPv6",) if line.table.startswith("ip6 ") and not self.six else ()
         return (*family, *(c.text for c in clauses.clauses(line.spec) if not self._asked(c)), *_target(line))
@@ -141,21 +141,20 @@ def scope(topology: Topology, probes: Iterable[Probe], ruleset: AnyRuleset) -> S
         frozenset(probe.address for probe in asked),
         frozenset((*here, *_LOOPBACK)),
         any(":" in probe.address for probe in asked),
-        _sets(ruleset) if isinstance(ruleset, Ruleset) else {},
+        _sets(ruleset.sets),
     )
 
 
 def asks_for_state(line: ListedLine) -> bool:
     """Return whether a rule matches a connection's state: not every packet of a connection is a probe."""
-    read = nft_clauses.clauses if line.native else clauses.clauses
-    return any(clause.module in _OF_CONNECTIONS for clause in read(line.spec))
+    return any(clause.module in _OF_CONNECTIONS for clause in line.syntax.clauses(line.spec))
 
 
 def counts(line: ListedLine) -> bool:
     """Return whether a rule decides by chance, time or memory: two equal packets may have different outcomes."""
     if line.number is None:
         return False
-    if line.native:
+    if line.syntax is NFTABLES:
         return bool(_COUNTING_NATIVE.search(line.spec))
     target = target_of(line.spec)
     if target is None or target.name in _NOT_DECIDING:
@@ -167,7 +166,7 @@ def counts(line: ListedLine) -> bool:
 
 def counted(line: ListedLine) -> str:
     """Return the clauses by which a rule counts, or its target, as text."""
-    if line.native:
+    if line.syntax is NFTABLES:
         return line.spec
     found = [clause.text for clause in clauses.clauses(line.spec) if clause.module in _COUNTING]
     target = target_of(line.spec)
@@ -182,10 +181,10 @@ def _target(line: ListedLine) -> Iterator[str]:
     yield f"-j {target.text}"
 
 
-def _sets(ruleset: Ruleset) -> dict[str, tuple[str, ...]]:
-    """Return the members of each ipset."""
+def _sets(dump: str) -> dict[str, tuple[str, ...]]:
+    """Return the members of each ipset in the output of `ipset save`."""
     found: dict[str, list[str]] = {}
-    for words in (line.split() for line in ruleset.sets.splitlines()):
+    for words in (line.split() for line in dump.splitlines()):
         if words[:1] == ["create"]:
             found[words[1]] = []
         elif words[:1] == ["add"]:

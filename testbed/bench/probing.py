@@ -12,6 +12,7 @@ from testbed.behaviour.referenced_values import mentioned
 from testbed.bench.figures import Figure, Times, timed
 from testbed.docker import article
 from testbed.kernel.packets import on_cpu
+from testbed.rules.syntax import IPTABLES
 
 _TABLES = 10  # tables of all the article's probes in a round
 _GOAL = 0.001  # seconds for a probe: a thousand a second and processor
@@ -20,7 +21,7 @@ _GOAL = 0.001  # seconds for a probe: a thousand a second and processor
 def figures(rounds: int, backend: str) -> list[Figure]:
     """Measure the article's probes (verdict, addresses, deciding rules, counters), and their packets alone."""
     with Testbed.article(backend=backend) as bed:
-        named = mentioned(bed.backend.book(bed.host), native=False)
+        named = mentioned(bed.backend.book(bed.host), IPTABLES)
         asked = probes(bed.topology, article.HOST, named).asked * _TABLES
         behaviours(bed, asked[: len(asked) // _TABLES])  # opens the endpoints
         ours, other = [], []

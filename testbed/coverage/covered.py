@@ -146,17 +146,17 @@ class Report:
             )
 
 
-def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proofs: bool = True) -> Report | None:
+def report(empty: RuleSetRecord, found: Coverage, proofs: bool = True) -> Report | None:
     """Return the coverage of a rule set by all records of the same rules; None if these rules were never loaded.
 
-    Raises Disagreement when a packet did something that was proved impossible. With `by_source`, the records of every
-    rule set of the same source count. A rule with the same table, chain and text is then the same rule. `proofs` says
-    whether the rules are in iptables' syntax, in which impossible outcomes can be proved.
+    Raises Disagreement when a packet did something that was proved impossible. The records of every
+    rule set that the same engine wrote count; a rule with the same table, chain and text is then the same rule.
+    `proofs` says whether the rules are in iptables' syntax, in which impossible outcomes can be proved.
     """
     relevant = [
         one
         for one in found.rule_sets
-        if sorted(one.listing) == sorted(empty.listing) or (by_source and one.source == empty.source)
+        if sorted(one.listing) == sorted(empty.listing) or (empty.engine and one.engine == empty.engine)
     ]
     if not relevant:
         return None
@@ -169,7 +169,7 @@ def report(empty: RuleSetRecord, found: Coverage, by_source: bool = False, proof
             entered[chain.table, chain.name] += chain.entered
     counted = [_with(rule, seen.get(key)) for key, rule in _keyed(empty.rules)]
     judged = tuple(_judged(counted, empty.chains)) if proofs else tuple(map(_unproved, counted))
-    if not by_source:
+    if not empty.engine:
         _agree(judged)
     chains = tuple(replace(chain, entered=entered[chain.table, chain.name]) for chain in empty.chains)
     tests = {test for rule in counted for test in rule.reached_by}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +14,11 @@ from testbed.errors import TestbedError
 from testbed.observe.crosscheck import chain_passes, verify
 from testbed.observe.journey import Journey, RuleEvaluation
 from testbed.observe.tracing import Tracing, Watcher
-from testbed.rules import AnyRuleset, NftRuleset, clauses, nft_clauses, rulefile
+from testbed.rules import AnyRuleset
 from testbed.rules.clauses import Clause
 from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import Rule
+from testbed.rules.syntax import Syntax
 
 Place = tuple[str, str, int]  # table, chain, number of the rule; 0 for the policy
 _POLICY = "policy "
@@ -108,7 +109,7 @@ class _Watched:
         self._pause()
         with self._recorder.noting():
             counted = self._bed.counters() - self._before
-            verify(self._journeys, counted, isinstance(self._bed.loaded, NftRuleset))
+            verify(self._journeys, counted, self._bed.loaded.syntax.counts_before_the_end)
 
     def begins(self, tracing: Tracing) -> None:
         """Pause while another tracing of the bed runs."""
@@ -220,18 +221,17 @@ def _of(counted: Counter[Clause], text: str) -> int:
 def rule_set_of(loaded: AnyRuleset, book: LoadedRuleset) -> RuleSetRecord:
     """Return the record of a rule set without packets; texts and lines are the loaded ones, words are the kernel's."""
     known = {(chain.table, chain.name): chain for chain in book}
-    if isinstance(loaded, NftRuleset):
+    if (iptables := loaded.as_iptables) is None:
         shown = [_Shown(chain.table, chain.name, chain.base.policy if chain.base else "") for chain in book]
     else:
         shown = [
             _Shown(table.name, chain.name, chain.policy or "", chain.line, table.rules_of(chain.name))
-            for table in loaded.tables
+            for table in iptables.tables
             for chain in table.chains
         ]
-    read = nft_clauses.clauses if isinstance(loaded, NftRuleset) else clauses.clauses
-    rules = (rule for chain in shown for rule in chain.rules(known.get((chain.table, chain.name)), read))
+    rules = (rule for chain in shown for rule in chain.rules(known.get((chain.table, chain.name)), loaded.syntax))
     chains = tuple(ChainRecord(chain.table, chain.name, chain.policy, chain.line) for chain in shown)
-    return RuleSetRecord(loaded.source, tuple(rulefile.lines_of(loaded)), chains, tuple(rules))
+    return RuleSetRecord(loaded.source, tuple(loaded.listing), chains, tuple(rules), loaded.origin.engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +244,14 @@ class _Shown:
     line: int = 0
     written: tuple[Rule, ...] = ()
 
-    def rules(self, held: LoadedChain | None, read: Callable[[str], tuple[Clause, ...]]) -> Iterator[RuleRecord]:
+    def rules(self, held: LoadedChain | None, syntax: Syntax) -> Iterator[RuleRecord]:
         """Yield its rules and its policy; the kernel may hold more rules than were written (`-s` with several
         addresses).
         """
         words = held.rules if held is not None else ()
         written = self.written if len(self.written) == len(words) else words
         for number, (own, rule) in enumerate(zip(written, words, strict=True), start=1):
-            asked = tuple(ClauseRecord(clause.text) for clause in read(rule.spec))
+            asked = tuple(ClauseRecord(clause.text) for clause in syntax.clauses(rule.spec))
             yield RuleRecord(self.table, self.name, number, own.text, rule.text, own.line, asked)
         if self.policy:
             policy = f":{self.name} {self.policy}"

@@ -14,7 +14,7 @@ from typing import Any
 from testbed.errors import TestbedError
 from testbed.rules import files
 
-FORMAT = 2
+FORMAT = 3
 _REMEDY = "Give the file that `pytest --rule-coverage=FILE` wrote."
 
 
@@ -106,13 +106,15 @@ class ChainRecord:
 class RuleSetRecord:
     """A loaded rule set: its source, its listing, its chains and rules, including policies.
 
-    Rules are in the order of the chains and, in a chain, of their numbers; the policy is the last.
+    `engine` is the engine that wrote it, empty for another origin. Rules are in the order of the chains and, in a
+    chain, of their numbers; the policy is the last.
     """
 
     source: str
     listing: tuple[str, ...]
     chains: tuple[ChainRecord, ...]
     rules: tuple[RuleRecord, ...]
+    engine: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -207,6 +209,7 @@ def _united(*tests: Iterable[str]) -> tuple[str, ...]:
 def _rule_set_as_dict(one: RuleSetRecord, number: dict[str, int]) -> dict[str, Any]:
     return {
         "source": one.source,
+        "engine": one.engine,
         "listing": one.listing,
         "chains": [[chain.table, chain.name, chain.policy, chain.line, chain.entered] for chain in one.chains],
         "rules": [
@@ -243,4 +246,6 @@ def _rule_set(value: dict[str, Any], tests: list[str]) -> RuleSetRecord:
         return RuleRecord(**{**of, **by, "clauses": clauses})
 
     chains = tuple(ChainRecord(*chain) for chain in value["chains"])
-    return RuleSetRecord(value["source"], tuple(value["listing"]), chains, tuple(map(rule, value["rules"])))
+    return RuleSetRecord(
+        value["source"], tuple(value["listing"]), chains, tuple(map(rule, value["rules"])), value["engine"]
+    )

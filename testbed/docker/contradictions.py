@@ -8,8 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from testbed.docker.host import Container, DockerHost, PublishedPort
 from testbed.rules.clauses import clauses, target_of
-from testbed.rules.nft import AnyRuleset, NftRuleset
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.ruleset import AnyRuleset, Ruleset
 
 _NATIVE = re.compile(r"\b(?P<protocol>tcp|udp|sctp) dport (?P<port>\d+)\b.*\bdnat (?:ip6? )?to (?P<to>\S+)")
 _TO = re.compile(r"--to-destination (\S+)")
@@ -21,7 +20,8 @@ _Dnat = tuple[str, range, _Address, int]  # protocol, ports of the host, address
 
 def contradictions(host: DockerHost, ruleset: AnyRuleset) -> list[str]:
     """Return a sentence for each published port that the rules translate to an address its container does not have."""
-    found = [*(_native(ruleset) if isinstance(ruleset, NftRuleset) else _of_iptables(ruleset))]
+    iptables = ruleset.as_iptables
+    found = [*(_native(ruleset.text) if iptables is None else _of_iptables(iptables))]
     owners = {address: name for name, address in _addresses(host)}
     said = [_said(container, port, found, owners) for container, port in host.published()]
     return [sentence for sentence in said if sentence]
@@ -61,8 +61,8 @@ def _of_iptables(ruleset: Ruleset) -> Iterator[_Dnat]:
                 yield wanted["-p"][0], range(int(first), int(last or first) + 1), address, rule.line
 
 
-def _native(ruleset: NftRuleset) -> Iterator[_Dnat]:
-    for number, line in enumerate(ruleset.text.split("\n"), start=1):
+def _native(text: str) -> Iterator[_Dnat]:
+    for number, line in enumerate(text.split("\n"), start=1):
         found = _NATIVE.search(line)
         if found is not None and (address := _address(found["to"])) is not None:
             port = int(found["port"])

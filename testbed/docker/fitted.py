@@ -15,7 +15,7 @@ from testbed.docker import naming
 from testbed.docker.host import LOOPBACK, Container, DockerHost, Network
 from testbed.rules import environment
 from testbed.rules.clauses import clauses, target_of
-from testbed.rules.nft import AnyRuleset, NftRuleset
+from testbed.rules.ruleset import AnyRuleset
 from testbed.topology import LONGEST_NAME, Prefix
 
 _TO = re.compile(r"(?:--to-destination |\bdnat (?:ip )?to )(\d+\.\d+\.\d+\.\d+)(?![-\d.])")
@@ -50,9 +50,9 @@ def _with_ipv6(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
 
 
 def _has_ipv6(rules: AnyRuleset) -> bool:
-    if isinstance(rules, NftRuleset):
+    if (iptables := rules.as_iptables) is None:
         return bool(_IPV6.search(rules.text))
-    return any(table.of_ipv6 and table.touched for table in rules.tables)
+    return any(table.of_ipv6 and table.touched for table in iptables.tables)
 
 
 def _with_uplink(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
@@ -81,10 +81,10 @@ def _with_addresses(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
 
 
 def _published_at(rules: AnyRuleset) -> Iterator[IPv4Address]:
-    if isinstance(rules, NftRuleset):
+    if (iptables := rules.as_iptables) is None:
         yield from map(IPv4Address, _PUBLISHED_AT.findall(rules.text))
         return
-    for table, rule in rules.rules:
+    for table, rule in iptables.rules:
         target = target_of(rule.spec)
         if table.name == "nat" and target is not None and target.name == "DNAT":
             yield from (
@@ -126,7 +126,8 @@ def _with_containers(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
 
 
 def _targets(rules: AnyRuleset) -> list[IPv4Address]:
-    specs = [rules.text] if isinstance(rules, NftRuleset) else [rule.spec for _, rule in rules.rules]
+    iptables = rules.as_iptables
+    specs = [rules.text] if iptables is None else [rule.spec for _, rule in iptables.rules]
     return [IPv4Address(found) for spec in specs for found in _TO.findall(spec)]
 
 
@@ -174,10 +175,10 @@ def _network(host: DockerHost, address: IPv4Address, rulesets: Sequence[AnyRules
 
 def _leading_to(rules: AnyRuleset, address: IPv4Address) -> Iterator[str]:
     """The bridges by which rules say that an address is reached."""
-    if isinstance(rules, NftRuleset):
+    if (iptables := rules.as_iptables) is None:
         yield from (name for name, to in _LEADS_TO.findall(rules.text) if to == str(address))
         return
-    for _, rule in rules.rules:
+    for _, rule in iptables.rules:
         asked = {clause.option: clause for clause in clauses(rule.spec) if not clause.negated}
         if {"-d", "-o"} <= asked.keys() and address in _single(asked["-d"].values):
             yield asked["-o"].values[0]

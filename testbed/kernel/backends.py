@@ -8,7 +8,8 @@ from testbed.errors import RulesError
 from testbed.kernel import xtables
 from testbed.kernel.loading import Backend
 from testbed.kernel.nftables import NFTABLES
-from testbed.rules.nft import AnyRuleset, NftRuleset
+from testbed.rules.ruleset import AnyRuleset
+from testbed.rules.syntax import NFTABLES as NFTABLES_SYNTAX
 
 ALL: dict[str, Backend[Any]] = {**xtables.BACKENDS, NFTABLES.name: NFTABLES}
 
@@ -19,7 +20,7 @@ def backend_for(ruleset: AnyRuleset, backend: str) -> Backend[Any]:
     A rule set in nftables' syntax is always loaded by nft. Iptables text is loaded by the iptables backend `backend`.
     Raises RulesError for iptables text with the backend nftables, TestbedError for an unknown backend.
     """
-    if isinstance(ruleset, NftRuleset):
+    if ruleset.syntax is NFTABLES_SYNTAX:
         return NFTABLES
     if backend == NFTABLES.name:
         raise RulesError(

@@ -61,7 +61,8 @@ class CanonicalRules:
         Tables are in the order in which they were loaded; each iptables backend lists them in its own order.
         """
         ruleset = words(backend, namespace, loaded, counts)
-        names = [table.name for table in loaded.tables] if isinstance(loaded, Ruleset) else []
+        iptables = loaded.as_iptables
+        names = [table.name for table in iptables.tables] if iptables is not None else []
         order = {name: number for number, name in enumerate(names)}
         tables = sorted(ruleset.tables, key=lambda table: order.get(table.name, len(order)))
         return cls(

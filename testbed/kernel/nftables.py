@@ -19,6 +19,7 @@ from testbed.kernel.namespace import Namespace
 from testbed.rules import nft
 from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.nft import NftRuleset
+from testbed.rules.origin import KERNEL
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
 _FLUSH = "flush ruleset\n"  # in the same transaction as the rules after it: nft commits a file as a whole
@@ -58,13 +59,13 @@ class Nftables:
         """Load while the block runs; the rules are loaded when the block ends. Raises what `load` raises."""
         if ruleset.says_nothing:
             raise RulesError(f"{ruleset.source} has no rules.", "Give what `nft list ruleset` prints on a Docker host.")
-        loading = namespace.start([self.program, "-f", "-"], _FLUSH + _with_an_end(ruleset.rendered))
+        loading = namespace.start([self.program, "-f", "-"], _FLUSH + _with_an_end(ruleset.text))
         with at_work(loading, lambda said: _complaint(ruleset, said)):
             yield
 
     def saved(self, namespace: Namespace) -> NftRuleset:
         """Return the namespace's rules in the kernel's own words, without their counters."""
-        return NftRuleset(self._listing(namespace), "nft list ruleset")
+        return NftRuleset(self._listing(namespace), "nft list ruleset", KERNEL)
 
     def words(self, namespace: Namespace, counts: Counts) -> Ruleset:
         """Return the counted rules as `-A CHAIN statements` without the counter; tables are called `FAMILY NAME`.
@@ -122,7 +123,7 @@ def _complaint(ruleset: NftRuleset, stderr: str) -> RulesError:
     source, number, line = found["file"], int(found["line"]), found["shown"]
     if source == _STDIN:
         source, number = ruleset.source, number - _FLUSH.count("\n")
-        line = "".join(ruleset.rendered.split("\n")[number - 1 : number])
+        line = "".join(ruleset.text.split("\n")[number - 1 : number])
     shown = repr(line.strip()) if line.strip() else "the end of the file"
     return RulesError(
         f"{source}, line {number}: {shown} is refused by nft: {found['said'].rstrip('.?')}.",

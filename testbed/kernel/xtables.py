@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from testbed.kernel.programs import LEGACY, NFT
 from testbed.kernel.refusals import complaint
 from testbed.rules import save
 from testbed.rules.loaded import Base, LoadedChain, LoadedRuleset
+from testbed.rules.origin import KERNEL
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 
@@ -120,7 +121,7 @@ class Iptables:
         options = ["--counters"] if counted else []
         with self._lock() as extra:
             texts = [namespace.command([self._program("save", ipv6), *options], **extra).stdout for ipv6 in families]
-        return save.parse("".join(texts), self._program("save", ipv6=False))
+        return replace(save.parse("".join(texts), self._program("save", ipv6=False)), origin=KERNEL)
 
     def _program(self, verb: str, ipv6: bool) -> str:
         return f"{self.program.replace('ip', 'ip6', 1) if ipv6 else self.program}-{verb}"

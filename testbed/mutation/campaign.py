@@ -51,7 +51,6 @@ class CampaignConfig:
     rules: Ruleset
     rules_file: str = ""
     engine: str = ""
-    source: str = ""
     host: str = ""
     cases: str = "cases"
     chosen: str = ""
@@ -105,6 +104,12 @@ class Campaign:
     reused: int = 0
 
     @property
+    def about(self) -> str:
+        """The name of the mutated rules; an engine's are those of every host of its cases."""
+        engine = self.wanted.engine
+        return f"the rules of engine {engine}" if engine else self.wanted.rules.source
+
+    @property
     def score(self) -> Score:
         return Score.of(one.outcome for one in self.found)
 
@@ -125,7 +130,6 @@ def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaig
     plan = Plan(
         wanted.rules,
         strong=wanted.strong,
-        source=wanted.source,
         engine=wanted.engine,
         host=wanted.host,
         table=wanted.table,
@@ -134,7 +138,7 @@ def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaig
     )
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
-    reach = Reach(baseline.coverage, wanted.source, set(_strict(baseline)))
+    reach = Reach(baseline.coverage, wanted.engine, set(_strict(baseline)))
     outcomes: dict[str, MutantResult] = {}
     tasks: dict[str, Task] = {}
     for mutant in chosen:

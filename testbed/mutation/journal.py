@@ -60,7 +60,7 @@ def key(plan: Plan, task: Task, root: Path) -> str:
         platform.release(),
         plan.host,
         plan.table,
-        plan.source,
+        plan.engine,
         plan.backend,
         *rules.listing,
         rules.sets,

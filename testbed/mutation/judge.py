@@ -47,18 +47,22 @@ class CaseRun:
 
 @dataclass(slots=True)
 class Exchanges:
-    """Injects a mutant into every rule set that has the rule; `pairs` map those rule sets to their mutants."""
+    """Injects a mutant into every rule set that has the rule; `pairs` map those rule sets to their mutants.
+
+    With an `engine` only the rule sets that it wrote are changed.
+    """
 
     mutant: Mutant
-    source: str
+    engine: str
     pairs: dict[Ruleset, Ruleset] = field(default_factory=dict)
 
     def __call__(self, rules: AnyRuleset) -> AnyRuleset | None:
-        if not isinstance(rules, Ruleset) or self.source not in rules.source:
+        own = rules.as_iptables
+        if own is None or self.engine not in ("", rules.origin.engine):
             return None
-        changed = self.mutant.apply(rules)
+        changed = self.mutant.apply(own)
         if changed is not None:
-            self.pairs[rules] = changed
+            self.pairs[own] = changed
         return changed
 
     def sides(self, host: DockerHost) -> list[Sides]:
@@ -76,7 +80,7 @@ class MutantJudge:
 
     def __init__(self, run: Callable[[str, Injection], CaseRun], plan: Plan, host: DockerHost) -> None:
         self._run = run
-        self._source = plan.source
+        self._engine = plan.engine
         self._backend = plan.backend
         self._host = host
         self._table = table.parse(plan.table, "the behaviour table") if plan.table else None
@@ -102,7 +106,7 @@ class MutantJudge:
             return self._by_table(mutant, rules, self._table)
         met: dict[Sides, None] = {}
         for case in task.cases:
-            exchanges = Exchanges(mutant, self._source)
+            exchanges = Exchanges(mutant, self._engine)
             injection = Injection(exchanges)
             ran = self._run(case, injection)
             if injection.bypassed:
@@ -115,7 +119,7 @@ class MutantJudge:
 
     def _witness(self, mutant: Mutant, rules: Ruleset, met: Iterable[Sides]) -> Witness | None:
         """Search a witness on the campaign's host with its rules, then on the cases' smallest hosts with theirs."""
-        under_test = None if self._source else rules
+        under_test = None if self._engine else rules
         known = [(host, given, now) for host, given, now in met if setting(host, given, under_test) is not None]
         asked = sorted(known, key=lambda sides: len(sides[0].containers))[:_HOSTS]
         changed = mutant.apply(rules)

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from testbed.behaviour.mutants import Mutant
 from testbed.coverage.records import Coverage, RuleSetRecord
 from testbed.rules import clauses, save
+from testbed.rules.origin import UNKNOWN, RulesetOrigin
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
 _LISTED = re.compile(r"(?P<table>(?:ip6 )?\S+) (?::(?P<chain>\S+) (?P<policy>\S+)|-A (?P<of>\S+)(?: (?P<spec>.*))?)")
@@ -30,14 +31,13 @@ class Task:
 class Plan:
     """What a campaign sends to its processes: the rules that mutants are made from, and the tasks.
 
-    `source`: only rule sets from there are mutated; empty for all that have the rule. `engine`: only cases of this
-    engine are collected. `host` is the text of the probed host, empty for the article's. `table` is the text of a
+    `engine`: only rule sets that this engine wrote are mutated, and only its cases are collected; empty for all rule
+    sets that have the rule. `host` is the text of the probed host, empty for the article's. `table` is the text of a
     behaviour table that replaces the cases. `fresh`: every bed is built anew.
     """
 
     rules: Ruleset
     strong: bool = False
-    source: str = ""
     engine: str = ""
     host: str = ""
     table: str = ""
@@ -48,7 +48,7 @@ class Plan:
     def text(self) -> str:
         """Return the plan as JSON."""
         value = {name: getattr(self, name) for name in _PLAIN}
-        value["rules"] = [save.render(self.rules), self.rules.source, self.rules.sets]
+        value["rules"] = [save.render(self.rules), self.rules.source, self.rules.sets, self.rules.origin.engine]
         value["tasks"] = [[task.mutant, task.cases] for task in self.tasks]
         return json.dumps(value)
 
@@ -63,12 +63,12 @@ class Plan:
         )
 
 
-_PLAIN = ("strong", "source", "engine", "host", "table", "backend", "fresh")
+_PLAIN = ("strong", "engine", "host", "table", "backend", "fresh")
 
 
-def _rules(written: str, source: str, sets: str) -> Ruleset:
+def _rules(written: str, source: str, sets: str, engine: str) -> Ruleset:
     read = save.parse(written, source)
-    return Ruleset(read.entries, source, sets)
+    return Ruleset(read.entries, source, sets, RulesetOrigin.of_engine(engine) if engine else UNKNOWN)
 
 
 class Reach:
@@ -80,8 +80,8 @@ class Reach:
     cases come before others, and cases that match fewer rules before cases that match more.
     """
 
-    def __init__(self, coverage: Coverage, source: str, strict: Container[str] = ()) -> None:
-        own = (one for one in coverage.rule_sets if source in one.source)
+    def __init__(self, coverage: Coverage, engine: str, strict: Container[str] = ()) -> None:
+        own = (one for one in coverage.rule_sets if engine in ("", one.engine))
         self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
         self._strict = strict
 

@@ -59,7 +59,7 @@ def setting(host: DockerHost, rules: Ruleset, under_test: Ruleset | None) -> Set
     if rules == under_test:
         return Setting(host, rules)
     for engine in ENGINES:
-        if engine.name in rules.source.split() and _rules_of(engine, host) == rules:
+        if engine.name == rules.origin.engine and _rules_of(engine, host) == rules:
             return Setting(host, rules, engine.name)
     return None
 

@@ -21,7 +21,6 @@ from testbed.mutation.injection import Injection
 from testbed.mutation.mutant_bed import MutantBed, injected
 from testbed.rules import AnyRuleset
 from testbed.rules.memory import keeps_state
-from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 from testbed.traffic.layers import ScapyPacket
 from testbed.traffic.packet import Packet
@@ -78,7 +77,7 @@ class ReusableBed(MutantBed):
             self._closed = True
             super().close()
 
-    def renew(self, ruleset: Ruleset, injection: Injection) -> bool:
+    def renew(self, ruleset: AnyRuleset, injection: Injection) -> bool:
         """Load rules for the next case; return whether the bed is like a new one."""
         self._injection, self._observers = injection, present_observers()
         return self.reset(ruleset)
@@ -131,7 +130,7 @@ class BedPool:
     @contextmanager
     def bed(self, topology: Topology, ruleset: AnyRuleset, backend: str) -> Iterator[Testbed]:
         """Provide a bed: an idle one if there is one, else a new one. Raise what building a bed raises."""
-        if not self._reuse or not isinstance(ruleset, Ruleset) or ruleset.sets or keeps_state(ruleset):
+        if not self._reuse or ruleset.as_iptables is None or ruleset.sets or keeps_state(ruleset):
             with MutantBed(topology, ruleset, backend, self._injection) as only:
                 yield only
             return
@@ -142,7 +141,7 @@ class BedPool:
         finally:
             self._take_back(bed, key)
 
-    def _renewed(self, key: _Key, ruleset: Ruleset) -> ReusableBed | None:
+    def _renewed(self, key: _Key, ruleset: AnyRuleset) -> ReusableBed | None:
         """Return the idle bed of a topology, reset; None if there is none, or it cannot be reset."""
         bed = self._idle.pop(key, None)
         renewed = False

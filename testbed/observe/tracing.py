@@ -15,13 +15,14 @@ from testbed.kernel.namespace import Namespace
 from testbed.kernel.routes import address_types
 from testbed.kernel.tracer import Tracer
 from testbed.observe import journey_end
-from testbed.observe.assembly import Assembler, Clauses
+from testbed.observe.assembly import Assembler
 from testbed.observe.crosscheck import verify
 from testbed.observe.demultiplexer import Cookie, Passage, TraceDemultiplexer
 from testbed.observe.header import TracedHeader, cookie_of
 from testbed.observe.journey import Journey, NodeTraversal
 from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.reading import CounterReading
+from testbed.rules.syntax import Syntax
 from testbed.topology import Port, Topology
 from testbed.traffic.endpoint import Endpoint
 from testbed.traffic.packet import Crossing, Packet
@@ -59,17 +60,15 @@ class Watchers:
 class Traced:
     """The parts of a bed that tracing uses: nodes, the host's rules, endpoints, counters, connections.
 
-    `clauses` parses a rule's clauses in the syntax of its rule set. `identity` changes with the rules. `legacy` says
-    that iptables-legacy loaded them, `native` that they are native nftables rules. `told` maps each journey to the one
-    that the caller gets. `watchers` are notified of the tracing.
+    `syntax` is that of the rules. `identity` changes with the rules. `legacy` says that iptables-legacy loaded them.
+    `told` maps each journey to the one that the caller gets. `watchers` are notified of the tracing.
     """
 
     topology: Topology
     namespaces: Mapping[str, Namespace]
     book: LoadedRuleset
-    clauses: Clauses
+    syntax: Syntax
     legacy: bool
-    native: bool
     endpoints: Callable[[], Mapping[str, Endpoint]]
     settle: Callable[[], None]
     counters: Callable[[], CounterReading]
@@ -147,7 +146,7 @@ class Tracing:
                 counted = self._counted() - self._before
                 journeys = self._journeys()  # of the counted packets only, not of packets that came later
                 with self._of_the_same_rules():
-                    verify(journeys, counted, self._bed.native)
+                    verify(journeys, counted, self._bed.syntax.counts_before_the_end)
         finally:
             self._close()
 
@@ -200,7 +199,7 @@ class Tracing:
         self._tracers.append(tracer)
         self._sorters.append(TraceDemultiplexer(node, tracer, book.copies))
         devices = {index: name for name, index in self._bed.topology.node(node).indexes.items()} | {1: "lo"}
-        self._assemblers[node] = Assembler(node, book, self._bed.clauses, devices, address_types(namespace))
+        self._assemblers[node] = Assembler(node, book, self._bed.syntax.clauses, devices, address_types(namespace))
 
     def _close(self) -> None:
         while self._tracers:

@@ -14,7 +14,6 @@ from testbed.kernel.backends import ALL
 from testbed.kernel.nftables import NFTABLES
 from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
-from testbed.rules.rulefile import lines_of, number_of_rules
 
 
 def as_dict(record: Record) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def as_dict(record: Record) -> dict[str, Any]:
         "up": record.stands,
         "backend": record.backend,
         "rules": record.source,
-        "listing": lines_of(record.ruleset),
+        "listing": record.ruleset.listing,
         "namespaces": {node: record.path(node).name for node in record.namespaces},
         "programs": named.companions_run(record),
     }
@@ -38,7 +37,7 @@ def table(records: Sequence[Record]) -> FittedTable:
         state = Text("up", "green") if up else Text.assemble(("broken", "bold red"), ": invoke down, then up")
         programs = Text("run") if named.companions_run(record) else Text("gone", "bold red")
         names = " ".join(record.path(node).name for node in record.namespaces)
-        number = str(number_of_rules(record.ruleset))
+        number = str(record.ruleset.number_of_rules)
         rows.add_row(record.name, state, number, record.source, record.backend, names, programs)
     return FittedTable(rows)
 

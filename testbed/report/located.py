@@ -9,8 +9,8 @@ from pathlib import Path
 from testbed.behaviour.divergence import JourneyStep, steps
 from testbed.behaviour.explanation import Explained
 from testbed.behaviour.witness import ProbeJourneys
-from testbed.rules.nft import AnyRuleset
 from testbed.rules.places import Places, places
+from testbed.rules.ruleset import AnyRuleset
 from testbed.visible import visible
 
 

@@ -44,7 +44,7 @@ def lines(campaign: Campaign) -> Iterator[Text]:
 
 def heading(campaign: Campaign) -> str:
     """Return the result in one line."""
-    source = campaign.wanted.source or campaign.wanted.rules.source
+    source = campaign.about
     return f"{source}: the cases notice {campaign.score.percent:.1f} % of the mistakes that can be noticed"
 
 

@@ -14,7 +14,8 @@ from ipaddress import IPv4Interface, IPv4Network, ip_network
 
 from testbed.errors import RulesError
 from testbed.rules.clauses import Clause, clauses
-from testbed.rules.nft import AnyRuleset, NftRuleset
+from testbed.rules.ruleset import AnyRuleset
+from testbed.rules.syntax import NFTABLES
 from testbed.topology import LONGEST_NAME, Bridge, Node, Topology
 
 ENTERING, LEAVING = "comes in by", "leaves by"
@@ -63,9 +64,9 @@ def is_outward(name: str) -> bool:
 
 def mentions(ruleset: AnyRuleset) -> list[Mention]:
     """Return every interface in a clause, in the order of the rules."""
-    if isinstance(ruleset, NftRuleset):
+    if (iptables := ruleset.as_iptables) is None:
         return [*_native(ruleset.text)]
-    return [mention for _, rule in ruleset.rules for mention in _of_rule(clauses(rule.spec), rule.spec)]
+    return [mention for _, rule in iptables.rules for mention in _of_rule(clauses(rule.spec), rule.spec)]
 
 
 def with_missing_bridges(topology: Topology, rulesets: Sequence[AnyRuleset]) -> Topology:
@@ -93,10 +94,10 @@ def warnings(topology: Topology, rulesets: Sequence[AnyRuleset]) -> list[str]:
 
 def require_sets(ruleset: AnyRuleset) -> None:
     """Raise RulesError if rules need ipsets that the rule set lacks, before iptables refuses the first."""
-    if isinstance(ruleset, NftRuleset):
+    if (iptables := ruleset.as_iptables) is None:
         return
     brought = set(_MADE.findall(ruleset.sets))
-    needed = dict.fromkeys(name for _, rule in ruleset.rules for name in _SETS.findall(rule.spec))
+    needed = dict.fromkeys(name for _, rule in iptables.rules for name in _SETS.findall(rule.spec))
     if lacking := [name for name in needed if name not in brought]:
         sets = "the ipset" if len(lacking) == 1 else "the ipsets"
         raise RulesError(
@@ -107,7 +108,7 @@ def require_sets(ruleset: AnyRuleset) -> None:
 
 def at_load(ruleset: AnyRuleset) -> bool:
     """Return whether interfaces must exist before the rules are loaded, since rules refer to their indexes."""
-    return isinstance(ruleset, NftRuleset) and any(mention.by_index for mention in mentions(ruleset))
+    return ruleset.syntax is NFTABLES and any(mention.by_index for mention in mentions(ruleset))
 
 
 def _of_rule(own: Sequence[Clause], spec: str) -> Iterator[Mention]:
@@ -199,11 +200,11 @@ def _absent(topology: Topology, rulesets: Iterable[AnyRuleset]) -> list[IPv4Netw
 
 
 def _prefixes(ruleset: AnyRuleset) -> Iterator[str]:
-    if isinstance(ruleset, NftRuleset):
+    if (iptables := ruleset.as_iptables) is None:
         for found in _NATIVE_PREFIX.findall(ruleset.text):
             yield from re.findall(r"[\d.]+(?:/\d+)?", found)
         return
-    for _, rule in ruleset.rules:
+    for _, rule in iptables.rules:
         for clause in clauses(rule.spec):
             if clause.option in ("-s", "-d"):
                 yield from (part for value in clause.values for part in value.split(","))

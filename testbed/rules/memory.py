@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from testbed.rules.clauses import Clause, clauses, target_of
-from testbed.rules.ruleset import Rule, Ruleset
+from testbed.rules.ruleset import AnyRuleset, Rule
 
 # Matches that read only the packet, its metadata or its connection (net/netfilter/xt_*.c).
 _STATELESS_MATCHES = {
@@ -27,15 +27,18 @@ _STATELESS_TARGETS = {
 }
 
 
-def keeps_state(ruleset: Ruleset) -> bool:
+def keeps_state(ruleset: AnyRuleset) -> bool:
     """Return whether packets may leave state in the kernel by these rules that survives a replacement of the rules.
 
     Named lists, such as those of recent and hashlimit, survive when one rule set that uses them replaces another.
+    Nothing survives of nftables' rules, which hold their state themselves.
     """
+    if (iptables := ruleset.as_iptables) is None:
+        return False
     changing_sets = any(f" {option}" in ruleset.sets for option in ("timeout", "counters", "skbinfo"))
     return changing_sets or any(
         remembers(rule) or _stateful_target(rule, [chain.name for chain in table.chains])
-        for table, rule in ruleset.rules
+        for table, rule in iptables.rules
     )
 
 

@@ -7,11 +7,13 @@ parsed here, for the text of the rules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from testbed.rules import files, nft_script
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.origin import UNKNOWN, RulesetOrigin
+from testbed.rules.syntax import NFTABLES, Syntax
 
 _TABLE = re.compile(r"^table (\w+ \S+) \{.*\n", re.MULTILINE)
 _RULE = re.compile(r"^\t\t(\S.*(?:\n\t\t\t.*)*(?:\n\t\t\})?) # handle (\d+)$", re.MULTILINE)
@@ -20,19 +22,37 @@ _COUNTER = re.compile(r'"[^"]*"|\{(?:"[^"]*"|[^{}"])*\}|(?P<counter>(?<!\S)count
 
 @dataclass(frozen=True, slots=True)
 class NftRuleset:
-    """All tables of all families, as text; `source` names its origin, for messages."""
+    """A rule set in nftables' syntax: all tables of all families, as text."""
+
+    syntax: ClassVar[Syntax] = NFTABLES
 
     text: str
     source: str = field(default="the rule set", compare=False)
+    origin: RulesetOrigin = field(default=UNKNOWN, compare=False)
 
     def __post_init__(self) -> None:
         """Raise RulesError for text that lets nft read other files, wait for DNS or never end."""
         nft_script.require_safe(self.text, self.source)
 
     @property
-    def rendered(self) -> str:
-        """The text that is loaded: the original, byte for byte."""
-        return self.text
+    def sets(self) -> str:
+        return ""
+
+    @property
+    def listing(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def number_of_rules(self) -> int:
+        return sum("counter" in line.split() for line in self.listing)
+
+    @property
+    def as_iptables(self) -> None:
+        return None
+
+    def named(self, source: str) -> NftRuleset:
+        """Return the same rules with another name for messages."""
+        return replace(self, source=source)
 
     @property
     def says_nothing(self) -> bool:
@@ -40,12 +60,11 @@ class NftRuleset:
         return all(line.startswith("#") or not line for line in map(str.strip, self.text.splitlines()))
 
 
-AnyRuleset = Ruleset | NftRuleset
-
-
 def read(path: Path | str) -> NftRuleset:
     """Return the rule set in a file; raises RulesError when it cannot be read."""
-    return NftRuleset(files.text_of(path, "Give a file that `nft list ruleset` wrote."), source=str(path))
+    return NftRuleset(
+        files.text_of(path, "Give a file that `nft list ruleset` wrote."), str(path), RulesetOrigin.of_file(str(path))
+    )
 
 
 def by_handle(listing: str) -> dict[tuple[str, int], str]:

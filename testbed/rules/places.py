@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from testbed.rules.nft import AnyRuleset, NftRuleset
+from testbed.rules.ruleset import AnyRuleset
 
 _FAMILIES = "ip|ip6|inet|arp|bridge|netdev"
 _TABLE = re.compile(rf"\s*(?:(?:add|create)\s+)?table\s+(?:(?P<family>{_FAMILIES})\s+)?(?P<name>\S+)")
@@ -35,7 +35,7 @@ Places = Mapping[tuple[str, str], ChainPlaces]
 
 def places(ruleset: AnyRuleset) -> Places:
     """Return the lines of all chains; in nftables' syntax those written in blocks, as nft lists them, or by `add`."""
-    if isinstance(ruleset, NftRuleset):
+    if (iptables := ruleset.as_iptables) is None:
         found: dict[tuple[str, str], ChainPlaces] = {}
         for number, table, chain, of_rule in statements(ruleset.text):
             known = found.setdefault((table, chain), ChainPlaces(0 if of_rule else number, ()))
@@ -43,7 +43,7 @@ def places(ruleset: AnyRuleset) -> Places:
         return found
     return {
         (table.name, chain.name): ChainPlaces(chain.line, tuple(rule.line for rule in table.rules_of(chain.name)))
-        for table in ruleset.tables
+        for table in iptables.tables
         for chain in table.chains
     }
 

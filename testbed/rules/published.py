@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 
 from testbed.rules.clauses import Clause, clauses, target_of
-from testbed.rules.nft import AnyRuleset, NftRuleset
-from testbed.rules.ruleset import Rule
+from testbed.rules.ruleset import AnyRuleset, Rule, Ruleset
 
 _TARGETS = ("DNAT", "REDIRECT")
 _PORTS = ("--dport", "--dports")
@@ -37,12 +36,13 @@ class Published:
 
 def published(ruleset: AnyRuleset) -> list[Published]:
     """Return each port that a DNAT or REDIRECT rule translates for incoming packets, in the rules' order."""
-    found = _native(ruleset.text) if isinstance(ruleset, NftRuleset) else _of_iptables(ruleset)
+    iptables = ruleset.as_iptables
+    found = _native(ruleset.text) if iptables is None else _of_iptables(iptables)
     return [one for one in dict.fromkeys(found) if not one.on_loopback]
 
 
-def _of_iptables(ruleset: AnyRuleset) -> Iterator[Published]:
-    for table in ruleset.tables if not isinstance(ruleset, NftRuleset) else ():
+def _of_iptables(ruleset: Ruleset) -> Iterator[Published]:
+    for table in ruleset.tables:
         if table.name.endswith("nat"):
             for chain in table.chains:
                 for rule in table.rules_of(chain.name) if chain.name != "OUTPUT" else ():

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from testbed.errors import RulesError
 from testbed.rules import commands, environment, families, files, forbidden, pasted, save
-from testbed.rules.nft import AnyRuleset, NftRuleset
-from testbed.rules.ruleset import Comment, Ruleset
+from testbed.rules.nft import NftRuleset
+from testbed.rules.origin import UNKNOWN, RulesetOrigin
+from testbed.rules.ruleset import AnyRuleset, Comment, Ruleset
+from testbed.rules.syntax import NFTABLES
 
 _COMMANDS = ("table", "flush", "add", "create", "define", "include", "delete", "destroy")  # first words of nft files
 _SET = re.compile(r"create (?P<name>\S+) (?:bitmap|hash|list):")  # ipset(8); nft has other forms, such as `create set`
@@ -43,7 +45,7 @@ def paths_of(paths: Path | str) -> list[Path]:
     return [Path(paths)] if os.path.exists(paths) else [Path(path) for path in str(paths).split(",")]
 
 
-def parse(text: str, source: str = "the rule set") -> AnyRuleset:
+def parse(text: str, source: str = "the rule set", origin: RulesetOrigin = UNKNOWN) -> AnyRuleset:
     """Return the rule set in a text; its first word shows whether it is nftables'. Raises RulesError as `read` does.
 
     Prompts, code fences and commands that only print may surround a dump. Commands of iptables, and the output of
@@ -55,36 +57,19 @@ def parse(text: str, source: str = "the rule set") -> AnyRuleset:
     if next(words, "") in _COMMANDS:
         if sets:
             raise RulesError(f"{source} has rules of nftables and ipsets, which nftables does not know.", _ONE_KIND)
-        return NftRuleset(text, source)
+        return NftRuleset(text, source, origin)
     if _NFT_TABLE.search(rest):
         raise RulesError(f"{source} has tables of iptables and of nftables.", _ONE_KIND)
     if wrong := forbidden.in_sets(sets.splitlines()):
         raise RulesError(f"{source} has sets that are not read: {wrong}.", "Give what `ipset save` prints.")
     read_by = commands.parse if commands.begins(rest) else save.parse
-    return replace(read_by(rest, source), sets=sets)
-
-
-def text_of(ruleset: AnyRuleset) -> str:
-    """Return the text of such a file."""
-    return ruleset.rendered if isinstance(ruleset, NftRuleset) else save.render(ruleset) + ruleset.sets
-
-
-def lines_of(ruleset: AnyRuleset) -> list[str]:
-    """Return the rule set as lines without counters: policies, chains and rules by table, or nftables' own text."""
-    return ruleset.text.splitlines() if isinstance(ruleset, NftRuleset) else ruleset.listing
-
-
-def number_of_rules(ruleset: AnyRuleset) -> int:
-    """Return the number of rules; in nftables' syntax the number of rules with a counter."""
-    if isinstance(ruleset, NftRuleset):
-        return sum("counter" in line.split() for line in ruleset.text.splitlines())
-    return sum(1 for _ in ruleset.rules)
+    return replace(read_by(rest, source), sets=sets, origin=origin)
 
 
 def _read(path: Path) -> AnyRuleset:
-    ruleset = parse(files.text_of(path, _DUMPS), files.name_of(path))
-    if isinstance(ruleset, Ruleset):
-        families.require_no_other_name(ruleset, path)
+    ruleset = parse(files.text_of(path, _DUMPS), files.name_of(path), RulesetOrigin.of_file(str(path)))
+    if (iptables := ruleset.as_iptables) is not None:
+        families.require_no_other_name(iptables, path)
     return ruleset
 
 
@@ -106,13 +91,13 @@ def _without_sets(text: str) -> tuple[str, str]:
 def _together(parts: Iterable[AnyRuleset], source: str) -> AnyRuleset:
     """Return one rule set of several files; raises RulesError for different syntaxes or a table in two files."""
     read_so_far = list(parts)
-    native = [part for part in read_so_far if isinstance(part, NftRuleset)]
-    others = [part for part in read_so_far if isinstance(part, Ruleset)]
+    native = [part for part in read_so_far if part.syntax is NFTABLES]
+    others = [iptables for part in read_so_far if (iptables := part.as_iptables) is not None]
     if native and others:
         raise RulesError(f"{native[0].source} is nftables' and {others[0].source} is not.", _ONE_KIND)
     if native:
-        return NftRuleset("\n".join(part.text for part in native), source)
-    found = Ruleset((), source)
+        return NftRuleset("\n".join(part.text for part in native), source, RulesetOrigin.of_file(source))
+    found = Ruleset((), source, origin=RulesetOrigin.of_file(source))
     for part in others:
         for table in part.tables:
             if before := next((known.source for known in found.tables if known.name == table.name), ""):

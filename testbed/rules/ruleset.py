@@ -9,10 +9,13 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import ClassVar, Protocol
 
 from testbed.errors import RulesError
 from testbed.rules import forbidden
 from testbed.rules.counters import Counters
+from testbed.rules.origin import UNKNOWN, RulesetOrigin
+from testbed.rules.syntax import IPTABLES, Syntax
 
 BUILT_IN_CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 IPV6 = "ip6 "  # prefix of the names of IPv6 tables, as in nftables: `ip6 filter`
@@ -103,16 +106,76 @@ class Table:
         return tuple(rule for rule in self.rules if rule.chain == chain)
 
 
+class AnyRuleset(Protocol):
+    """A rule set in one of the syntaxes.
+
+    Two rule sets are equal if they have the same rules; `source`, its name for messages, and `origin` do not count.
+    `sets` are the ipsets that its rules match, as `ipset save` prints them; empty in nftables' syntax.
+    """
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def origin(self) -> RulesetOrigin: ...
+
+    @property
+    def syntax(self) -> Syntax: ...
+
+    @property
+    def sets(self) -> str: ...
+
+    @property
+    def text(self) -> str:
+        """The rule set as the text of a file, in iptables' syntax with its sets."""
+
+    @property
+    def listing(self) -> list[str]:
+        """The rule set as lines, in iptables' syntax without counters."""
+
+    @property
+    def number_of_rules(self) -> int:
+        """The number of rules; in nftables' syntax of those with a counter."""
+
+    @property
+    def as_iptables(self) -> Ruleset | None:
+        """The rule set with tables, chains and rules as values; None in nftables' syntax, whose text nft parses."""
+
+    def named(self, source: str) -> AnyRuleset:
+        """Return the same rules with another name for messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """All tables, of IPv4 and of IPv6; `source` names its origin, for messages.
+    """A rule set in iptables' syntax: all tables, of IPv4 and of IPv6.
 
     `sets` are the ipsets that its rules match, as `ipset save` prints them; iptables-save text does not have them.
     """
 
+    syntax: ClassVar[Syntax] = IPTABLES
+
     entries: tuple[Table | Comment, ...]
     source: str = field(default="the rule set", compare=False)
     sets: str = ""
+    origin: RulesetOrigin = field(default=UNKNOWN, compare=False)
+
+    @property
+    def as_iptables(self) -> Ruleset:
+        return self
+
+    @property
+    def text(self) -> str:
+        from testbed.rules import save  # which reads rule sets too
+
+        return save.render(self) + self.sets
+
+    @property
+    def number_of_rules(self) -> int:
+        return sum(len(table.rules) for table in self.tables)
+
+    def named(self, source: str) -> Ruleset:
+        """Return the same rules with another name for messages."""
+        return replace(self, source=source)
 
     @property
     def tables(self) -> tuple[Table, ...]:

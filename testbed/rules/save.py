@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from testbed.errors import RulesError
 from testbed.rules import families, files, forbidden
 from testbed.rules.clauses import without_value
 from testbed.rules.counters import Counters
+from testbed.rules.origin import RulesetOrigin
 from testbed.rules.ruleset import IPV6, Chain, Comment, Rule, Ruleset, Table
 
 _TABLE = re.compile(r"\*(?P<name>\S+)")
@@ -26,7 +28,8 @@ _NO_NAMES = "Write the address, or leave that option or that rule out."
 
 def read(path: Path | str) -> Ruleset:
     """Return the rule set in a file; raises RulesError when it cannot be read or a line is not understood."""
-    return parse(files.text_of(path, "Give a file that iptables-save wrote."), source=str(path))
+    text = files.text_of(path, "Give a file that iptables-save wrote.")
+    return replace(parse(text, str(path)), origin=RulesetOrigin.of_file(str(path)))
 
 
 def parse(text: str, source: str = "the rule set") -> Ruleset:

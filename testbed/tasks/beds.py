@@ -42,7 +42,6 @@ def up(
     from testbed.report import beds
     from testbed.report import map as map_of_bed
     from testbed.report.terminal import Text
-    from testbed.rules.rulefile import number_of_rules
     from testbed.tasks.chosen import choose
 
     chosen = choose(host, engine, rules)
@@ -53,7 +52,7 @@ def up(
         as_json(beds.as_dict(record))
         return
     out = console()
-    note = f"{number_of_rules(record.ruleset)} rules ({record.source}), {ALL[record.backend].program}"
+    note = f"{record.ruleset.number_of_rules} rules ({record.source}), {ALL[record.backend].program}"
     out.print(Text.assemble("The bed ", (name, "bold"), f" {'is up' if made else 'was up already'}."))
     out.print(map_of_bed.tree(record.topology, name, note))
     for remark in record.remarks:

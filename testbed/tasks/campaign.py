@@ -19,9 +19,11 @@ from testbed.tasks.chosen import Chosen
 
 def iptables_rules(chosen: Chosen) -> Ruleset:
     """Return the rules; raise TestbedError if they are in nftables' syntax."""
-    rules = chosen.rules
-    if not isinstance(rules, Ruleset):
-        raise TestbedError(f"{rules.source} is in nftables' syntax.", "Mutants are made of what iptables-save prints.")
+    rules = chosen.rules.as_iptables
+    if rules is None:
+        raise TestbedError(
+            f"{chosen.rules.source} is in nftables' syntax.", "Mutants are made of what iptables-save prints."
+        )
     return rules
 
 

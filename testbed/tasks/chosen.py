@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.docker import DockerHost, article
@@ -88,4 +88,4 @@ def _rules(
     wanted = engine or NEWEST_MEASURED
     written = known.rules(docker_host)
     same = "" if known.name.startswith(wanted.removeprefix("v")) else f" ({wanted} writes the same)"
-    return replace(written, source=f"{written.source} for {host.short if host else 'the article'}{same}")
+    return written.named(f"{written.source} for {host.short if host else 'the article'}{same}")

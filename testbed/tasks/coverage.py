@@ -64,7 +64,7 @@ def coverage(
     """
     from testbed.coverage import covered
     from testbed.report import coverage_files, page
-    from testbed.rules import NftRuleset, files
+    from testbed.rules import files
     from testbed.tasks.chosen import warned
     from testbed.tasks.measurement import asked_for, empty_record, measured
 
@@ -87,7 +87,7 @@ def coverage(
     if file is None or not all(rule.line for rule in empty.rules):
         empty, text = coverage_files.listed(empty)
         file = Path(rules_out)
-    told = covered.report(empty, found, asked.by_source, proofs=not isinstance(asked.rules, NftRuleset))
+    told = covered.report(empty, found, proofs=asked.rules.as_iptables is not None)
     if told is None:
         raise TestbedError(f"no case loaded {asked.rules.source}.", "Choose other cases with -k or --path.")
     if text and (lcov or cobertura):

@@ -28,25 +28,22 @@ _ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class AskedFor:
-    """The rules that are reported on; `file` is where they stand, `by_source` counts all rule sets of their engine."""
+    """The rules that are reported on; `file` is where they stand."""
 
     host: DockerHost
     rules: AnyRuleset
     file: Path | None
-    by_source: bool
 
 
 def asked_for(rules: str | None, host: HostOptions | None, engine: str | None) -> AskedFor:
     """Return the rules that the options name, read or written by an engine."""
     docker_host = host.described.host if host else article.HOST
     if rules:
-        return AskedFor(docker_host, rulefile.read(rules), Path(rules), by_source=False)
+        return AskedFor(docker_host, rulefile.read(rules), Path(rules))
     if host or engine:
-        return AskedFor(
-            docker_host, chosen_for(docker_host, engine or NEWEST_MEASURED).rules(docker_host), None, by_source=True
-        )
+        return AskedFor(docker_host, chosen_for(docker_host, engine or NEWEST_MEASURED).rules(docker_host), None)
     with as_file(article.RULES_FILE) as file:
-        return AskedFor(docker_host, article.ruleset(), file, by_source=False)
+        return AskedFor(docker_host, article.ruleset(), file)
 
 
 def empty_record(asked: AskedFor, backend: str) -> RuleSetRecord:

@@ -83,7 +83,6 @@ def mutate(
         rules=campaign.iptables_rules(chosen),
         rules_file=rules or "",
         engine=engine_or_native(engine).name if engine else "",
-        source=f"the rules of engine {engine_or_native(engine).name}" if engine else "",
         host=host.described.text if host else "",
         cases=path if behaviours else existing_cases(path),
         chosen=expression("-k", k) if k else "",

@@ -18,10 +18,9 @@ def rules(_: Context, host: HostOptions | None = None, engine: str | None = None
     It is what iptables-save and ip6tables-save print, or, of an engine with nftables, what `nft list ruleset` prints.
     What was assumed about the host goes to standard error.
     """
-    from testbed.rules import rulefile
     from testbed.tasks.chosen import choose
 
     chosen = choose(host, engine, None)
-    sys.stdout.write(rulefile.text_of(chosen.rules))
+    sys.stdout.write(chosen.rules.text)
     for remark in chosen.host.remarks:
         console(stderr=True).print(remark, soft_wrap=True)

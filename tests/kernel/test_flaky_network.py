@@ -19,6 +19,7 @@ from testbed.behaviour.probes import Probe, probes
 from testbed.behaviour.referenced_values import mentioned
 from testbed.docker import article
 from testbed.observe.header import TracedHeader
+from testbed.rules.syntax import IPTABLES
 
 LINKS = (("lan", "client"), ("lan", "gateway"), ("lan", "host"), ("host", article.WEB.attachments[0].veth))
 
@@ -65,7 +66,7 @@ def all_of_it(bed: Testbed) -> None:
 def test_a_table_does_not_change_by_a_line_in_a_flaky_network(
     flaw: Callable[[Testbed], None], article_bed: Testbed
 ) -> None:
-    named = mentioned(article_bed.backend.book(article_bed.host), native=False)
+    named = mentioned(article_bed.backend.book(article_bed.host), IPTABLES)
     asked = probes(article_bed.topology, article.HOST, named).asked
     before = table.rows(behaviours(article_bed, asked))
     assert len(before) > 100

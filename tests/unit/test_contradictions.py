@@ -54,7 +54,7 @@ def test_an_engines_own_rules_contradict_nothing(version: str) -> None:
 def test_rules_for_nft_are_read_too() -> None:
     written = engine_or_native("29-nftables").rules(HOST)
     assert contradictions(HOST, written) == []
-    other = rulefile.parse(rulefile.text_of(written).replace("dnat to 172.17.0.2", "dnat to 172.17.0.3"))
+    other = rulefile.parse(written.text.replace("dnat to 172.17.0.2", "dnat to 172.17.0.3"))
     assert [sentence.partition(", but")[0] for sentence in contradictions(HOST, other)] == [
         "The host publishes port 80/tcp for web"
     ]

@@ -57,14 +57,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert records.read(tmp_path / "coverage.json") == written
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":2,"tests":[],"troubles":[],"rule_sets":[{}]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":3,"tests":[],"troubles":[],"rule_sets":[{}]}'])
 def test_what_is_no_coverage_is_said_to_be_none(text: str) -> None:
     with pytest.raises(TestbedError, match=r"^mine.json is no rule coverage"):
         records.parse(text, "mine.json")
 
 
 def test_another_format_is_named() -> None:
-    with pytest.raises(TestbedError, match="is of format 9, and this reads 2"):
+    with pytest.raises(TestbedError, match="is of format 9, and this reads 3"):
         records.parse('{"format":9}')
 
 

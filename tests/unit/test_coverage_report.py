@@ -104,10 +104,13 @@ def test_what_cannot_be_is_named_with_the_reason(report: Report) -> None:
     }
 
 
-def test_rule_sets_with_other_rules_count_only_where_the_source_is_asked_for() -> None:
+def test_rule_sets_with_other_rules_count_only_if_the_same_engine_wrote_them() -> None:
     others = replace(recorded("my.rules"), listing=("filter :FORWARD DROP",))
     assert covered.report(EMPTY, Coverage((others,))) is None
-    found = covered.report(EMPTY, Coverage((others, recorded())), by_source=True)
+    assert covered.report(EMPTY, Coverage((replace(others, engine="28.2.2"),))) is None
+    assert covered.report(replace(EMPTY, engine="28.2"), Coverage((replace(others, engine="28.2.2"),))) is None
+    both = Coverage((replace(others, engine="28.2.2"), recorded()))
+    found = covered.report(replace(EMPTY, engine="28.2.2"), both)
     assert found is not None
     assert found.rules[0].record.reached == 4
 

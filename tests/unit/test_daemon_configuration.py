@@ -10,7 +10,6 @@ import pytest
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import LATEST, NATIVE, chosen_for
 from testbed.errors import TestbedError, TopologyError
-from testbed.rules.rulefile import text_of
 
 SERVICES = "services: {web: {network_mode: bridge, ports: ['80:80']}, app: {ports: ['81:81']}}"
 
@@ -61,7 +60,7 @@ def test_docker0_and_networks_have_the_addresses_of_the_daemon(
 
 
 def policies(host: DockerHost, version: str) -> list[str]:
-    return [line for line in text_of(chosen_for(host, version).rules(host)).splitlines() if line.startswith(":FORWARD")]
+    return [line for line in chosen_for(host, version).rules(host).text.splitlines() if line.startswith(":FORWARD")]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +86,7 @@ def test_without_ip_forward_the_host_does_not_forward() -> None:
 @pytest.mark.parametrize("version", ["28", "29", "29-nftables"])
 def test_direct_routing_leaves_out_the_drop_before_nat(version: str) -> None:
     def drops(host: DockerHost) -> int:
-        return text_of(chosen_for(host, version).rules(host)).count("172.17.0.2")
+        return chosen_for(host, version).rules(host).text.count("172.17.0.2")
 
     assert drops(host_of()) - drops(host_of(allow_direct_routing=True)) == 1
 

@@ -208,7 +208,7 @@ def test_a_trusted_interface_reaches_a_containers_own_address(version: str) -> N
         "-A PREROUTING -d 10.6.0.2/32 -i ens33 -j ACCEPT",
         "-A PREROUTING -d 10.6.0.2/32 ! -i back -j DROP",
     ]
-    native = engine_or_native("29-nftables").rules(host).rendered
+    native = engine_or_native("29-nftables").rules(host).text
     assert 'ip daddr 10.6.0.2 iifname != { "back", "ens33" } counter drop comment "DROP DIRECT ACCESS"' in native
 
 

@@ -140,4 +140,4 @@ def test_what_a_file_for_nft_may_not_say_is_refused_with_its_line(text: str, sai
     ],
 )
 def test_other_words_for_nft_are_let_through(text: str) -> None:
-    assert NftRuleset(text).rendered == text
+    assert NftRuleset(text).text == text

@@ -16,7 +16,7 @@ LISTED_BY_MOBY = Path(__file__).parent.parent / "data" / "listings" / "29-nftabl
 
 def test_a_file_is_loaded_as_it_was_written_byte_for_byte() -> None:
     ruleset = nft.read(LISTED_BY_MOBY)
-    assert ruleset.rendered.encode() == LISTED_BY_MOBY.read_bytes()
+    assert ruleset.text.encode() == LISTED_BY_MOBY.read_bytes()
     assert ruleset.source == str(LISTED_BY_MOBY)
 
 
@@ -33,7 +33,7 @@ def test_a_file_is_loaded_as_it_was_written_byte_for_byte() -> None:
 def test_which_kind_a_file_is_shows_in_its_first_word(text: str, kind: type) -> None:
     ruleset = rulefile.parse(text, "mine")
     assert isinstance(ruleset, kind)
-    assert rulefile.text_of(ruleset) == text or not text
+    assert ruleset.text == text or not text
     assert ruleset.source == "mine"
 
 
@@ -43,8 +43,8 @@ def test_a_file_of_neither_kind_is_reported_with_its_line() -> None:
 
 
 def test_rules_are_numbered_by_what_counts() -> None:
-    assert rulefile.number_of_rules(nft.read(LISTED_BY_MOBY)) == 17
-    assert rulefile.number_of_rules(article.ruleset()) == 18
+    assert nft.read(LISTED_BY_MOBY).number_of_rules == 17
+    assert article.ruleset().number_of_rules == 18
 
 
 def test_equal_text_is_an_equal_rule_set_wherever_it_came_from() -> None:

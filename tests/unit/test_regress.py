@@ -15,11 +15,12 @@ from testbed.errors import TestbedError
 from testbed.report.difference import lines, markdown
 from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import Rule, Ruleset
+from testbed.rules.syntax import IPTABLES, NFTABLES, Syntax
 
 
-def named_by(*specs: str, native: bool = False) -> ReferencedValues:
+def named_by(*specs: str, syntax: Syntax = IPTABLES) -> ReferencedValues:
     rules = tuple(Rule("CHAIN", spec) for spec in specs)
-    return mentioned(LoadedRuleset([LoadedChain("ip filter", "filter", "CHAIN", rules, None, None)]), native)
+    return mentioned(LoadedRuleset([LoadedChain("ip filter", "filter", "CHAIN", rules, None, None)]), syntax)
 
 
 def book_of(ruleset: Ruleset) -> LoadedRuleset:
@@ -47,7 +48,7 @@ def test_the_ports_that_a_rule_names(spec: str, ports: set[tuple[str, int]]) -> 
 
 
 def test_what_nftables_rules_name() -> None:
-    named = named_by("ip saddr 192.0.2.0/24 tcp dport { 80, 443 } counter accept", native=True)
+    named = named_by("ip saddr 192.0.2.0/24 tcp dport { 80, 443 } counter accept", syntax=NFTABLES)
     assert named.ports == {("tcp", 80), ("tcp", 443)}
     assert [str(prefix) for prefix in named.prefixes] == ["192.0.2.0/24"]
 
@@ -59,7 +60,7 @@ def test_each_named_port_is_asked_with_its_neighbours_and_one_that_is_not_named(
 
 
 def test_every_node_that_can_ask_does_and_every_address_is_asked() -> None:
-    asked = probes(article.topology(), article.HOST, mentioned(book_of(article.ruleset()), False)).asked
+    asked = probes(article.topology(), article.HOST, mentioned(book_of(article.ruleset()), IPTABLES)).asked
     assert {probe.origin for probe in asked} == {"client", "internet", "host", "web"}
     assert {"192.168.66.100", "172.17.0.1", "172.17.0.2", "203.0.113.10", "127.0.0.1"} <= {p.address for p in asked}
     assert len(asked) == len(set(asked)) == len({str(probe) for probe in asked})

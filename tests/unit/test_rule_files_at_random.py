@@ -82,7 +82,7 @@ def test_any_text_is_a_rule_set_or_an_error_with_a_sentence(text: str) -> None:
     ruleset = parsed(text)
     assert ruleset is None or isinstance(ruleset, Ruleset | NftRuleset)
     if isinstance(ruleset, Ruleset):
-        again = parsed(rulefile.text_of(ruleset))
+        again = parsed(ruleset.text)
         assert isinstance(again, Ruleset)
         assert again.listing == ruleset.listing
 

@@ -51,7 +51,7 @@ def test_dumps_behind_each_other_and_dumps_in_files_are_the_same(folder: Path, n
 
 def test_what_was_read_is_written_so_that_it_is_read_again(folder: Path) -> None:
     rules = read(folder, "four", "nat", "sets", "six")
-    again = rulefile.parse(rulefile.text_of(rules))
+    again = rulefile.parse(rules.text)
     assert isinstance(again, Ruleset)
     assert isinstance(rules, Ruleset)
     assert (again.listing, again.sets) == (rules.listing, rules.sets)

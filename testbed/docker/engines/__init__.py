@@ -13,8 +13,7 @@ from testbed.docker.engines.classic import Classic
 from testbed.docker.engines.forward import Generation
 from testbed.docker.host import DockerHost
 from testbed.errors import TestbedError
-from testbed.rules.nft import AnyRuleset
-from testbed.rules.ruleset import Ruleset
+from testbed.rules.ruleset import AnyRuleset, Ruleset
 
 LATEST = "latest"  # the newest generation
 _Version = tuple[int, ...]
@@ -87,7 +86,7 @@ ENGINES = (
 )
 
 
-NATIVE = Engine("29-nftables", (29,), _LISTINGS, native.rules)
+NATIVE = Engine(native.NAME, (29,), _LISTINGS, native.rules)
 
 
 def engine_or_native(version: str) -> Engine[AnyRuleset]:

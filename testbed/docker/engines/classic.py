@@ -48,11 +48,10 @@ class Classic:
             self._refuse_snat(network, host.ip6tables is True)
         for container in host.containers:
             _refuse_ports(container)
-        source = f"the rules of engine {self.name}"
-        own = self._written(view4(host), user=True).ruleset(source) if host.iptables else untouched(source)
+        own = self._written(view4(host), user=True).ruleset(self.name) if host.iptables else untouched(self.name)
         if not host.ipv6 or not (self.routed if host.ip6tables is None else host.ip6tables):
             return own
-        return own.beside(self._written(view6(host), user=self.user6).ruleset(source))
+        return own.beside(self._written(view6(host), user=self.user6).ruleset(self.name))
 
     def _refuse_modes(self, network: Network) -> None:
         known = (GatewayMode.NAT, GatewayMode.ROUTED) if self.routed else (GatewayMode.NAT,)

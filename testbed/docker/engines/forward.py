@@ -51,7 +51,7 @@ class Generation:
         """The rule set of such an engine for this host; IPv6's tables where they are asked for, or have a network."""
         if not self.whole_containers:
             refuse_trusted(host, self.name)
-        own = self._ruleset(view4(host)) if host.iptables else untouched(self._source)
+        own = self._ruleset(view4(host)) if host.iptables else untouched(self.name)
         return own.beside(self.ip6_rules(host)) if wants_ip6(host) else own
 
     def ip6_rules(self, host: DockerHost) -> Ruleset:
@@ -68,11 +68,7 @@ class Generation:
             nat.network(tables, view, network, returns=self._returns(view, network))
         for attached in view.attached:
             self._container(tables, view, attached)
-        return tables.ruleset(self._source, self._sets(view))
-
-    @property
-    def _source(self) -> str:
-        return f"the rules of engine {self.name}"
+        return tables.ruleset(self.name, self._sets(view))
 
     @property
     def _guard(self) -> str:

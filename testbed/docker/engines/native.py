@@ -18,9 +18,10 @@ from testbed.docker.engines.order import by_container
 from testbed.docker.engines.view import Bridged, NetworkAttachment, View, view4, view6, wants_ip6
 from testbed.docker.host import DockerHost, GatewayMode, PublishedPort
 from testbed.rules.nft import NftRuleset
+from testbed.rules.origin import RulesetOrigin
 
 _MAPS = ("filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out")
-_SOURCE = "the rules of engine 29-nftables"
+NAME = "29-nftables"
 _KNOWN = "ct state established,related counter accept"
 _TO_LOCAL = "fib daddr type local counter jump nat-prerouting-and-output"
 _UNTOUCHED = "table ip docker-bridges {\n}\n"
@@ -49,7 +50,9 @@ def rules(host: DockerHost) -> NftRuleset:
     views = [view4(host)] if host.iptables else []
     if wants_ip6(host):
         views.append(view6(host))
-    return NftRuleset("".join(map(_table, views)) or _UNTOUCHED, _SOURCE)
+    return NftRuleset(
+        "".join(map(_table, views)) or _UNTOUCHED, f"the rules of engine {NAME}", RulesetOrigin.of_engine(NAME)
+    )
 
 
 def _table(view: View) -> str:

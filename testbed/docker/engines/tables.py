@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from testbed.rules.origin import RulesetOrigin
 from testbed.rules.ruleset import Chain, Rule, Ruleset, Table
 
 _BUILT_IN = {
@@ -53,9 +54,10 @@ class Tables:
         if (table, chain, spec) not in self._there:
             self.insert(table, chain, spec)
 
-    def ruleset(self, source: str, sets: str = "") -> Ruleset:
-        """What has been made: tables that hold anything, user-defined chains by name; `sets` as in Ruleset."""
-        return Ruleset(tuple(self._table(name) for name in _BUILT_IN if name in self._rules), source, sets)
+    def ruleset(self, engine: str, sets: str = "") -> Ruleset:
+        """What the engine has made: tables that hold anything, user-defined chains by name; `sets` as in Ruleset."""
+        tables = tuple(self._table(name) for name in _BUILT_IN if name in self._rules)
+        return Ruleset(tables, f"the rules of engine {engine}", sets, RulesetOrigin.of_engine(engine))
 
     def _chain(self, table: str, chain: str) -> list[str]:
         return self._rules.setdefault(table, {name: [] for name in _BUILT_IN[table]}).setdefault(chain, [])
@@ -75,8 +77,8 @@ class Tables:
         )
 
 
-def untouched(source: str) -> Ruleset:
+def untouched(engine: str) -> Ruleset:
     """What there is where an engine writes nothing: chains of the kernel's that let everything pass."""
     tables = Tables({})
     tables.chains("filter", [])
-    return tables.ruleset(source)
+    return tables.ruleset(engine)
