@@ -294,10 +294,19 @@ class Topology:
                 yield node, device
 
     def _within_reach(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
-        """Return every other device of a port's segment."""
+        """Return every other device of a port's segment whose frames are not kept from it."""
+        apart = self._isolated if port in self._isolated else frozenset[Port]()
         return (
-            (self.node(other.node), device) for other, device in self._segments[port].devices.items() if other != port
+            (self.node(other.node), device)
+            for other, device in self._segments[port].devices.items()
+            if other != port and other not in apart
         )
+
+    @cached_property
+    def _isolated(self) -> frozenset[Port]:
+        """The ends of links to isolated ports: they exchange no frames with each other."""
+        ends = [(link.a, link.b) for link in self.links] + [(link.b, link.a) for link in self.links]
+        return frozenset(end for end, other in ends if self.node(other.node).interface(other.device).isolated)
 
     @cached_property
     def _segments(self) -> dict[Port, _Segment]:
@@ -349,7 +358,7 @@ class Topology:
             for device in self.node(name).devices
             for version in dict.fromkeys(own.version for own in device.addresses)
             for port, address, mac in self._segments[Port(name, device.name)].permanent[version]
-            if port != Port(name, device.name)
+            if port != Port(name, device.name) and not self._isolated >= {port, Port(name, device.name)}
         )
 
     def mac_of(self, port: Port, address: Address) -> str:

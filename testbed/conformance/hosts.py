@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.docker import article, hostfile
+from testbed.docker.article_surroundings import SURROUNDINGS
 from testbed.docker.host import DockerHost
 
 _OPTION = "com.docker.network.bridge."
@@ -85,7 +86,7 @@ _IPV6 = """networks:
 services:
   web: {networks: [six], ports: ['80:80', '0.0.0.0:84:80', '[::]:86:80']}
   dns: {networks: [six], ports: ['5353:53/udp']}
-  lo: {networks: [six], ports: ['[::1]:8081:80', '[2001:db8:66::100]:8082:80']}
+  lo: {networks: [six], ports: ['[::1]:8081:80', '[IPV6_ADDRESS]:8082:80']}
   four: {network_mode: bridge, ports: ['8084:80']}
 """
 _ON_DOCKER0 = """services:
@@ -131,7 +132,7 @@ services:
 _IPV6_ON_DOCKER0 = "ipv6: true, fixed-cidr-v6: '2001:db8:17::/64'"
 _IP6TABLES = "daemon: {ip6tables: true, experimental: true}\n"
 
-_ADDRESS = "ADDRESS"  # stands for the host's own address
+_ADDRESS, _ADDRESS6 = "ADDRESS", "IPV6_ADDRESS"  # stand for the host's own addresses
 
 # Each as the text of a host file (testbed/docker/hostfile.py).
 _DESCRIBED = {
@@ -180,10 +181,11 @@ _DESCRIBED = {
 
 def known() -> dict[str, DockerHost]:
     """Return every known host by its name."""
-    own = str(article.HOST.around.host_address(4))
+    own, own6 = (str(address.ip) for address in SURROUNDINGS.main.addresses)
+    texts = {name: text.replace(_ADDRESS6, own6).replace(_ADDRESS, own) for name, text in _DESCRIBED.items()}
     return {
         "the article's": article.HOST,
         "the article's without proxy": article.HOST_WITHOUT_PROXY,
         "the article's and a second network": article.HOST_WITH_TWO_NETWORKS,
-        **{name: hostfile.parse(text.replace(_ADDRESS, own), f"the host {name}") for name, text in _DESCRIBED.items()},
+        **{name: hostfile.parse(text, f"the host {name}") for name, text in texts.items()},
     }

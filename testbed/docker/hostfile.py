@@ -1,4 +1,5 @@
-"""A Docker host described by compose files, with daemon.json's keys under `daemon` if need be (docs/hosts.md).
+"""A Docker host described by compose files, with daemon.json's keys under `daemon` if need be (docs/hosts.md), and what
+is around the host under `host` (host_section.py).
 
 A service without `networks` is on the project's default network, as with Compose; `network_mode: bridge` is docker0.
 What has no part in packet filtering (image, command, volumes ...) is passed over; an unknown key is an error.
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.docker import daemon as daemon_keys
-from testbed.docker.article_surroundings import SURROUNDINGS
+from testbed.docker import host_section
 from testbed.docker.compose import keys
 from testbed.docker.compose import networks as network_keys
 from testbed.docker.compose import project as project_files
@@ -27,6 +28,7 @@ from testbed.docker.compose.services import ServiceRequest
 from testbed.docker.daemon import Daemon
 from testbed.docker.host import DockerHost
 from testbed.docker.problems import Problems
+from testbed.docker.surroundings import Surroundings
 from testbed.docker.tree import Tree
 
 _REMARKS = "x-remarks"  # of a text that stands for a host
@@ -92,11 +94,17 @@ def _host(project: Project, in_bed: bool) -> tuple[DockerHost, Tree]:
     problems.raise_all()
     started = [one for one in services if not one.profiles or project.profiles & {*one.profiles, "*"}]
     used = _used(known, started)
-    networks = Networks(daemon, used, problems, SURROUNDINGS, in_bed)
+    surroundings = host_section.read(tree.child("host"), problems)
+    networks = Networks(daemon, used, problems, surroundings.value, in_bed)
     containers = Containers(name, networks, started, problems)
     problems.raise_all()
-    remarks = [*networks.remarks, *containers.remarks, *_left_out(known, used, services, started)]
-    host = _assembled(daemon, networks, containers, remarks, tree)
+    remarks = [
+        *surroundings.remarks,
+        *networks.remarks,
+        *containers.remarks,
+        *_left_out(known, used, services, started),
+    ]
+    host = _assembled(daemon, surroundings.value, networks, containers, remarks, tree)
     return host, _only(tree, started)
 
 
@@ -131,12 +139,17 @@ def _only(tree: Tree, started: list[ServiceRequest]) -> Tree:
         one.name: one.tree.with_value({key: part for key, part in one.tree.mapping if key not in passed})
         for one in started
     }
-    parts = {key: part for key, part in tree.mapping if key in ("name", "networks", "daemon")}
+    parts = {key: part for key, part in tree.mapping if key in ("name", "networks", "daemon", "host")}
     return tree.with_value({**parts, "services": tree.child("services").with_value(kept)})
 
 
 def _assembled(
-    daemon: Daemon, networks: Networks, containers: Containers, remarks: list[str], tree: Tree
+    daemon: Daemon,
+    surroundings: Surroundings,
+    networks: Networks,
+    containers: Containers,
+    remarks: list[str],
+    tree: Tree,
 ) -> DockerHost:
     with tree.blamed():
         return DockerHost(
@@ -152,4 +165,5 @@ def _assembled(
             tuple(containers.names),
             (*networks.requirements, *containers.requirements),
             tuple(remarks),
+            surroundings,
         )

@@ -111,7 +111,9 @@ def around(surroundings: Surroundings, six: bool, subnets: tuple[Prefix, ...] = 
     lans = []
     for number, uplink in enumerate(surroundings.uplinks):
         suffix = f"-{re.sub('[^A-Za-z0-9_.-]', '-', uplink.name)}" if number else ""
-        complete = _with_ipv6(uplink, taken) if six else _without_ipv6(uplink)
+        complete = _in_order(uplink) if six else _without_ipv6(uplink)
+        if six and not number and not any(map(_has_ipv6, surroundings.uplinks)):
+            complete = _with_ipv6(uplink, taken)
         outside = [_inside(internet, _GATEWAY_OUTSIDE - number)]
         outside += [_inside(internet6, _GATEWAY_OUTSIDE - number)] if six else []
         lans.append(_lan(complete, suffix, tuple(outside), surroundings, taken))
@@ -137,14 +139,14 @@ def _lan(
             routers += [_inside(_spare(4, taken), _GATEWAY_OUTSIDE)] if version == 4 else []
             continue
         subnet: Prefix = own.network
-        if not any(router.version == version for router in routers) and (chosen := _router_in(subnet, used)):
+        if not any(router.version == version for router in routers) and (chosen := router_in(subnet, used)):
             used.add(chosen.ip)
             routers.append(chosen)
-        free = list(islice(_free(subnet, used), _CLIENTS))
+        free = list(islice(free_addresses(subnet, used), _CLIENTS))
         if len(free) < _CLIENTS:
             subnet = _spare(version, taken)
             routers.append(_inside(subnet, _GATEWAY_OUTSIDE))
-            free = list(islice(_free(subnet, used), _CLIENTS))
+            free = list(islice(free_addresses(subnet, used), _CLIENTS))
         client.append(_with_prefix(free[0], subnet))
         scripted.append(_with_prefix(free[1], subnet))
         used |= {*free}
@@ -152,7 +154,7 @@ def _lan(
     for own in uplink.addresses:
         if any(own.ip in router.network for router in routers):
             continue
-        beside = _router_in(own.network, used)
+        beside = router_in(own.network, used)
         routers += [beside] if beside is not None else []
         behind += [own] if beside is None else []
     return Lan(uplink, suffix, tuple(client), tuple(scripted), tuple(routers), outside, tuple(behind))
@@ -172,29 +174,38 @@ def _as_router(gateway: Address, uplink: Uplink) -> AddressWithPrefix:
     return ip_interface(gateway)
 
 
-def _router_in(subnet: Prefix, used: Iterable[Address]) -> AddressWithPrefix | None:
-    """An address for a router: the last free one of IPv4, and of IPv6 the one that ends with fe."""
+def router_in(subnet: Prefix, used: Iterable[Address]) -> AddressWithPrefix | None:
+    """Return an address for a router: the last free one of IPv4, and of IPv6 the one that ends with fe."""
     if subnet.num_addresses <= _CLIENTS:
         return None
     if isinstance(subnet, IPv6Network):
         last = [subnet[_GATEWAY6]] if subnet.num_addresses > _HOST6 else []
-        return next((_with_prefix(one, subnet) for one in (*last, *_free(subnet, used)) if one not in set(used)), None)
+        return next(
+            (_with_prefix(one, subnet) for one in (*last, *free_addresses(subnet, used)) if one not in set(used)), None
+        )
     backwards = (subnet.broadcast_address - back for back in range(1, min(_SEARCHED, subnet.num_addresses - 1)))
     return next((_with_prefix(one, subnet) for one in backwards if one not in set(used)), None)
 
 
-def _free(subnet: Prefix, used: Iterable[Address]) -> Iterator[Address]:
-    """The addresses of a subnet that no machine has, the lowest first; none of a subnet of two addresses or one."""
+def free_addresses(subnet: Prefix, used: Iterable[Address]) -> Iterator[Address]:
+    """Yield the addresses of a subnet that no machine has, the lowest first; none of a subnet of two or one."""
     taken = set(used)
     hosts: Iterable[Address] = subnet.hosts() if subnet.num_addresses > _CLIENTS else ()
     return (address for address in islice(hosts, _SEARCHED) if address not in taken)
 
 
+def _has_ipv6(uplink: Uplink) -> bool:
+    return any(own.version == 6 and not own.ip.is_link_local for own in uplink.addresses)
+
+
+def _in_order(uplink: Uplink) -> Uplink:
+    """An uplink with its link-local addresses last, so that the first one of each IP version is for others."""
+    ordered = sorted(uplink.addresses, key=lambda own: own.version == 6 and own.ip.is_link_local)
+    return replace(uplink, addresses=tuple(ordered))
+
+
 def _with_ipv6(uplink: Uplink, taken: list[Prefix]) -> Uplink:
-    """An uplink with an IPv6 address: its own, or one of documentation."""
-    if any(own.version == 6 and not own.ip.is_link_local for own in uplink.addresses):
-        ordered = sorted(uplink.addresses, key=lambda own: own.version == 6 and own.ip.is_link_local)
-        return replace(uplink, addresses=tuple(ordered))
+    """An uplink with an IPv6 address and gateway of documentation, on a host that has none and needs one."""
     subnet = _spare(6, taken)
     addresses = (*(own for own in uplink.addresses if own.version == 4), _inside(subnet, _HOST6))
     return replace(uplink, addresses=addresses, gateways=(*uplink.gateways, subnet[_GATEWAY6]))

@@ -21,9 +21,19 @@ def veth(container: str) -> str:
     return f"veth{_digits(container)[:7]}"
 
 
+def tap(guest: str) -> str:
+    """`vnet` and seven digits."""
+    return f"vnet{_digits(guest)[:7]}"
+
+
 def veth_mac(container: str) -> str:
     """A locally administered address."""
-    digits = _digits(f"mac of {container}")
+    return local_mac(f"mac of {container}")
+
+
+def local_mac(of: str) -> str:
+    """A locally administered address that follows from a text."""
+    digits = _digits(of)
     return ":".join(["3e", *(digits[number : number + 2] for number in range(0, 10, 2))])
 
 

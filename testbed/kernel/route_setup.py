@@ -8,7 +8,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from testbed.topology import Node, Route, RouteKind, RoutingRule, RuleAction
+from testbed.topology import Node, Prefix, Route, RouteKind, RoutingRule, RuleAction
 
 _PROTO_BOOT = 3  # route protocol that `ip route` sets, include/uapi/linux/rtnetlink.h
 _ONLINK = 4  # RTNH_F_ONLINK, the same file
@@ -29,8 +29,14 @@ def add_routes(ip: IPRoute, node: Node) -> None:
     for route in node.routes:
         if route.kind is not RouteKind.UNICAST:
             ip.route("add", **_target(route), **_refusing(node, route))
-        elif any(route.via in network for network in own) or (route.device and own):
+        elif _reached(route, own):
             ip.route("add", **_target(route), **_leading(node, route))
+
+
+def _reached(route: Route, own: list[Prefix]) -> bool:
+    if route.device:
+        return bool(own)
+    return route.via is not None and any(route.via in network for network in own)
 
 
 def add_rules(ip: IPRoute, node: Node) -> None:
@@ -85,7 +91,7 @@ def _rule(rule: RoutingRule) -> dict[str, Any]:
     if rule.mark is not None:
         wish |= {"fwmark": rule.mark, "fwmask": rule.mask}
     ranges = (("sport_range", rule.source_ports), ("dport_range", rule.destination_ports))
-    wish |= {key: {"start": own[0], "end": own[1]} for key, own in ranges if own is not None}
+    wish |= {key: f"{own[0]}:{own[1]}" for key, own in ranges if own is not None}
     named = (("iifname", rule.entered), ("oifname", rule.left), ("ip_proto", rule.protocol))
     wish |= {key: value for key, value in named if value}
     if rule.suppress_prefix is not None:

@@ -10,7 +10,7 @@ from testbed.docker.tree import Tree
 EXTENSION = "x-"
 _SHOWN = 12  # known keys that an error lists
 DOCUMENT = (
-    *("name", "version", "include", "services", "networks", "daemon"),
+    *("name", "version", "include", "services", "networks", "daemon", "host"),
     *("volumes", "secrets", "configs", "models"),
 )
 NETWORK = (
