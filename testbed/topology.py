@@ -295,18 +295,29 @@ class Topology:
 
     def _within_reach(self, port: Port) -> Iterator[tuple[Node, Interface | Bridge]]:
         """Return every other device of a port's segment whose frames are not kept from it."""
-        apart = self._isolated if port in self._isolated else frozenset[Port]()
         return (
             (self.node(other.node), device)
             for other, device in self._segments[port].devices.items()
-            if other != port and other not in apart
+            if other != port and not self._apart(port, other)
         )
 
+    def _apart(self, one: Port, other: Port) -> bool:
+        """Whether two devices of one segment exchange no frames, since isolated ports lead to both nodes."""
+        if not self._isolated:
+            return False
+        at_one, at_other = (self._isolated.get(port.node, frozenset()) for port in (one, other))
+        return one.node != other.node and bool(at_one & at_other)
+
     @cached_property
-    def _isolated(self) -> frozenset[Port]:
-        """The ends of links to isolated ports: they exchange no frames with each other."""
+    def _isolated(self) -> dict[str, frozenset[Port]]:
+        """The bridges that have an isolated port for each node."""
+        found: dict[str, set[Port]] = {}
         ends = [(link.a, link.b) for link in self.links] + [(link.b, link.a) for link in self.links]
-        return frozenset(end for end, other in ends if self.node(other.node).interface(other.device).isolated)
+        for end, other in ends:
+            port = self.node(other.node).interface(other.device)
+            if port.isolated and port.master is not None:
+                found.setdefault(end.node, set()).add(Port(other.node, port.master))
+        return {node: frozenset(bridges) for node, bridges in found.items()}
 
     @cached_property
     def _segments(self) -> dict[Port, _Segment]:
@@ -358,7 +369,7 @@ class Topology:
             for device in self.node(name).devices
             for version in dict.fromkeys(own.version for own in device.addresses)
             for port, address, mac in self._segments[Port(name, device.name)].permanent[version]
-            if port != Port(name, device.name) and not self._isolated >= {port, Port(name, device.name)}
+            if port != Port(name, device.name) and not self._apart(port, Port(name, device.name))
         )
 
     def mac_of(self, port: Port, address: Address) -> str:
