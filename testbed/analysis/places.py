@@ -21,7 +21,7 @@ class Origin:
     """A sender of first packets: from these prefixes, by this interface of the host; '' is the host itself.
 
     `without` are prefixes within `sources` that others own. `towards` are the destinations whose packets are given to
-    the host, None: any, as a neighbour sends them that uses the host as its gateway.
+    the host, None: any, as a neighbour sends them that uses the host as its gateway; `beyond` are those left out.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Origin:
     sources: tuple[Prefix, ...]
     without: tuple[Prefix, ...] = ()
     towards: tuple[Prefix, ...] | None = None
+    beyond: tuple[Prefix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def coming(world: World, origin: Origin) -> PacketSet:
     found = found & ~within(world, packet.six, packet.source, origin.without)
     if origin.towards is not None:
         found = found & within(world, packet.six, packet.destination, origin.towards)
+    found = found & ~within(world, packet.six, packet.destination, origin.beyond)
     near = space.none
     if origin.entered in world.bridges:
         near = on_bridge(world, origin.entered, packet.six, packet.destination)

@@ -87,13 +87,14 @@ class Choice:
     def prefer(self, vector: Vector, wanted: Sequence[int] = ()) -> None:
         """Choose the first of these values that is possible, else the smallest number."""
         for value in wanted:
-            if self._narrow(self._space.equal(vector, value)):
+            if self.narrow(self._space.equal(vector, value)):
                 return
         for bit in vector:
-            if not self._narrow(~bit):
-                self._narrow(bit)
+            if not self.narrow(~bit):
+                self.narrow(bit)
 
-    def _narrow(self, wanted: PacketSet) -> bool:
+    def narrow(self, wanted: PacketSet) -> bool:
+        """Keep the packets that are in another set too, if there are any; return whether there are."""
         smaller = self.packets & wanted
         if not smaller.satisfiable():
             return False
@@ -114,6 +115,15 @@ def plainest(
     header = _header(world, choice.packets, first, world.damaged)
     following = None if later is None else _header(world, choice.packets, later.packet, world.space.none)
     return PlainPacket(kind, _origin(world, header), header, following)
+
+
+def plain_first(world: World, region: PacketSet) -> tuple[PlainHeader, PacketSet]:
+    """Return the plainest first packet of a set that is not empty, as a header and as a set of one packet."""
+    choice = Choice(world.space, region)
+    _choose_first(world, choice, world.packet)
+    for variable in world.opaque.variables:
+        choice.prefer(world.space.vector((variable,)))
+    return _header(world, choice.packets, world.packet, world.damaged), choice.packets
 
 
 def _choose_first(world: World, choice: Choice, packet: SymbolicPacket) -> None:

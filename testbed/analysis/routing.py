@@ -114,9 +114,10 @@ class Routing:
         """Where an address is the loopback's and the interface is one that may not ask for it."""
         allowed = self._space.any_of(
             self._space.equal(packet.entered, self._interfaces.number(name)) & ~packet.six
-            for name in (LOOPBACK, *self._localnet)
+            for name in self._localnet
             if name in self._interfaces.names
         )
+        allowed = allowed | self._space.equal(packet.entered, self._interfaces.number(LOOPBACK))
         return space_of_loopback(self, packet.six, vector) & ~allowed
 
     def _table(self, packet: SymbolicPacket) -> tuple[Vector, PacketSet]:
