@@ -15,6 +15,7 @@ with loading(program):
     from testbed.tasks.coverage import coverage
     from testbed.tasks.diff import diff
     from testbed.tasks.doctor import doctor
+    from testbed.tasks.exposure import exposure
     from testbed.tasks.handshake import handshake
     from testbed.tasks.mutate import mutate
     from testbed.tasks.report import report
@@ -29,6 +30,7 @@ namespace = Collection(
     down,
     handshake,
     trace,
+    exposure,
     rules,
     test,
     behaviours,

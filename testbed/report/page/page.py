@@ -16,8 +16,10 @@ from testbed.coverage.covered import Report
 from testbed.mutation.campaign import Campaign
 from testbed.report.coverage import mark
 from testbed.report.page import difference as differing
+from testbed.report.page import exposure as exposing
 from testbed.report.page import mutation as mutating
 from testbed.report.page.difference import ComparedRulesets
+from testbed.report.page.exposure import ExposurePage
 from testbed.report.page.view import view
 from testbed.report.results import Results
 from testbed.traced_connection import Story
@@ -30,7 +32,8 @@ _OPTION = re.compile(r"(?<!\S)((?:! )?--?[A-Za-z][\w-]*)")
 class Page:
     """The contents of the page. The claims concern the packets of the first story; the results are of the cases.
 
-    `coverage` is of a rule set, by a run of the cases; `mutation` are the results of a campaign.
+    `coverage` is of a rule set, by a run of the cases; `mutation` are the results of a campaign. The witnesses of an
+    `exposure` are the first story.
     """
 
     title: str
@@ -40,6 +43,7 @@ class Page:
     coverage: Report | None = None
     mutation: Campaign | None = None
     difference: ComparedRulesets | None = None
+    exposure: ExposurePage | None = None
 
 
 def html(page: Page) -> str:
@@ -49,8 +53,9 @@ def html(page: Page) -> str:
     ]
     difference = differing.view(page.difference) if page.difference is not None else None
     mutation = mutating.view(page.mutation) if page.mutation is not None else None
+    exposure = exposing.view(page.exposure, stories[0]) if page.exposure is not None else None
     template = _environment().get_template("page.html.j2")
-    return template.render(page=page, stories=stories, difference=difference, mutation=mutation)
+    return template.render(page=page, stories=stories, difference=difference, mutation=mutation, exposure=exposure)
 
 
 @cache

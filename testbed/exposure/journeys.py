@@ -1,0 +1,58 @@
+"""The journeys of a matrix's witnesses, each sent once, for a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.bed import Testbed
+from testbed.behaviour import packets
+from testbed.behaviour.probe_setup import made_ready
+from testbed.behaviour.probes import Probe
+from testbed.behaviour.probing import named
+from testbed.behaviour.referenced_values import free_port
+from testbed.exposure.cells import ExposureMatrix
+from testbed.exposure.made import ExposureStand
+from testbed.kernel.namespace import quarantine
+from testbed.question import Talk
+from testbed.traced_connection import Followed, Story, follow, follow_kernel
+from testbed.traffic import layers
+
+MOST = 120  # witnesses that a page shows
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessJourneys:
+    """A story of witnesses, and the place of each probe in it."""
+
+    story: Story
+    places: dict[Probe, int]
+
+
+def witness_journeys(stand: ExposureStand, matrix: ExposureMatrix) -> WitnessJourneys:
+    """Send the witnesses of a matrix again, traced, and return their journeys."""
+    probes = list(dict.fromkeys(cell.witness.probe for cell in matrix.cells if cell.witness and cell.witness.probe))
+    with quarantine(), Testbed(stand.topology, stand.rules, stand.backend) as bed:
+        made_ready(bed, probes[:MOST])
+        followed: list[Followed] = []
+        places: dict[Probe, int] = {}
+        for probe in probes[:MOST]:
+            found = _followed(bed, probe)
+            if found:
+                places[probe] = len(followed)
+                followed += found[:1]
+        about = f"{stand.rules.source}, {stand.program}"
+        story = Story("The witnesses of the matrix", about, bed.topology, bed.words(), tuple(followed))
+    return WitnessJourneys(story, places)
+
+
+def _followed(bed: Testbed, probe: Probe) -> tuple[Followed, ...]:
+    if probe.origin == bed.topology.host:
+        to = probe.address, probe.port
+        return follow_kernel(bed, lambda: bed.send_from_kernel(probe.origin, probe.protocol, to))
+    return follow(bed, _sent(bed, probe))
+
+
+def _sent(bed: Testbed, probe: Probe) -> Talk:
+    number = free_port(bed.free_port, named(bed).source_ports)
+    data, via = packets.question(bed, probe, number)
+    yield bed.send(probe.origin, layers.of(data), to=probe.origin, via=via)

@@ -1,0 +1,75 @@
+"""invoke exposure: the matrix of a host, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from own_machine import Machine, assert_nothing_is_left, assert_refused
+
+ROOT = Path(__file__).parents[2]
+DOCKER_HOST = ROOT / "docs" / "docker.yaml"
+UFW = ROOT / "tests" / "data" / "foreign" / "ufw-docker-28.5.rules"
+
+
+def test_the_article_says_who_reaches_its_web_server(machine: Machine) -> None:
+    finished = machine.invoke("exposure")
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.splitlines()
+    assert "12 cells, 10 confirmed by packets." in lines[0]
+    web = next(line for line in lines if line.startswith("web 80/tcp"))
+    assert web.split()[-4:] == ["open"] * 4
+    other = next(line for line in lines if line.startswith("web any other port"))
+    assert other.split()[4:] == ["-", "-", "closed", "1", "open"]
+    assert " 1  filter: policy FORWARD DROP" in lines
+    assert max(map(len, lines[:8])) <= 100
+    assert_nothing_is_left(machine)
+
+
+def test_the_bypass_of_ufw_is_said_in_a_sentence(machine: Machine) -> None:
+    finished = machine.invoke("exposure", "--rules", str(UFW))
+    assert finished.returncode == 0, finished.stderr
+    assert "web 80/tcp on 80 is open although INPUT would close it: filter: policy INPUT DROP." in finished.stdout
+
+
+def test_every_form_of_the_matrix_is_written(machine: Machine, tmp_path: Path) -> None:
+    names = {form: str(tmp_path / f"m.{form}") for form in ("markdown", "html", "sarif", "out")}
+    options = [word for form, name in names.items() for word in (f"--{form}", name)]
+    finished = machine.invoke("exposure", "--host", str(DOCKER_HOST), "--engine", "20.10", *options)
+    assert finished.returncode == 0, finished.stderr
+    assert "| admin 9000/tcp on 127.0.0.1:9000 | - | - | open |" in Path(names["markdown"]).read_text()
+    found = json.loads(Path(names["sarif"]).read_text())["runs"][0]["results"]
+    assert "exposure-loopback" in {result["ruleId"] for result in found}
+    page = Path(names["html"]).read_text()
+    assert '<a class="open" href="#story-1-syn-' in page
+    assert "Who reaches what" in Path(names["out"]).read_text()
+
+
+def test_cells_for_programs_name_rules_and_witnesses(machine: Machine) -> None:
+    finished = machine.invoke("exposure", "--json")
+    assert finished.returncode == 0, finished.stderr
+    cells = json.loads(finished.stdout)["cells"]
+    (closed,) = (cell for cell in cells if (cell["row"], cell["column"]) == ("web:*", "direct"))
+    assert (closed["state"], closed["confirmed"]) == ("closed", True)
+    assert closed["by"]["text"] == ":FORWARD DROP"
+    assert (closed["witness"]["node"], closed["witness"]["destination"]) == ("client", "172.17.0.2")
+
+
+def test_what_depends_on_the_time_is_not_judged(machine: Machine, tmp_path: Path) -> None:
+    rules = machine.invoke("rules").stdout
+    clock = "-A DOCKER-USER -p tcp -m time --timestart 01:00:00 --timestop 01:00:01 -j RETURN"
+    changed = rules.replace(
+        "-A DOCKER-USER -j RETURN", f"{clock}\n-A DOCKER-USER -i ens33 -j DROP\n-A DOCKER-USER -j RETURN"
+    )
+    assert clock in changed
+    path = tmp_path / "my.rules"
+    path.write_text(changed)
+    finished = machine.invoke("exposure", "--rules", str(path))
+    assert finished.returncode == 3, finished.stdout + finished.stderr
+    assert "Not judged: packets that depend on -m time" in finished.stdout
+
+
+@pytest.mark.parametrize("option", ["--out", "--html", "--sarif", "--markdown"])
+def test_a_folder_that_is_missing_is_refused_before_anything_is_asked(machine: Machine, option: str) -> None:
+    assert_refused(machine.invoke("exposure", option, "missing/file"), "there is no folder missing", "Make it")
