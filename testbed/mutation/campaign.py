@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import re
 import time
-import tokenize
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -35,7 +32,6 @@ from testbed.rules import save
 from testbed.rules.ruleset import IPV6, Ruleset
 
 Progress = Callable[[int, int], None]  # called with the number of mutants that are done, and of all
-_WHOLE_READING = re.compile(r"\.result\s*==")
 _MAX_IDLE_SESSIONS = 2  # sessions without a result, after which the remaining mutants are given up
 
 
@@ -74,7 +70,7 @@ class CampaignResult:
     @property
     def was(self) -> str:
         """Return the line that was mutated, without its table."""
-        return _line(self.mutant, self.rules).removeprefix(f"{self.mutant.table} ")
+        return self.mutant.was
 
     @property
     def line(self) -> int:
@@ -138,7 +134,7 @@ def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaig
     )
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
-    reach = Reach(baseline.coverage, wanted.engine, set(_strict(baseline)))
+    reach = Reach(baseline.coverage, wanted.engine)
     outcomes: dict[str, MutantResult] = {}
     tasks: dict[str, Task] = {}
     for mutant in chosen:
@@ -248,23 +244,6 @@ def _cases_pass(wanted: CampaignConfig, plan: Plan) -> _Baseline:
     return baseline
 
 
-def _strict(baseline: _Baseline) -> Iterator[str]:
-    """Yield the cases that compare a whole reading of the counters, by their source text."""
-    files = {case.partition("::")[0] for case in baseline.cases}
-    functions = {file: _comparing(baseline.root / file) for file in files if (baseline.root / file).is_file()}
-    for case in baseline.cases:
-        file, _, name = case.partition("::")
-        if name.partition("[")[0].rpartition("::")[2] in functions.get(file, ()):
-            yield case
-
-
-def _comparing(path: Path) -> set[str]:
-    with tokenize.open(path) as opened:  # in the encoding that the file declares, as Python reads it
-        text = opened.read()
-    found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
-    return {node.name for node in found if _WHOLE_READING.search(ast.get_source_segment(text, node) or "")}
-
-
 def _table_holds(wanted: CampaignConfig) -> _Baseline:
     """Use a behaviour table as the only case; raise TestbedError if the original rules behave differently."""
     host = hostfile.parse(wanted.host) if wanted.host else article.HOST
@@ -316,13 +295,5 @@ def _mutants(wanted: CampaignConfig) -> Iterator[Mutant]:
     """Yield every mutant of the rules, or of the changed rules only."""
     before = set(wanted.since.listing) if wanted.since is not None else set()
     for mutant in mutants(wanted.rules, wanted.strong):
-        if _line(mutant, wanted.rules) not in before:
+        if f"{mutant.table} {mutant.was}" not in before:
             yield mutant
-
-
-def _line(mutant: Mutant, rules: Ruleset) -> str:
-    """Return the mutated line of a rule set's listing."""
-    if mutant.rule is not None:
-        return f"{mutant.table} {mutant.rule.text}"
-    policy = next(chain.policy for chain in rules.table(mutant.table).chains if chain.name == mutant.chain)
-    return f"{mutant.table} :{mutant.chain} {policy}"

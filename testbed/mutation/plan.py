@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -72,18 +72,17 @@ def _rules(written: str, source: str, sets: str, engine: str) -> Ruleset:
 
 
 class Reach:
-    """Find the cases that reach the change of a mutant, by their coverage; `strict` cases compare all counters.
+    """Find the cases that reach the change of a mutant, by their coverage.
 
     The likeliest case to kill the mutant comes first. A rule that matches less, or has another target, is detected by a
     case that matches it. A rule that matches more is detected by a case that only reaches it. So the two groups
-    alternate. In the second group, cases that miss the rule because of the removed clause alone come first. Then strict
-    cases come before others, and cases that match fewer rules before cases that match more.
+    alternate. In the second group, cases that miss the rule because of the removed clause alone come first. Cases that
+    match fewer rules come before cases that match more.
     """
 
-    def __init__(self, coverage: Coverage, engine: str, strict: Container[str] = ()) -> None:
+    def __init__(self, coverage: Coverage, engine: str) -> None:
         own = (one for one in coverage.rule_sets if engine in ("", one.engine))
         self._sets = [_Reached(one) for one in own if all(map(_LISTED.fullmatch, one.listing))]
-        self._strict = strict
 
     def cases(self, mutant: Mutant) -> tuple[str, ...]:
         """Return the cases with a packet that reaches the first place at which a chain differs.
@@ -101,7 +100,7 @@ class Reach:
                     matches[case] = matches.get(case, False) or matched
                     breadth[case] = max(breadth.get(case, 0), reached.breadth[case])
 
-        found = sorted(matches, key=lambda case: (case not in self._strict, breadth[case], case))
+        found = sorted(matches, key=lambda case: (breadth[case], case))
         matching = [case for case in found if matches[case]]
         others = sorted((case for case in found if not matches[case]), key=lambda case: case not in missing)
         kinds = (others, matching) if mutant.operator in _MATCHING_MORE else (matching, others)

@@ -82,7 +82,7 @@ class MutantItem(pytest.Item):
         raise AssertionError("a mutant is judged by the session's workshop")
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        return self.path, None, self.mutant.sentence
+        return self.path, None, self.mutant.title
 
 
 class MutationWorker:

@@ -24,7 +24,11 @@ def source(mutant: Mutant, proposal: Proposal) -> str:
     made = proposal.setting
     name = re.sub(r"[^A-Za-z0-9_]", "_", mutant.id)
     bed, fixtures, making = _bed(made)
-    lines = [repr(f"Notices the mistake: {mutant.sentence}."), *making, f"check({bed}, {_row(proposal.case)})"]
+    lines = [
+        repr(f"Kills the mutant {mutant.id}: {mutant.title}: {mutant.was}"),
+        *making,
+        f"check({bed}, {_row(proposal.case)})",
+    ]
     body = "\n".join(f"{_INDENT}{line}" for text in lines for line in text.split("\n"))
     return f"{_imported(_needed(made))}\n\n\ndef test_notices_{name}({fixtures}):\n{body}\n"
 

@@ -33,7 +33,7 @@ def lines(campaign: Campaign) -> Iterator[Text]:
         yield from _unnoticed(one, campaign)
         yield Text()
     for one in campaign.of(ERROR):
-        yield Text.assemble(("error  ", "bold red"), one.mutant.sentence)
+        yield Text.assemble(("error  ", "bold red"), one.mutant.title)
         yield Text(f"  {one.outcome.said}")
     yield Text.assemble((heading(campaign), "bold"))
     yield Text(", ".join(f"{name} {number}" for name, number in numbers(campaign)))
@@ -61,11 +61,9 @@ def without_witness(one: CampaignResult, campaign: Campaign) -> str:
 
 def _unnoticed(one: CampaignResult, campaign: Campaign) -> Iterator[Text]:
     outcome = one.outcome
-    yield Text.assemble((one.mutant.sentence, "bold"), f"   {why(outcome)}  ", (outcome.mutant, "dim"))
+    yield Text.assemble((one.mutant.title, "bold"), f"   {why(outcome)}  ", (outcome.mutant, "dim"))
     yield Text(f"  {one.where}", style="dim")
-    yield Text.assemble("  - ", (one.was, "red"))
-    for line in one.mutant.replaced:
-        yield Text.assemble("  + ", (line, "green"))
+    yield from (Text(f"  {line}", style="red" if line.startswith("-") else "green") for line in one.mutant.diff)
     witness = outcome.witness
     if witness is None:
         yield Text(f"  {without_witness(one, campaign)}")
@@ -87,16 +85,16 @@ def markdown(campaign: Campaign) -> str:
     parts += [f"| {' | '.join(name for name, _ in score)} |", f"|{' ---: |' * len(score)}"]
     parts += [f"| {' | '.join(str(number) for _, number in score)} |", ""]
     parts += _folded(campaign.of(*UNNOTICED))
-    parts += [f"- error: {plain(one.mutant.sentence)}: {plain(one.outcome.said)}" for one in campaign.of(ERROR)]
+    parts += [f"- error: {plain(one.mutant.title)}: {plain(one.outcome.said)}" for one in campaign.of(ERROR)]
     return "\n".join([*parts, ""])
 
 
 def _folded(unnoticed: Sequence[CampaignResult]) -> Iterator[str]:
     for one in unnoticed:
         witness = one.outcome.witness
-        yield f"<details><summary>{in_html(one.mutant.sentence)} ({_WHY[one.outcome.status]})</summary>"
+        yield f"<details><summary>{in_html(one.mutant.title)} ({_WHY[one.outcome.status]})</summary>"
         yield from ("", plain(one.where), "")
-        yield from fenced([f"- {one.was}", *(f"+ {line}" for line in one.mutant.replaced)], "diff")
+        yield from fenced(one.mutant.diff, "diff")
         if witness is not None:
             yield from ("", f"{witness.kind}: {code(witness.probe)}", "")
             yield from fenced([f"- {witness.before}", f"+ {witness.now}"], "diff")

@@ -28,7 +28,7 @@ def junit(campaign: Campaign) -> str:
         outcome, classname = one.outcome, f"mutants.{one.mutant.table}.{one.mutant.chain}".replace(" ", "-")
         seconds = f"{outcome.seconds:.3f}"
         case = ElementTree.SubElement(
-            suite, "testcase", classname=classname, name=f"{one.mutant.id}: {one.mutant.sentence}", time=seconds
+            suite, "testcase", classname=classname, name=f"{one.mutant.id}: {one.mutant.title}", time=seconds
         )
         if outcome.status in (SURVIVED, NO_COVERAGE):
             number["failures"] += 1
@@ -46,7 +46,7 @@ def junit(campaign: Campaign) -> str:
 
 
 def _told(one: CampaignResult) -> str:
-    told = [f"- {one.was}", *(f"+ {line}" for line in one.mutant.replaced)]
+    told = one.mutant.diff
     if (witness := one.outcome.witness) is not None:
         told += [f"{witness.kind}: {witness.probe}", f"- {witness.before}", f"+ {witness.now}", witness.case]
     return "\n".join(told)
@@ -78,7 +78,7 @@ def _mutant(one: CampaignResult) -> dict[str, Any]:
     return {
         "id": outcome.mutant,
         "mutatorName": one.mutant.operator,
-        "description": one.mutant.sentence,
+        "description": one.mutant.title,
         "replacement": "\n".join(one.mutant.replaced),
         "location": {"start": {"line": line, "column": 1}, "end": {"line": line, "column": len(one.was) + 1}},
         "status": _STATUS[outcome.status],

@@ -25,8 +25,8 @@ def test_the_lan_reaches_the_web_server(article_bed):
     asked = IP(src=CLIENT, dst=WEB) / ICMP(type=8, id=1)
     assert not article_bed.send("client", asked, to="web", via=HOST).delivered
 """
-EVERY_PORT = "is accepted on every port, not only on port 80"
-OUTPUT_DROPS = "what no rule of filter OUTPUT decides is dropped"
+EVERY_PORT = "clause removed in filter FORWARD"
+OUTPUT_DROPS = "other policy of filter OUTPUT"
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def survivor(page: Page, sentence: str) -> Locator:
-    """The entry of one mutant that nobody noticed."""
-    found = page.locator(".mutant").filter(has=page.get_by_role("heading", name=sentence))
+def survivor(page: Page, title: str) -> Locator:
+    """The entry of one mutant that no case killed."""
+    found = page.locator(".mutant").filter(has=page.get_by_role("heading", name=title))
     expect(found).to_have_count(1)
     return found
 
@@ -73,7 +73,7 @@ def test_the_killed_are_counted_and_who_survives_is_shown(opened: Callable[..., 
     expect(page.locator("#mutation meter")).to_be_visible()
 
 
-def test_a_survivor_has_its_sentence_its_line_its_witness_and_a_case(opened: Callable[..., Page]) -> None:
+def test_a_survivor_has_its_title_its_line_its_witness_and_a_case(opened: Callable[..., Page]) -> None:
     one = survivor(opened("mutants"), EVERY_PORT)
     expect(one.locator("header")).to_contain_text("no case notices it of the 1 that reach it")
     expect(one.locator(".where")).to_have_text("my.rules, line 4, table filter")

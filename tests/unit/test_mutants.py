@@ -8,7 +8,8 @@ import pytest
 
 from testbed import Ruleset
 from testbed.behaviour.mutants import Mutant, equivalent, mutants
-from testbed.docker import article, hostfile
+from testbed.behaviour.mutants.phrases import PHRASES
+from testbed.docker import article
 from testbed.docker.engines import engine
 from testbed.rules import save
 
@@ -45,10 +46,10 @@ def written(ruleset: Ruleset, *operators: str) -> list[str]:
     return [mutant.replaced[0].split(" ", 2)[2] for mutant in of(ruleset, *operators)]
 
 
-def said(ruleset: Ruleset, operator: str, text: str) -> list[str]:
-    """The sentences of an operator for the rule of that text."""
+def shown(ruleset: Ruleset, operator: str, text: str) -> list[tuple[str, list[str]]]:
+    """Title and diff of each mutant of an operator for the rule of that text."""
     found = [mutant for mutant in of(ruleset, operator) if mutant.rule is not None and mutant.rule.text == text]
-    return [mutant.sentence for mutant in found]
+    return [(mutant.title, mutant.diff) for mutant in found]
 
 
 def test_the_articles_rules_have_so_many_mutants() -> None:
@@ -80,11 +81,18 @@ def test_without_the_strong_ones_there_are_fewer_and_the_others_are_the_same() -
     assert {mutant.operator for mutant in all_} - {mutant.operator for mutant in few} == {"return", "hook", "jump"}
 
 
-def test_every_mutant_can_be_applied_has_an_id_of_its_own_and_one_sentence() -> None:
+def test_every_mutant_can_be_applied_has_an_id_of_its_own_and_a_title() -> None:
     made = mutants(ARTICLE)
     assert len({mutant.id for mutant in made}) == len(made)
     assert all(mutant.apply(ARTICLE) is not None for mutant in made)
-    assert all(mutant.sentence and not mutant.sentence.endswith(".") and "\n" not in mutant.sentence for mutant in made)
+    assert all(mutant.title.endswith(f" {mutant.table} {mutant.chain}") for mutant in made)
+    assert all("\n" not in mutant.title and mutant.diff[0] == f"- {mutant.was}" for mutant in made)
+    assert len({(mutant.title, *mutant.diff) for mutant in made if mutant.operator != "move"}) == 177 - 18
+
+
+def test_every_operator_has_a_phrase_of_its_own() -> None:
+    assert set(PHRASES) == OPERATORS
+    assert len(set(PHRASES.values())) == len(PHRASES)
 
 
 def test_ids_stay_when_other_rules_and_lines_move() -> None:
@@ -121,7 +129,8 @@ def test_of_equal_rules_each_is_changed_by_itself() -> None:
 def test_a_policy_is_turned_only_where_it_is_what_it_was() -> None:
     (mutant,) = of(rules(":FORWARD DROP"), "policy")
     assert (mutant.rule, mutant.replaced) == (None, (":FORWARD ACCEPT",))
-    assert mutant.sentence == "what no rule of filter FORWARD decides passes"
+    assert mutant.title == "other policy of filter FORWARD"
+    assert mutant.diff == ["- :FORWARD DROP", "+ :FORWARD ACCEPT"]
     assert mutant.apply(rules(":FORWARD ACCEPT")) is None
     assert of(rules(":PREROUTING ACCEPT", table="nat"), "policy") == []
 
@@ -253,61 +262,43 @@ DNAT_80 = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destinat
 ANSWERS = "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 OUT = "-A FORWARD -i docker0 ! -o docker0 -j ACCEPT"
 HIDDEN = "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"
-SENTENCES = [
-    ("delete", "-A FORWARD -j DOCKER-USER", "DOCKER-USER is no longer asked"),
-    ("delete", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1", "Docker's networks are no longer isolated from each other"),
-    ("delete", ANSWERS, "answers to what containers on docker0 asked are no longer let through"),
-    ("state", ANSWERS, "new connections to containers on docker0 are let through too"),
-    ("delete", OUT, "containers on docker0 have no way out"),
-    ("verdict", ACCEPT_80, "published port 80 is dropped, no longer let through"),
-    ("drop-clause", ACCEPT_80, "every tcp port of container 172.17.0.2 is let through, not only published port 80"),
-    ("drop-clause", ACCEPT_80, "published port 80 is let through from docker0 too"),
-    ("port", DNAT_80, "port 81 leads to the container instead of published port 80"),
-    ("target", DNAT_80, "published port 80 is translated to 172.17.0.3:80, not to 172.17.0.2:80"),
-    ("delete", HIDDEN, "containers of 172.17.0.0/16 go out under their own addresses"),
-    ("delete", "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP", "docker0 is open to Docker's other networks"),
-    ("reorder", "-A FORWARD -j DOCKER-USER", "in FORWARD DOCKER-ISOLATION-STAGE-1 is asked before DOCKER-USER"),
+STAGE_1 = "-A FORWARD -j DOCKER-ISOLATION-STAGE-1"
+SHOWN = [
+    ("delete", "-A FORWARD -j DOCKER-USER", "rule removed from filter FORWARD", []),
+    ("delete", ANSWERS, "rule removed from filter FORWARD", []),
+    ("state", ANSWERS, "other connection states in filter FORWARD", [ANSWERS.replace("ISHED", "ISHED,NEW")]),
+    ("delete", OUT, "rule removed from filter FORWARD", []),
+    ("verdict", ACCEPT_80, "other verdict in filter DOCKER", [ACCEPT_80.replace("-j ACCEPT", "-j DROP")]),
+    ("drop-clause", ACCEPT_80, "clause removed in filter DOCKER", [ACCEPT_80.replace(" -m tcp --dport 80", "")]),
+    ("drop-clause", ACCEPT_80, "clause removed in filter DOCKER", [ACCEPT_80.replace(" ! -i docker0", "")]),
+    ("port", DNAT_80, "other port in nat DOCKER", [DNAT_80.replace("--dport 80", "--dport 81")]),
+    ("target", DNAT_80, "other translation in nat DOCKER", [DNAT_80.replace("172.17.0.2:80", "172.17.0.3:80")]),
+    ("masquerade", HIDDEN, "other source translation in nat POSTROUTING", [HIDDEN.replace(" -j MASQUERADE", "")]),
+    ("negate", OUT, "clause negated in filter FORWARD", [OUT.replace("! -o", "-o")]),
+    ("interface", OUT, "other interface in filter FORWARD", ["-A FORWARD -o docker0 ! -i docker0 -j ACCEPT"]),
+    ("protocol", DNAT_80, "other protocol in nat DOCKER", [DNAT_80.replace("tcp", "udp")]),
+    (
+        "reorder",
+        "-A FORWARD -j DOCKER-USER",
+        "rule moved behind the next one in filter FORWARD",
+        [STAGE_1, "-A FORWARD -j DOCKER-USER"],
+    ),
+    ("return", "-A FORWARD -j DOCKER-USER", "return before the rules of filter FORWARD", ["-A FORWARD -j RETURN"]),
 ]
 
 
-@pytest.mark.parametrize(("operator", "text", "sentence"), SENTENCES)
-def test_what_is_said_of_dockers_rules(operator: str, text: str, sentence: str) -> None:
-    assert sentence in said(ARTICLE, operator, text)
+@pytest.mark.parametrize(("operator", "text", "title", "now"), SHOWN)
+def test_mutant_is_shown_by_its_operator_and_its_lines(operator: str, text: str, title: str, now: list[str]) -> None:
+    more = [text] if operator == "return" else []
+    assert (title, [f"- {text}", *(f"+ {line}" for line in (*now, *more))]) in shown(ARTICLE, operator, text)
 
 
-def test_what_is_said_of_the_rules_of_engine_28() -> None:
-    shop = engine("28").rules(
-        hostfile.parse(
-            "{networks: {in: {internal: true}}, services: {none: {networks: [in], scale: 0},"
-            " web: {network_mode: bridge, ports: ['127.0.0.1:9:9']}}}"
-        )
-    )
-    lost = {mutant.sentence for mutant in of(shop, "delete")}
-    bridge = next(name for name in lost if name.startswith("containers on the internal network")).split()[5]
-    assert lost >= {
-        "container 172.17.0.2 is open past its published ports",
-        "published port 9 of 127.0.0.1 is open to neighbours",
-        "unpublished ports of containers on docker0 are no longer closed",
-        f"containers on the internal network {bridge} may send out",
-        f"others may send to containers on the internal network {bridge}",
-    }
-
-
-def test_what_is_said_of_other_rules() -> None:
-    own = rules(
-        ":INPUT DROP",
-        "-A INPUT -i lo -j ACCEPT",
-        "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT",
-        "-A INPUT -m string --string x --algo bm -j DROP",
-    )
-    assert [mutant.sentence for mutant in of(own, "delete")] == [
-        "the loopback in INPUT is no longer accepted",
-        "a tcp packet from 10.0.0.0/8 on port 22 in INPUT is no longer accepted",
-        "what `-A INPUT -m string --string x --algo bm -j DROP` matches is no longer dropped",
-    ]
-    assert "a tcp packet on port 22 in INPUT is accepted from every source, not only from 10.0.0.0/8" in [
-        mutant.sentence for mutant in of(own, "drop-clause")
-    ]
+def test_change_of_a_set_is_shown_as_the_line_of_the_set() -> None:
+    sets = "create friends hash:ip family inet\nadd friends 10.0.0.3\n"
+    matched = rules(":INPUT DROP", "-A INPUT -m set --match-set friends src -j ACCEPT", sets=sets)
+    turned, *of_elements = of(matched, "set")
+    assert [mutant.diff for mutant in of_elements] == [["- add friends 10.0.0.3"], ["+ add friends 10.0.0.4"]]
+    assert {mutant.title for mutant in (turned, *of_elements)} == {"other addresses of a set in filter INPUT"}
 
 
 def test_what_is_equivalent_says_why_and_whether_counters_tell() -> None:
@@ -342,5 +333,5 @@ def test_a_mutant_that_makes_the_rules_of_another_names_it() -> None:
     reordered, *moved = of(two, "reorder", "move")
     assert equivalent(two, reordered) == ""
     assert [equivalent(two, mutant) for mutant in moved] == [
-        f"it makes the same rules as {reordered.id}: {reordered.sentence}"
+        f"it makes the same rules as {reordered.id}: {reordered.title}"
     ] * len(moved)

@@ -15,6 +15,7 @@ from testbed.errors import TestbedError
 from testbed.mutation.literal import expression, imports
 from testbed.mutation.proposal import Proposal, Setting
 from testbed.mutation.source import source
+from testbed.rules.ruleset import Rule
 
 HOSTILE = (
     '"""+str(__import__("os").system("id"))+"""',
@@ -34,9 +35,9 @@ CALLED = {"check", "PacketCase", "make_bed", "engine", "rules", "DockerHost", "N
 ADDRESSES = {"IPv4Interface", "IPv4Address"}
 
 
-def shown(case: PacketCase, host: DockerHost = article.HOST, sentence: str = "a rule is gone", engine: str = "") -> str:
+def shown(case: PacketCase, host: DockerHost = article.HOST, rule: str = "-j DROP", engine: str = "") -> str:
     rules = article.ruleset()
-    mutant = replace(next(iter(mutants(rules))), sentence=sentence)
+    mutant = replace(next(iter(mutants(rules))), rule=Rule("FORWARD", rule))
     return source(mutant, Proposal(Setting(host, rules, engine), case))
 
 
@@ -52,9 +53,11 @@ def strings(text: str) -> set[object]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_of_rules_stands_as_a_literal_in_a_proposed_case(text: str) -> None:
-    written = shown(replace(CASE, expected=COUNTED, outcome="", counters=("*filter", text)), sentence=text)
+    written = shown(replace(CASE, expected=COUNTED, outcome="", counters=("*filter", text)), rule=text)
     assert calls(written) == {"check", "PacketCase"}
-    assert strings(written) >= {text, f"Notices the mistake: {text}.", "*filter"}
+    (told,) = (found for found in strings(written) if str(found).startswith("Kills the mutant delete-"))
+    assert str(told).endswith(f"rule removed from filter FORWARD: {Rule('FORWARD', text).text}")
+    assert strings(written) >= {text, "*filter"}
     assert "\x1b" not in written
 
 

@@ -1,4 +1,4 @@
-"""Mutants of a rule set: rule sets with one edit, each as a value with a sentence."""
+"""Mutants of a rule set: rule sets with one edit, each as a value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from testbed.rules.ruleset import IPV6, Ruleset
 __all__ = ["Mutant", "Proof", "equivalent", "mutants", "proof"]
 
 
-Maker = Callable[[Site], Iterator[tuple[str, RuleEdit, str]]]
+Maker = Callable[[Site], Iterator[tuple[str, RuleEdit]]]
 _DEFAULT: tuple[Maker, ...] = (rule_position.made, targets.made, conditions.made)
 _STRONG: tuple[Maker, ...] = (rule_position.made_strong, targets.made_strong, conditions.made_strong, sets.made_strong)
 
@@ -44,7 +44,7 @@ def equivalent(rules: Ruleset, mutant: Mutant) -> str:
         return str(proved)
     changed = mutant.apply(rules)
     first = _makers(rules).get(_key(changed)) if changed is not None else None
-    return f"it makes the same rules as {first.id}: {first.sentence}" if first and first.id != mutant.id else ""
+    return f"it makes the same rules as {first.id}: {first.title}" if first and first.id != mutant.id else ""
 
 
 @lru_cache(maxsize=8)
@@ -64,9 +64,9 @@ def _key(rules: Ruleset) -> tuple[object, ...]:
 
 def _of(site: Site, makers: Sequence[Maker]) -> Iterator[Mutant]:
     for made in makers:
-        for operator, edit, sentence in made(site):
+        for operator, edit in made(site):
             if _loads(site, edit):
-                yield Mutant.of_rule(operator, site.place, edit, sentence)
+                yield Mutant.of_rule(operator, site.place, edit)
 
 
 def _loads(site: Site, edit: Edit) -> bool:
@@ -89,6 +89,4 @@ def _policies(rules: Ruleset) -> Iterator[Mutant]:
         for chain in table.chains:
             new = {"ACCEPT": "DROP", "DROP": "ACCEPT"}.get(chain.policy or "")
             if new is not None and chain.policy is not None:
-                passes = "passes" if new == "ACCEPT" else "is dropped"
-                sentence = f"what no rule of {table.name} {chain.name} decides {passes}"
-                yield Mutant.of_policy(table.name, Policy(chain.name, chain.policy, new), sentence)
+                yield Mutant.of_policy(table.name, Policy(chain.name, chain.policy, new))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
-from testbed.behaviour.mutants import describe, rewrite
+from testbed.behaviour.mutants import rewrite
 from testbed.behaviour.mutants.edits import Rewritten
 from testbed.behaviour.mutants.site import Site
 from testbed.behaviour.mutants.validity import needs_protocol
 from testbed.rules.clauses import Clause
 from testbed.rules.values import TCP_FLAGS, number
 
-Made = tuple[str, Rewritten, str]  # operator, edit, sentence
+Made = tuple[str, Rewritten]  # operator, edit
 _NEGATABLE = {
     *("-s", "-d", "-i", "-o", "-p", "-f", "--sport", "--dport", "--sports", "--dports", "--ports", "--tcp-flags"),
     *(
@@ -57,7 +57,7 @@ def made(site: Site) -> Iterator[Made]:
         yield from _negated(site, clause)
         for operator, values in _other_values(site, clause):
             spec = rewrite.with_values(site.spec, clause, *values)
-            yield operator, Rewritten(site.chain, (spec,)), describe.other(site, clause, *values)
+            yield operator, Rewritten(site.chain, (spec,))
     yield from _protocols(site)
     yield from _swapped_interfaces(site)
 
@@ -76,7 +76,7 @@ def _dropped(site: Site, clause: Clause) -> Iterator[Made]:
         gone = match
     spec = rewrite.without(site.spec, *gone)
     operator = "protocol" if clause.option == "-p" else "drop-clause"
-    yield operator, Rewritten(site.chain, (spec,)), describe.dropped(site, *gone)
+    yield operator, Rewritten(site.chain, (spec,))
 
 
 def _negated(site: Site, clause: Clause) -> Iterator[Made]:
@@ -84,7 +84,7 @@ def _negated(site: Site, clause: Clause) -> Iterator[Made]:
         "," in value for value in clause.values[:1] if clause.option in ("-s", "-d")
     ):
         spec = rewrite.opposite(site.spec, clause)
-        yield "negate", Rewritten(site.chain, (spec,)), describe.negated(site, clause)
+        yield "negate", Rewritten(site.chain, (spec,))
 
 
 def _other_values(site: Site, clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -109,11 +109,10 @@ def made_strong(site: Site) -> Iterator[Made]:
     for clause in site.clauses:
         for operator, values in _rarer_values(clause):
             spec = rewrite.with_values(site.spec, clause, *values)
-            yield operator, Rewritten(site.chain, (spec,)), describe.other(site, clause, *values)
+            yield operator, Rewritten(site.chain, (spec,))
         if clause.option == "--syn":
             spec = rewrite.with_clause(site.spec, clause, f"{'! ' * clause.negated}--tcp-flags FIN,SYN,RST,ACK SYN,ACK")
-            sentence = describe.other(site, clause, "SYN,ACK")
-            yield "flags", Rewritten(site.chain, (spec,)), sentence
+            yield "flags", Rewritten(site.chain, (spec,))
 
 
 def _rarer_values(clause: Clause) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -248,7 +247,7 @@ def _protocols(site: Site) -> Iterator[Made]:
     ):
         return
     spec = rewrite.renamed(site.spec, clause, other)
-    yield "protocol", Rewritten(site.chain, (spec,)), describe.other(site, clause, other)
+    yield "protocol", Rewritten(site.chain, (spec,))
 
 
 def _swapped_interfaces(site: Site) -> Iterator[Made]:
@@ -257,4 +256,4 @@ def _swapped_interfaces(site: Site) -> Iterator[Made]:
     if entering is None and leaving is None:
         return
     spec = rewrite.crossed(site.spec, entering, leaving)
-    yield "interface", Rewritten(site.chain, (spec,)), describe.crossed(site, entering, leaving)
+    yield "interface", Rewritten(site.chain, (spec,))

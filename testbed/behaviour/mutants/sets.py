@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from testbed.behaviour.mutants.edits import OfSet
 from testbed.behaviour.mutants.site import Site
 
-Made = tuple[str, OfSet, str]
+Made = tuple[str, OfSet]  # operator, edit
 
 
 def made_strong(site: Site) -> Iterator[Made]:
@@ -17,10 +17,10 @@ def made_strong(site: Site) -> Iterator[Made]:
         elements = [line for line in site.rules.sets.splitlines() if line.split()[:2] == ["add", name]]
         if not elements:
             continue
-        yield "set", OfSet(elements[0], ""), f"{_element(elements[0])} is no longer in set {name}"
+        yield "set", OfSet(elements[0], "")
         more = _beside(elements[-1], set(map(_element, elements)))
         if more:
-            yield "set", OfSet("", f"add {name} {more}"), f"{more} is in set {name} too"
+            yield "set", OfSet("", f"add {name} {more}")
 
 
 def _first_matched(site: Site) -> list[str]:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, ip_address
 
 from testbed.behaviour.mutants import rewrite
-from testbed.behaviour.mutants.describe import decided, speech
 from testbed.behaviour.mutants.edits import Rewritten
 from testbed.behaviour.mutants.site import Site
 from testbed.rules.clauses import Target, target_of
 from testbed.rules.ruleset import BUILT_IN_CHAINS
 
-Made = tuple[str, Rewritten, str]  # operator, edit, sentence
+Made = tuple[str, Rewritten]  # operator, edit
 _FLIPS = {"ACCEPT": ("DROP",), "DROP": ("ACCEPT", "RETURN"), "REJECT": ("DROP", "ACCEPT"), "RETURN": ("ACCEPT", "DROP")}
-_NOBODYS = {False: "192.0.2.1", True: "2001:db8::1"}  # for documentation only (RFC 5737, RFC 3849)
+_UNUSED = {False: "192.0.2.1", True: "2001:db8::1"}  # for documentation only (RFC 5737, RFC 3849)
 _LAST_PORT = 65535
 _TO = re.compile(
     r"--to-destination (?:\[(?P<six>[^]]+)\]|(?P<four>[\d.]+)|(?P<bare>[\da-f:]+))(?::(?P<port>\d+))?(?=\s|$)"
@@ -30,17 +29,14 @@ def made(site: Site) -> Iterator[Made]:
     if target is None:
         return
     for verdict in _FLIPS.get(target.name, ()):
-        yield "verdict", _with(site, target, verdict), decided(site, verdict)
+        yield "verdict", _with(site, target, verdict)
     if target.name == "DNAT":
         yield from _destinations(site, target)
     if target.name == "MASQUERADE":
-        yield "masquerade", _without(site, target), f"{speech(site).subject} keeps its source address"
-        fixed = _NOBODYS[site.of_ipv6]
-        sentence = f"{speech(site).subject} is hidden behind {fixed}, whatever the host's address is"
-        yield "masquerade", _with(site, target, f"SNAT --to-source {fixed}"), sentence
+        yield "masquerade", _without(site, target)
+        yield "masquerade", _with(site, target, f"SNAT --to-source {_UNUSED[site.of_ipv6]}")
     if target.name == "SNAT":
-        sentence = f"{speech(site).subject} is hidden behind whatever address the host has there"
-        yield "masquerade", _with(site, target, "MASQUERADE"), sentence
+        yield "masquerade", _with(site, target, "MASQUERADE")
 
 
 def made_strong(site: Site) -> Iterator[Made]:
@@ -71,7 +67,7 @@ def _destinations(site: Site, target: Target) -> Iterator[Made]:
     others += [_Destination(address, to.port) for address in _addresses(site, to)]
     for other in others:
         spec = rewrite.with_target(site.spec, target, target.text.replace(str(to), str(other)))
-        yield "target", Rewritten(site.chain, (spec,)), f"{speech(site).subject} is translated to {other}, not to {to}"
+        yield "target", Rewritten(site.chain, (spec,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +107,12 @@ def _addresses(site: Site, to: _Destination) -> list[str]:
 
 def _jumps(site: Site, target: Target) -> Iterator[Made]:
     """Yield a goto instead of a jump, and a jump to another chain."""
-    subject = speech(site).subject
     if target.verb == "jump" and target.text == target.name:
         spec = rewrite.with_verb(site.spec, target, "-g")
-        yield "jump", Rewritten(site.chain, (spec,)), f"{subject} does not come back from {target.name} to {site.chain}"
+        yield "jump", Rewritten(site.chain, (spec,))
     sibling = _sibling(site, target)
     if sibling:
-        sentence = f"{subject} is sent to {sibling} instead of to {target.name}"
-        yield "jump", _with(site, target, sibling), sentence
+        yield "jump", _with(site, target, sibling)
 
 
 def _sibling(site: Site, target: Target) -> str:
@@ -138,8 +132,4 @@ def _marks(site: Site, target: Target, found: re.Match[str]) -> Iterator[Made]:
     tail = f"/{found['mask']}" if found["mask"] else ""
     for text in (f"{value ^ 1:#x}{tail}", f"{value:#x}/{mask & 0xFFFF if mask != 0xFFFF else 0xFF:#x}"):
         written = f"{target.text[: found.start('mark')]}{text}{target.text[found.end('mark') :]}"
-        yield (
-            "mark",
-            _with(site, target, written),
-            f"{speech(site).subject} is marked {text} instead of {found['mark']}",
-        )
+        yield "mark", _with(site, target, written)
