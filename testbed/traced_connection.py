@@ -17,7 +17,7 @@ from testbed.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class CountedJourney:
     """A packet's journey; `before` are the counters before this packet, `counted` those of this packet."""
 
     journey: Journey
@@ -36,7 +36,7 @@ class Story:
     about: str
     topology: Topology
     rules: Ruleset
-    packets: tuple[Followed, ...]
+    packets: tuple[CountedJourney, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the packets for JSON output: each journey, with the counters of each rule and policy for it."""
@@ -56,31 +56,31 @@ class Story:
         }
 
 
-def follow(bed: Testbed, talk: Talk) -> tuple[Followed, ...]:
+def follow(bed: Testbed, talk: Talk) -> tuple[CountedJourney, ...]:
     """Return every packet of a talk, traced and counted one by one; each journey is sent into the talk."""
-    followed: list[Followed] = []
+    followed: list[CountedJourney] = []
     with bed.tracing() as tracing, suppress(StopIteration):
         before = bed.counters()
         crossing = next(talk)
         while True:
             journey = tracing.journey(crossing)
             now = bed.counters()
-            followed.append(Followed(journey, before, now - before))
+            followed.append(CountedJourney(journey, before, now - before))
             before = now
             crossing = talk.send(journey)
     return tuple(followed)
 
 
-def follow_kernel(bed: Testbed, act: Callable[[], object]) -> tuple[Followed, ...]:
+def follow_kernel(bed: Testbed, act: Callable[[], object]) -> tuple[CountedJourney, ...]:
     """Return every packet that passes a router while a node's own kernel acts; the counters are those of the trace."""
     before = bed.counters()
     with bed.tracing() as tracing:
         act()
-    followed: list[Followed] = []
+    followed: list[CountedJourney] = []
     for journey in tracing.journeys():
         if journey.is_copy:
             continue
         counted = traced([journey, *journey.copies], before)
-        followed.append(Followed(journey, before, counted))
+        followed.append(CountedJourney(journey, before, counted))
         before = before + counted
     return tuple(followed)

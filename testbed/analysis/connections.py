@@ -21,7 +21,7 @@ from testbed.analysis.path import Outcome, Tracked
 from testbed.analysis.routing import LOOPBACK
 from testbed.analysis.space import Space
 from testbed.analysis.tracking import ANSWERS, ERRORS, ERRORS6, valid_flags
-from testbed.analysis.translation import Binding, End
+from testbed.analysis.translation import AddressPort, Binding
 from testbed.analysis.vector import PacketSet, Vector
 from testbed.analysis.world import PacketKind, World
 
@@ -120,9 +120,9 @@ class Connections:
         first, last = self._world.packet, self._first.packet
         of_source, of_destination = last.source_translated, last.destination_translated
         if backward:
-            source, destination = End(first.destination, first.second), End(first.source, first.first)
+            source, destination = AddressPort(first.destination, first.second), AddressPort(first.source, first.first)
             return Binding(source, destination, of_destination, of_source)
-        source, destination = End(last.source, last.first), End(last.destination, last.second)
+        source, destination = AddressPort(last.source, last.first), AddressPort(last.destination, last.second)
         return Binding(source, destination, of_source, of_destination)
 
     def _common(self, reply: PacketSet) -> SymbolicPacket:

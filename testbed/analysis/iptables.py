@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from testbed.analysis.rules import AnalysedChain, AnalysedRule, Program, RuleReference
 from testbed.analysis.targets import actions
 from testbed.rules.clauses import clauses, target_of
-from testbed.rules.loaded import Base
+from testbed.rules.loaded import BaseChain
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 _TRACKING = (
@@ -43,7 +43,7 @@ def _chain(table: Table, chain: Chain, source: str, version: int, plain: str, nf
     policy = RuleReference(table.name, chain.name, None, text, chain.line, source)
     if chain.policy is None:
         return AnalysedChain(table.name, chain.name, tuple(rules), policy, versions=(version,))
-    base = Base.of_iptables(plain, chain.name, chain.policy, nft)
+    base = BaseChain.of_iptables(plain, chain.name, chain.policy, nft)
     return AnalysedChain(
         table.name,
         chain.name,

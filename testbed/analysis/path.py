@@ -17,7 +17,7 @@ from testbed.analysis.routing import LOOPBACK, Routing
 from testbed.analysis.rules import AnalysedChain, AnalysedRule, Manip, Program, RuleReference, Translate
 from testbed.analysis.sets import reader
 from testbed.analysis.space import Space, empty
-from testbed.analysis.translation import MANIP, Binding, End, end_of, put, translate
+from testbed.analysis.translation import MANIP, AddressPort, Binding, end_of, put, translate
 from testbed.analysis.vector import PacketSet, Vector
 
 _TRACKING = -200  # NF_IP_PRI_CONNTRACK
@@ -235,7 +235,7 @@ class HostPath:
         end, where = binding.end(manip)
         context = self.walk.context
         port = self.space.choose(context.with_ports, end.port, end_of(self.packet, manip).port)
-        self._set(put(context, packets & where & context.tracked, manip, End(end.address, port)))
+        self._set(put(context, packets & where & context.tracked, manip, AddressPort(end.address, port)))
 
 
 def _matcher(program: Program) -> Matcher:

@@ -23,7 +23,7 @@ _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class End:
+class AddressPort:
     """An address and a port, or whatever stands in its place."""
 
     address: Vector
@@ -34,12 +34,12 @@ class End:
 class Binding:
     """What a connection remembers for packets of one direction: the ends that they get, and where it does so."""
 
-    source: End
-    destination: End
+    source: AddressPort
+    destination: AddressPort
     of_source: PacketSet
     of_destination: PacketSet
 
-    def end(self, manip: Manip) -> tuple[End, PacketSet]:
+    def end(self, manip: Manip) -> tuple[AddressPort, PacketSet]:
         if manip is Manip.SOURCE:
             return self.source, self.of_source
         return self.destination, self.of_destination
@@ -57,7 +57,7 @@ def translate(context: Context, manip: Manip, hits: Sequence[tuple[PacketSet, Tr
             port = context.space.choose(hit, _port(context, old.port, action), port)
     port = _given_ports(context, port, hits)
     drawn = context.space.any_of(hit for hit, action in hits if _is_drawn(action))
-    bind(context, context.space.any_of(hit for hit, _ in hits), manip, End(address, port), drawn)
+    bind(context, context.space.any_of(hit for hit, _ in hits), manip, AddressPort(address, port), drawn)
 
 
 def _is_drawn(action: Translate) -> bool:
@@ -70,7 +70,7 @@ def _is_constant(action: Translate) -> bool:
     return action.to is To.GIVEN and action.low == action.high
 
 
-def _given_addresses(context: Context, old: End, hits: Sequence[tuple[PacketSet, Translate]]) -> Vector:
+def _given_addresses(context: Context, old: AddressPort, hits: Sequence[tuple[PacketSet, Translate]]) -> Vector:
     """The new address where it is one that is given."""
     pieces: dict[int, list[PacketSet]] = {}
     for hit, action in hits:
@@ -94,7 +94,7 @@ def _given_ports(context: Context, port: Vector, hits: Sequence[tuple[PacketSet,
     return context.space.choose(given.covered, given, port)
 
 
-def bind(context: Context, hit: PacketSet, manip: Manip, new: End, drawn: PacketSet) -> None:
+def bind(context: Context, hit: PacketSet, manip: Manip, new: AddressPort, drawn: PacketSet) -> None:
     """Give the packets of new connections another end; where it is another, the connection is translated."""
     space, old = context.space, end_of(context.packet, manip)
     kept = space.same(new.address, old.address, hit & ~drawn)
@@ -106,7 +106,7 @@ def bind(context: Context, hit: PacketSet, manip: Manip, new: End, drawn: Packet
         context.packet = replace(packet, destination_translated=packet.destination_translated | another)
 
 
-def put(context: Context, hit: PacketSet, manip: Manip, new: End) -> SymbolicPacket:
+def put(context: Context, hit: PacketSet, manip: Manip, new: AddressPort) -> SymbolicPacket:
     """The packets with another end."""
     space, packet = context.space, context.packet
     old = end_of(packet, manip)
@@ -116,10 +116,10 @@ def put(context: Context, hit: PacketSet, manip: Manip, new: End) -> SymbolicPac
     return replace(packet, destination=address, second=port)
 
 
-def end_of(packet: SymbolicPacket, manip: Manip) -> End:
+def end_of(packet: SymbolicPacket, manip: Manip) -> AddressPort:
     if manip is Manip.SOURCE:
-        return End(packet.source, packet.first)
-    return End(packet.destination, packet.second)
+        return AddressPort(packet.source, packet.first)
+    return AddressPort(packet.destination, packet.second)
 
 
 def _address(context: Context, old: Vector, action: Translate) -> Vector:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network, ip_network
 
 from testbed.docker.compose import keys
-from testbed.docker.host import Requirement
+from testbed.docker.host import VersionRequirement
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
 
@@ -80,7 +80,7 @@ class Daemon:
     binding: IPv4Address | None = None
     pools: tuple[Pool, ...] = tuple(Pool(*pool) for pool in _POOLS)
     network_options: tuple[tuple[str, Tree], ...] = ()
-    requirements: tuple[Requirement, ...] = ()
+    requirements: tuple[VersionRequirement, ...] = ()
 
 
 def read(tree: Tree, problems: Problems) -> Daemon:
@@ -117,7 +117,7 @@ def _read(tree: Tree) -> Daemon:
         pools=_pools(tree.child("default-address-pools")),
         network_options=tuple(tree.child("default-network-opts").child("bridge").mapping),
         requirements=tuple(
-            Requirement(f"the daemon's {key}", since, tree.child(key).place)
+            VersionRequirement(f"the daemon's {key}", since, tree.child(key).place)
             for key, since in _NEW_KEYS.items()
             if not tree.child(key).is_absent
         ),

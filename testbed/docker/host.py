@@ -79,7 +79,7 @@ class PublishedPort:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
+class VersionRequirement:
     """What only engines from a version on know, and the place where the description of a host asks for it."""
 
     what: str
@@ -239,7 +239,7 @@ class DockerHost:
     direct_routing: bool = False
     nftables: bool | None = None
     names: tuple[tuple[str, str], ...] = ()
-    requirements: tuple[Requirement, ...] = ()
+    requirements: tuple[VersionRequirement, ...] = ()
     remarks: tuple[str, ...] = ()
     surroundings: Surroundings = SURROUNDINGS
 

@@ -159,11 +159,11 @@ class Tree:
 
 def documents(text: str, source: str) -> list[Tree]:
     """Return the documents of a YAML text; TopologyError with the line where it is no YAML."""
-    loader = _Loader(source)
+    loader = _TreeBuilder(source)
     return [loader.tree(node, node.start_mark.line + 1) for node in yaml_text.compose(text, source)]
 
 
-class _Loader:
+class _TreeBuilder:
     """Turns YAML nodes into trees; a node with an anchor becomes the same tree wherever it is referred to."""
 
     def __init__(self, source: str) -> None:

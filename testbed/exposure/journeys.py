@@ -14,7 +14,7 @@ from testbed.exposure.cells import ExposureMatrix
 from testbed.exposure.made import ExposureStand
 from testbed.kernel.namespace import quarantine
 from testbed.question import Talk
-from testbed.traced_connection import Followed, Story, follow, follow_kernel
+from testbed.traced_connection import CountedJourney, Story, follow, follow_kernel
 from testbed.traffic import layers
 
 MOST = 120  # witnesses that a page shows
@@ -33,7 +33,7 @@ def witness_journeys(stand: ExposureStand, matrix: ExposureMatrix) -> WitnessJou
     probes = list(dict.fromkeys(cell.witness.probe for cell in matrix.cells if cell.witness and cell.witness.probe))
     with quarantine(), Testbed(stand.topology, stand.rules, stand.backend) as bed:
         made_ready(bed, probes[:MOST])
-        followed: list[Followed] = []
+        followed: list[CountedJourney] = []
         places: dict[Probe, int] = {}
         for probe in probes[:MOST]:
             found = _followed(bed, probe)
@@ -45,7 +45,7 @@ def witness_journeys(stand: ExposureStand, matrix: ExposureMatrix) -> WitnessJou
     return WitnessJourneys(story, places)
 
 
-def _followed(bed: Testbed, probe: Probe) -> tuple[Followed, ...]:
+def _followed(bed: Testbed, probe: Probe) -> tuple[CountedJourney, ...]:
     if probe.origin == bed.topology.host:
         to = probe.address, probe.port
         return follow_kernel(bed, lambda: bed.send_from_kernel(probe.origin, probe.protocol, to))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from testbed.kernel import checkpoints, netlink, nfnetlink
-from testbed.rules.loaded import Base, LoadedChain, LoadedRuleset
+from testbed.rules.loaded import BaseChain, LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import BUILT_IN_CHAINS, Rule
 
 # include/uapi/linux/netfilter/nf_tables.h
@@ -50,7 +50,7 @@ def _handles(opened: socket.socket) -> defaultdict[tuple[str, str], list[int]]:
     return found
 
 
-def _base(chain: Mapping[int, memoryview], family: str) -> Base | None:
+def _base(chain: Mapping[int, memoryview], family: str) -> BaseChain | None:
     if _CHAIN_HOOK not in chain:
         return None
     hook = dict(netlink.attributes(chain[_CHAIN_HOOK]))
@@ -58,7 +58,7 @@ def _base(chain: Mapping[int, memoryview], family: str) -> Base | None:
     name = _NETDEV_HOOKS[number] if family == "netdev" else (*BUILT_IN_CHAINS, _NETDEV_HOOKS[0])[number]
     priority = int.from_bytes(hook[_HOOK_PRIORITY], "big", signed=True)
     policy = "ACCEPT" if netlink.big_endian(chain[_CHAIN_POLICY]) else "DROP"
-    return Base(name, priority, netlink.text(chain[_CHAIN_TYPE]) == "nat", policy, tuple(_devices(hook)))
+    return BaseChain(name, priority, netlink.text(chain[_CHAIN_TYPE]) == "nat", policy, tuple(_devices(hook)))
 
 
 def _devices(hook: Mapping[int, memoryview]) -> Iterator[str]:

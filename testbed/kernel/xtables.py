@@ -21,7 +21,7 @@ from testbed.kernel.namespace import Namespace
 from testbed.kernel.programs import LEGACY, NFT
 from testbed.kernel.refusals import complaint
 from testbed.rules import save
-from testbed.rules.loaded import Base, LoadedChain, LoadedRuleset
+from testbed.rules.loaded import BaseChain, LoadedChain, LoadedRuleset
 from testbed.rules.origin import KERNEL
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
@@ -146,7 +146,9 @@ def _chains(words: Ruleset, counts: Counts, by_handle: bool) -> Iterator[LoadedC
         family, name = ("ip6" if table.of_ipv6 else "ip"), table.name.removeprefix(IPV6)
         for chain in table.chains:
             counted = counts.chains.get((table.name, chain.name))
-            base = Base.of_iptables(name, chain.name, chain.policy, by_handle) if chain.policy is not None else None
+            base = (
+                BaseChain.of_iptables(name, chain.name, chain.policy, by_handle) if chain.policy is not None else None
+            )
             if counted is not None:
                 rules = table.rules_of(chain.name)
                 handles = counted.handles if by_handle else None

@@ -20,7 +20,7 @@ _TRACKING = ("conntrack", "state", "ct", "connmark", "CONNMARK", "helper", "conn
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseChain:
     """The attributes of a base chain: hook, priority, whether it translates (nat), policy.
 
     `devices` are the devices whose packets a chain of the hooks INGRESS and EGRESS sees.
@@ -33,7 +33,7 @@ class Base:
     devices: tuple[str, ...] = ()
 
     @classmethod
-    def of_iptables(cls, table: str, chain: str, policy: str, nft: bool) -> Base:
+    def of_iptables(cls, table: str, chain: str, policy: str, nft: bool) -> BaseChain:
         """Return the attributes of a built-in chain of iptables-nft or iptables-legacy; `table` has no IPv6 prefix."""
         late = table == "nat" and chain in _SOURCE_NAT_HOOKS
         priority = _SECURITY_BY_NFT if nft and table == "security" else _PRIORITIES.get(table, 0)
@@ -53,7 +53,7 @@ class LoadedChain:
     name: str
     rules: tuple[Rule, ...]
     handles: tuple[int, ...] | None
-    base: Base | None
+    base: BaseChain | None
 
     def position(self, rule: int) -> int | None:
         """Return the position of a rule, by handle or by number; None for the end of the chain.

@@ -26,7 +26,7 @@ _ANY = {"any", "255"}  # xt_tcpudp.c: type 0xFF is any
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleMatch:
     """Whether a rule matches, and why not: the first clause that certainly fails, or the unknown clauses.
 
     `failing` are all clauses that certainly fail.
@@ -49,12 +49,12 @@ def holds(clause: Clause, facts: PacketContext) -> Answer:
     return values.opposite(answer) if clause.negated else answer
 
 
-def first_failing(clauses: Sequence[Clause], facts: PacketContext) -> Verdict:
+def first_failing(clauses: Sequence[Clause], facts: PacketContext) -> RuleMatch:
     """Return whether a packet matches all clauses of a rule, and the first clause that it certainly misses."""
     answers = _answers(clauses, facts)
     failing = tuple(clause for clause, answer in answers if answer is False)
     unknown = tuple(clause for clause, answer in answers if answer is None)
-    return Verdict(False if failing else None if unknown else True, failing[0] if failing else None, unknown, failing)
+    return RuleMatch(False if failing else None if unknown else True, failing[0] if failing else None, unknown, failing)
 
 
 def culprit(clauses: Sequence[Clause], facts: PacketContext) -> Clause | None:

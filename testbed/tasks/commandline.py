@@ -26,7 +26,7 @@ _NO_VALUE = re.compile(r"Flag <Argument: (?P<option>\S+).*> needed value")
 _LIST = "`invoke --list` lists the tasks."
 
 
-class Program(program.Program):
+class TaskProgram(program.Program):
     """Reads the command line as pyinvoke does; what cannot be read ends with exit code 2."""
 
     def parse_tasks(self) -> None:
@@ -66,7 +66,7 @@ class Program(program.Program):
 def adopt(loader: program.Program) -> None:
     """Give pyinvoke's own program the behaviour of ours."""
     if type(loader) is program.Program:
-        loader.__class__ = Program
+        loader.__class__ = TaskProgram
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from testbed.question import Question, talk
 from testbed.report import journey as report
 from testbed.tasks.console import console
 from testbed.topology import Topology
-from testbed.traced_connection import Followed, Story, follow, follow_kernel
+from testbed.traced_connection import CountedJourney, Story, follow, follow_kernel
 from testbed.traffic.tcp import STACKS
 
 ONE, HANDSHAKE, CLOSE = 1, 3, 7  # packets
@@ -21,7 +21,7 @@ def require_sender(topology: Topology, name: str) -> None:
         raise TestbedError(f"there is no {name} that could send.", f"There are {', '.join(senders)}.")
 
 
-def followed(bed: Testbed, question: Question, client: str) -> tuple[Followed, ...]:
+def followed(bed: Testbed, question: Question, client: str) -> tuple[CountedJourney, ...]:
     """Send the packets of a question and return their journeys; those of the host are sent by its kernel."""
     if not bed.topology.node(question.origin).passes_on:
         return follow(bed, talk(bed, question, STACKS[client]))

@@ -15,7 +15,7 @@ from invoke.parser.argument import Argument
 from testbed.errors import TestbedError
 from testbed.tasks import interruption, namespace
 from testbed.tasks.called import CONSOLE, as_called
-from testbed.tasks.commandline import Program
+from testbed.tasks.commandline import TaskProgram
 
 _SHELLS = ("bash", "zsh", "fish")
 _MANUAL = "print-man-page"
@@ -24,7 +24,7 @@ _KEPT = {
 }
 
 
-class ConsoleProgram(Program):
+class ConsoleProgram(TaskProgram):
     """Our tasks as a program of its own: its options are those that mean something here."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from invoke.exceptions import Exit
 from testbed.errors import TestbedError
 from testbed.report import journey
 from testbed.tasks import namespace, streams, values
-from testbed.tasks.commandline import Program
+from testbed.tasks.commandline import TaskProgram
 from testbed.tasks.console import COULD_NOT_RUN, ending_in_words
 from testbed.tasks.failures import in_a_sentence
 from testbed.tasks.interruption import INTERRUPTED
@@ -22,7 +22,7 @@ from testbed.tasks.interruption import INTERRUPTED
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     """What `invoke` says to arguments that it refuses."""
     with pytest.raises(SystemExit) as ended:
-        Program(namespace=namespace).run(["invoke", *arguments])
+        TaskProgram(namespace=namespace).run(["invoke", *arguments])
     assert ended.value.code == COULD_NOT_RUN
     said = capsys.readouterr()
     assert said.out == ""
@@ -111,7 +111,7 @@ def test_help_of_a_task_with_arguments_is_printed_wherever_help_is_asked_for(
     printed = set()
     for arguments in (["diff", "--help"], ["--help", "diff"], ["diff", "article", "--help"], ["diff", "--help", "x"]):
         with pytest.raises(SystemExit) as ended:
-            Program(namespace=namespace).run(["invoke", *arguments])
+            TaskProgram(namespace=namespace).run(["invoke", *arguments])
         assert ended.value.code == 0
         printed.add(capsys.readouterr().out)
     (text,) = printed

@@ -9,7 +9,7 @@ import pytest
 
 from testbed.docker import DockerHost, hostfile
 from testbed.docker.compose import environment
-from testbed.docker.compose.interpolation import Variables
+from testbed.docker.compose.interpolation import ComposeVariables
 from testbed.errors import TopologyError
 
 VALUES = {"SET": "s", "EMPTY": ""}
@@ -32,7 +32,7 @@ VALUES = {"SET": "s", "EMPTY": ""}
     ],
 )
 def test_variables_are_replaced_as_compose_does(text: str, replaced: str) -> None:
-    assert Variables(VALUES).replaced(text) == replaced
+    assert ComposeVariables(VALUES).replaced(text) == replaced
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_variables_are_replaced_as_compose_does(text: str, replaced: str) -> Non
 )
 def test_variables_that_cannot_be_replaced_are_refused(text: str, said: str) -> None:
     with pytest.raises(TopologyError, match=said):
-        Variables(VALUES).replaced(text)
+        ComposeVariables(VALUES).replaced(text)
 
 
 def test_an_environment_file_has_quotes_comments_exports_and_variables() -> None:

@@ -19,7 +19,7 @@ from testbed.rules import save
 from testbed.rules.clauses import clauses
 from testbed.rules.counters import Counters
 from testbed.rules.reading import CounterReading
-from testbed.traced_connection import Followed, Story
+from testbed.traced_connection import CountedJourney, Story
 from testbed.traffic.packet import Packet
 
 SCRIPT = "<script>alert(1)</script>"
@@ -90,7 +90,7 @@ def story(hook: HookTraversal) -> Story:
         ("filter", rule.text, Counters(1, 52) if rule in (FORWARD[0], OWN[1]) else Counters())
         for _, rule in RULES.rules
     )
-    told = Followed(dropped(hook), before, counted)
+    told = CountedJourney(dropped(hook), before, counted)
     return Story(f"A story {SCRIPT}", f"about {SCRIPT}", article.topology(), RULES, (told,))
 
 
@@ -104,7 +104,7 @@ def test_what_a_user_wrote_is_text(story: Story) -> None:
 
 
 def test_every_link_leads_to_one_place_and_nothing_is_fetched(story: Story) -> None:
-    two = Followed(story.packets[0].journey, story.packets[0].before, story.packets[0].counted)
+    two = CountedJourney(story.packets[0].journey, story.packets[0].before, story.packets[0].counted)
     read = Reader(html(Page("page", (story, replace(story, packets=(two, two))))))
     assert all(number == 1 for number in read.ids.values())
     assert {"story-1-syn-1", "story-2-syn-1-1", "story-2-syn-2-1"} <= set(read.ids)
@@ -125,7 +125,7 @@ def test_a_rule_of_which_the_failing_clause_cannot_be_told_and_one_without_a_cou
     asked = RuleEvaluation(1, FORWARD[0], False)
     forward = ChainTraversal("filter", "FORWARD", (asked, RuleEvaluation(2, FORWARD[1], True, "accept")), "accept")
     hook = HookTraversal("FORWARD", "ens33", "docker0", HEADER, HEADER, "", False, (forward,), ("nat FORWARD",))
-    packet = Followed(dropped(hook), CounterReading({}), CounterReading({}))
+    packet = CountedJourney(dropped(hook), CounterReading({}), CounterReading({}))
     page = html(Page("page", (replace(story, packets=(packet,)),)))
     assert "failed, where cannot be told" in page
     assert page.count("no counter") == 2

@@ -7,9 +7,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import Generic, TypeVar
 
 from testbed.docker import naming
-from testbed.docker.compose.networks import DOCKER0, DOCKER0_KEY, NetworkRequest, Pool, built
+from testbed.docker.compose.networks import DOCKER0, DOCKER0_KEY, IpamPool, NetworkRequest, built
 from testbed.docker.daemon import Daemon
-from testbed.docker.host import Network, Requirement, isolated_only_within
+from testbed.docker.host import Network, VersionRequirement, isolated_only_within
 from testbed.docker.network import refuse_subnet_of_bed
 from testbed.docker.problems import Problems
 from testbed.docker.surroundings import Surroundings
@@ -25,7 +25,7 @@ _MADE_UP_SINCE = (27, 0)
 class Addresses(Generic[A]):
     """The addresses of one subnet of a network, given out as an engine does: the lowest that is free."""
 
-    def __init__(self, subnet: _Subnet, pool: Pool | None, own: A) -> None:
+    def __init__(self, subnet: _Subnet, pool: IpamPool | None, own: A) -> None:
         self._subnet: _Subnet = subnet
         self._kind: type[A] = type(own)
         kept: tuple[_Address, ...] = pool.kept if pool is not None else ()
@@ -82,7 +82,7 @@ class Networks:
         self.addresses: dict[str, Addresses[IPv4Address]] = {}  # by bridge
         self.addresses6: dict[str, Addresses[IPv6Address]] = {}
         self.remarks: list[str] = []
-        self.requirements: list[Requirement] = list(daemon.requirements)
+        self.requirements: list[VersionRequirement] = list(daemon.requirements)
         self._taken: list[tuple[str, _Subnet]] = []
         if daemon.docker0 is not None:
             self._make_docker0(daemon.docker0)
@@ -119,7 +119,7 @@ class Networks:
             binding=daemon.binding,
         )
         part = daemon.docker0_range
-        pool = Pool(gateway.network, gateway.ip, part, ()) if part is not None else None
+        pool = IpamPool(gateway.network, gateway.ip, part, ()) if part is not None else None
         self._add(DOCKER0_KEY, network, {4: pool} if pool is not None else {})
 
     def _make(self, request: NetworkRequest) -> None:
@@ -136,7 +136,7 @@ class Networks:
                 f"second file may describe it: networks: {{{request.key}: {{external: false, name: {request.name}}}}}."
             )
 
-    def _add(self, key: str, network: Network, pools: dict[int, Pool]) -> None:
+    def _add(self, key: str, network: Network, pools: dict[int, IpamPool]) -> None:
         for subnet in (network.subnet, network.subnet6):
             if subnet is not None:
                 self._claim(network.bridge, subnet)
@@ -180,6 +180,6 @@ class Networks:
             return pool.subnet
         subnet = naming.subnet6(request.name)
         what = f"a network with IPv6 and without a subnet of it ({request.name})"
-        self.requirements.append(Requirement(what, _MADE_UP_SINCE, request.tree.place))
+        self.requirements.append(VersionRequirement(what, _MADE_UP_SINCE, request.tree.place))
         self.remarks.append(f"{request.name} has no subnet of IPv6; an engine makes one up by chance, here {subnet}.")
         return subnet

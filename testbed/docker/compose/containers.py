@@ -8,7 +8,7 @@ from dataclasses import replace
 from testbed.docker import naming
 from testbed.docker.compose.addresses import Networks
 from testbed.docker.compose.services import CONTAINER, HOST, NONE, SERVICE, EndpointRequest, ServiceRequest
-from testbed.docker.host import Attachment, Container, PublishedPort, Requirement
+from testbed.docker.host import Attachment, Container, PublishedPort, VersionRequirement
 from testbed.docker.network import AROUND
 from testbed.docker.ports import PortRequest
 from testbed.docker.problems import Problems
@@ -35,7 +35,7 @@ class Containers:
         self.made: list[Container] = []
         self.names: list[tuple[str, str]] = []
         self.remarks: list[str] = []
-        self.requirements: list[Requirement] = []
+        self.requirements: list[VersionRequirement] = []
         for service in in_start_order(services, problems):
             with problems.collected():
                 self._make(service)
@@ -170,7 +170,7 @@ class Containers:
         network = self._networks.network(endpoint.network)
         if endpoint.gateway_priority:
             what = f"gw_priority of {end} on {network.name}"
-            self.requirements.append(Requirement(what, _GATEWAY_PRIORITY, endpoint.tree.place))
+            self.requirements.append(VersionRequirement(what, _GATEWAY_PRIORITY, endpoint.tree.place))
         address = self._networks.addresses[network.bridge].chosen(endpoint.tree, "ipv4_address", endpoint.address)
         address6 = None
         if network.subnet6 is not None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from testbed.docker.compose.interpolation import Variables
+from testbed.docker.compose.interpolation import ComposeVariables
 from testbed.errors import TopologyError
 from testbed.rules.files import text_of
 
@@ -39,7 +39,7 @@ def parse(text: str, source: str, environment: Mapping[str, str]) -> dict[str, s
         if statement is None or end is None:
             line = text.count("\n", 0, position) + 1
             raise TopologyError(f"{source}, line {line}: this is no KEY=VALUE.", "Write NAME=VALUE, or # before it.")
-        value = _value(statement, Variables({**found, **environment}), environment)
+        value = _value(statement, ComposeVariables({**found, **environment}), environment)
         if value is not None:
             found[statement["key"]] = value
         position = _skip(text, end.end())
@@ -51,7 +51,7 @@ def _skip(text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _value(statement: re.Match[str], variables: Variables, environment: Mapping[str, str]) -> str | None:
+def _value(statement: re.Match[str], variables: ComposeVariables, environment: Mapping[str, str]) -> str | None:
     if statement["single"] is not None:
         return statement["single"]
     if statement["double"] is not None:

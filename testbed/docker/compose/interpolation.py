@@ -14,7 +14,7 @@ _BRACED = re.compile(r"(?P<name>[A-Za-z_]\w*)(?:(?P<operator>:?[-?+])(?P<word>.*
 _DEEPEST = 50
 
 
-class Variables:
+class ComposeVariables:
     """The values of variables, and those that were asked for and are not set."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -76,7 +76,7 @@ def _closing(text: str, position: int) -> int:
     raise TopologyError(f"{text!r} has a variable without its closing brace.", "Write ${NAME}, and $$ for a $.")
 
 
-def interpolated(tree: Tree, variables: Variables, problems: Problems) -> Tree:
+def interpolated(tree: Tree, variables: ComposeVariables, problems: Problems) -> Tree:
     """Return a document with all variables replaced; what cannot be replaced is reported."""
     if isinstance(tree.value, dict):
         return tree.with_value({key: interpolated(entry, variables, problems) for key, entry in tree.value.items()})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from testbed.docker.compose import environment as environment_files
-from testbed.docker.compose.interpolation import Variables, interpolated
+from testbed.docker.compose.interpolation import ComposeVariables, interpolated
 from testbed.docker.compose.keys import EXTENSION, PASSED
 from testbed.docker.compose.merging import merged, without_resets
 from testbed.docker.problems import Problems
@@ -28,7 +28,7 @@ class Loader:
     """
 
     folder: Path
-    variables: Variables
+    variables: ComposeVariables
     problems: Problems
     reading: tuple[Path, ...] = ()
     texts: Mapping[Path, str] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Loader:
             if file.is_file() or file.name != _ENV_FILE:
                 values = {**environment_files.read(file, values), **values}
         with item.blamed():
-            return Loader(folder, Variables(values), self.problems, self.reading).load(paths)
+            return Loader(folder, ComposeVariables(values), self.problems, self.reading).load(paths)
 
     def _path(self, word: str, tree: Tree) -> Path:
         if any(word.startswith(mark) or mark in word[:12] for mark in _REMOTE):
@@ -132,7 +132,7 @@ def _is_service(tree: Tree) -> bool:
     return isinstance(tree.value, dict)
 
 
-def _interpolated(tree: Tree, variables: Variables, problems: Problems) -> Tree:
+def _interpolated(tree: Tree, variables: ComposeVariables, problems: Problems) -> Tree:
     """Replace variables where they have a part in filtering; elsewhere only those that are required are asked for."""
     found: dict[str, Tree] = {}
     for key, entry in tree.mapping:
@@ -145,7 +145,7 @@ def _interpolated(tree: Tree, variables: Variables, problems: Problems) -> Tree:
     return tree.with_value(found)
 
 
-def _service(tree: Tree, variables: Variables, problems: Problems) -> Tree:
+def _service(tree: Tree, variables: ComposeVariables, problems: Problems) -> Tree:
     if not isinstance(tree.value, dict):
         return interpolated(tree, variables, problems)
     return tree.with_value(
@@ -156,7 +156,7 @@ def _service(tree: Tree, variables: Variables, problems: Problems) -> Tree:
     )
 
 
-def _checked(tree: Tree, variables: Variables, problems: Problems) -> Tree:
+def _checked(tree: Tree, variables: ComposeVariables, problems: Problems) -> Tree:
     """Return a part as it is; report what Compose refuses there: required variables not set, malformed ones."""
-    interpolated(tree, Variables(variables.values), problems)
+    interpolated(tree, ComposeVariables(variables.values), problems)
     return tree

@@ -36,7 +36,7 @@ _Subnet = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class IpamPool:
     """One entry of `ipam.config`: a subnet, its gateway, the part that containers get, and what is kept back."""
 
     subnet: _Subnet
@@ -55,7 +55,7 @@ class NetworkRequest:
     external: bool = False
     internal: bool = False
     ipv6: bool = False
-    pools: dict[int, Pool] = field(default_factory=dict)
+    pools: dict[int, IpamPool] = field(default_factory=dict)
     options: dict[str, Tree] = field(default_factory=dict)
 
     def option(self, key: str) -> str:
@@ -151,12 +151,12 @@ def _unknown(options: dict[str, Tree]) -> list[TopologyError]:
     return found
 
 
-def _pools(tree: Tree, problems: Problems) -> dict[int, Pool]:
+def _pools(tree: Tree, problems: Problems) -> dict[int, IpamPool]:
     ipam = tree.child("ipam")
     keys.only(ipam, ("config", "driver", "options"), problems)
     if (driver := ipam.text("driver", "default")) != "default":
         raise ipam.child("driver").error(f"the IPAM driver {driver} is not known.", "Write `default`.")
-    found: dict[int, Pool] = {}
+    found: dict[int, IpamPool] = {}
     for item in ipam.child("config").items:
         keys.only(item, keys.POOL, problems)
         pool = _pool(item)
@@ -173,7 +173,7 @@ def _pools(tree: Tree, problems: Problems) -> dict[int, Pool]:
     return found
 
 
-def _pool(tree: Tree) -> Pool | None:
+def _pool(tree: Tree) -> IpamPool | None:
     unsaid: _Subnet | None = None
     subnet = tree.converted("subnet", _network, unsaid)
     if subnet is None:
@@ -191,7 +191,7 @@ def _pool(tree: Tree) -> Pool | None:
         raise tree.child("ip_range").error(f"the range {part} is not in {subnet}.")
     kept = tree.child("aux_addresses")
     with kept.blamed():
-        return Pool(subnet, gateway, part, tuple(ip_address(entry.word) for _, entry in kept.mapping))
+        return IpamPool(subnet, gateway, part, tuple(ip_address(entry.word) for _, entry in kept.mapping))
 
 
 def _network(text: str) -> _Subnet:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.docker.compose import environment as environment_files
-from testbed.docker.compose.interpolation import Variables
+from testbed.docker.compose.interpolation import ComposeVariables
 from testbed.docker.compose.loading import Loader
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree, documents
@@ -103,7 +103,7 @@ def read(files: Files, environment: Mapping[str, str], project_name: str | None 
     values = _variables(files, environment)
     texts = {path: text_of(path, _REMEDY, TopologyError) for path in files.compose}
     name = _name(files, texts, values, project_name)
-    variables, problems = Variables({**values, _NAME_KEY: name}), Problems()
+    variables, problems = ComposeVariables({**values, _NAME_KEY: name}), Problems()
     tree = Loader(files.folder, variables, problems, texts=texts).load(list(files.compose))
     parts = {**dict(tree.mapping), "name": Tree(name, tree.source, tree.line)}
     if files.daemon is not None:
@@ -118,7 +118,7 @@ def read(files: Files, environment: Mapping[str, str], project_name: str | None 
 
 def of_text(text: str, source: str) -> Project:
     """Return the project of a text, with no environment and no folder of its own."""
-    variables, problems = Variables({}), Problems()
+    variables, problems = ComposeVariables({}), Problems()
     trees = Loader(Path.cwd(), variables, problems).parsed(text, source)
     problems.raise_all()
     tree = trees[0] if trees else Tree(None, source, 1)
@@ -150,7 +150,7 @@ def _name(files: Files, texts: Mapping[Path, str], values: Mapping[str, str], wa
         for document in documents(texts[path], name_of(path)):
             if text := document.text("name"):
                 with document.child("name").blamed():
-                    return normalized(Variables(values).replaced(text)) or _UNNAMED
+                    return normalized(ComposeVariables(values).replaced(text)) or _UNNAMED
     return normalized(files.folder.name) or _UNNAMED
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterLine
 from testbed.rules.ruleset import Rule
-from testbed.traced_connection import Followed
+from testbed.traced_connection import CountedJourney
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Count:
 class PacketCounts:
     """The counters of a rule set before and after one packet."""
 
-    def __init__(self, followed: Followed) -> None:
+    def __init__(self, followed: CountedJourney) -> None:
         self._before = dict(followed.before)
         self._added = dict(followed.counted)
 

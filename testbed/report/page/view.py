@@ -24,7 +24,7 @@ from testbed.report.page.counting import Count, PacketCounts
 from testbed.report.page.layout import Layout, Point
 from testbed.report.page.map_svg import svg
 from testbed.rules.ruleset import Table
-from testbed.traced_connection import Followed, Story
+from testbed.traced_connection import CountedJourney, Story
 from testbed.traffic.packet import Packet
 
 _AFTER_ROUTING = ("INPUT", "FORWARD", "OUTPUT")
@@ -191,7 +191,7 @@ def _connection(journey: Journey) -> str:
 class _Teller:
     """Describes one packet's journey, with consecutive numbers for its steps."""
 
-    def __init__(self, story: Story, layouts: tuple[Layout, ...], followed: Followed, identity: str) -> None:
+    def __init__(self, story: Story, layouts: tuple[Layout, ...], followed: CountedJourney, identity: str) -> None:
         self._story, self._layouts, self._journey = story, layouts, followed.journey
         self._identity = identity
         self._counts = PacketCounts(followed)
