@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packet_contexts import SYN
 from symbolic import free_context, point
 
 from testbed.analysis.clauses import packets_of
@@ -19,23 +20,6 @@ from testbed.rules.packet_context import PacketContext
 
 LOCAL = {"192.168.66.100", "172.17.0.1", "127.0.0.1"}
 BROADCAST = {"192.168.66.255", "172.17.255.255", "255.255.255.255"}
-SYN = PacketContext(
-    source="192.168.66.1",
-    destination="172.17.0.2",
-    protocol="tcp",
-    source_port=40000,
-    destination_port=80,
-    tcp_flags="S",
-    entered="ens33",
-    left="docker0",
-    state="NEW",
-    status=frozenset({"DNAT"}),
-    mark=0x12,
-    ttl=63,
-    length=52,
-    original=("192.168.66.1", 40000, "192.168.66.100", 8080),
-    direction="ORIGINAL",
-)
 BASIC = [
     *("-s 192.168.66.0/24", "-s 192.168.66.1", "-d 172.17.0.2/32", "-d 0.0.0.2/0.0.0.255", "-s 0.0.0.0/0"),
     *("-i ens33", "-i ens+", "-i +", "-i lo", "-i eth0", "-o docker0", "-o docker+"),

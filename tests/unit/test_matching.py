@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import packet_contexts
 import pytest
 
 from testbed.rules import save
@@ -15,25 +16,8 @@ from testbed.rules.packet_context import PacketContext
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 TYPES = {"192.168.66.100": "LOCAL", "172.17.0.2": "UNICAST", "192.168.66.1": "UNICAST", "2001:db8::1": "LOCAL"}
 
-SYN = PacketContext(
-    source="192.168.66.1",
-    destination="172.17.0.2",
-    protocol="tcp",
-    source_port=40000,
-    destination_port=80,
-    tcp_flags="S",
-    entered="ens33",
-    left="docker0",
-    state="NEW",
-    status=frozenset({"DNAT"}),
-    mark=0x12,
-    ttl=63,
-    length=52,
-    original=("192.168.66.1", 40000, "192.168.66.100", 8080),
-    direction="ORIGINAL",
-    local_types=TYPES,
-)
-ECHO = replace(SYN, protocol="icmp", icmp=(8, 0), source_port=None, destination_port=None, tcp_flags=None)
+SYN = replace(packet_contexts.SYN, local_types=TYPES)
+ECHO = packet_contexts.as_echo(SYN)
 ECHO6 = replace(ECHO, source="2001:db8::2", destination="2001:db8::1", protocol="icmpv6", icmp=(128, 0))
 UDP = replace(SYN, protocol="udp", tcp_flags=None)
 NAMELESS = PacketContext("10.0.0.1", "10.0.0.2", "tcp")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packet_contexts import SYN, as_echo
 
 from testbed.rules.matching import culprit, first_failing, holds
 from testbed.rules.nft_clauses import clauses
@@ -23,22 +24,8 @@ RULES = sorted(
         if line.strip() and not line.strip().startswith(_NO_RULES)
     }
 )
-PACKET = PacketContext(
-    source="192.168.66.1",
-    destination="172.17.0.2",
-    protocol="tcp",
-    source_port=40000,
-    destination_port=80,
-    tcp_flags="S",
-    entered="ens33",
-    left="docker0",
-    state="NEW",
-    status=frozenset({"DNAT"}),
-    mark=0x12,
-    ttl=63,
-    length=52,
-    original=("192.168.66.1", 40000, "192.168.66.100", 8080),
-    direction="ORIGINAL",
+PACKET = replace(
+    SYN,
     local_types={"192.168.66.1": "UNICAST", "172.17.0.2": "UNICAST"},
     sets={
         "filter-forward-in-jumps": lambda facts, _: facts.left == "docker0",
@@ -47,7 +34,7 @@ PACKET = PacketContext(
         "nat-postrouting-out-jumps": lambda facts, _: facts.entered == "docker0",
     },
 )
-ECHO = replace(PACKET, protocol="icmp", icmp=(8, 0), source_port=None, destination_port=None, tcp_flags=None)
+ECHO = as_echo(PACKET)
 ECHO6 = replace(ECHO, source="2001:db8::2", destination="2001:db8::1", protocol="icmpv6", icmp=(128, 0))
 
 TRUE = [
