@@ -1,7 +1,8 @@
 """The testbed's own programs in a bed's namespaces: the HTTP server, the userland proxy.
 
 A line on its standard input lets a program stay. Otherwise it ends when its standard input is closed. So it ends with
-the process that started it, for whatever reason that ends.
+the process that started it, for whatever reason that ends. In a user namespace that a process holds for named beds it
+stays until that process ends: the line names its descriptor.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import IO
 
 from testbed.docker.host import DockerHost
 from testbed.errors import KernelRefused
+from testbed.kernel import user_namespace
 from testbed.kernel.namespace import Namespace
 
-_STAY = "stay\n"
+_STAY = "stay"
 
 
 def start_own(
@@ -44,7 +46,9 @@ class Companion:
 
     def __init__(self, namespace: Namespace, program: str, arguments: Sequence[str], fds: Sequence[int] = ()) -> None:
         self._name = program
-        self._process = start_own(namespace, files("testbed.traffic").joinpath(program), arguments, fds)
+        self._holder = user_namespace.holder_fd()
+        kept = [*fds, self._holder] if self._holder is not None else fds
+        self._process = start_own(namespace, files("testbed.traffic").joinpath(program), arguments, kept)
 
     @property
     def pid(self) -> int:
@@ -61,7 +65,7 @@ class Companion:
         stdin: IO[str] | None = self._process.stdin
         assert stdin is not None
         assert self._process.stdout is not None
-        stdin.write(_STAY)
+        stdin.write(f"{_STAY} {self._holder}\n" if self._holder is not None else f"{_STAY}\n")
         stdin.close()
         self._process.stdout.close()
         self._process.returncode = 0

@@ -61,10 +61,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help=f"record which rules the packets of the tests reached, matched and missed (default file: {COVERAGE_FILE})",
     )
+    group.addoption(
+        "--testbed-rootless", action="store_true", help="build beds in a user namespace, as for an ordinary user"
+    )
     parser.addini("testbed_backend", "default of --testbed-backend", default="")
+    parser.addini("testbed_rootless", "default of --testbed-rootless", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if os.geteuid() != 0 or config.getoption("--testbed-rootless") or config.getini("testbed_rootless"):
+        from testbed import pytest_rootless
+
+        pytest_rootless.enter_at_start(config)
     if (path := config.getoption(RULE_COVERAGE)) is not None:
         from testbed import pytest_coverage
 
@@ -83,6 +91,13 @@ def _versions(config: pytest.Config) -> str:
     from testbed.kernel.requirements import iptables_version
 
     return ", ".join(f"{name}: {iptables_version(name) or 'not installed'}" for name in _backends(config))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if os.geteuid() != 0:
+        from testbed import pytest_rootless
+
+        pytest_rootless.enter_for(session.items)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from testbed.bed import Testbed
 from testbed.behaviour.probes import ICMP, INVALID, NEW, STRAY, TCP, UDP, Probe
+from testbed.kernel import receiving
 from testbed.kernel.packets import on_cpu
 from testbed.observe.header import TracedHeader
 from testbed.traffic import template
@@ -82,7 +83,11 @@ def error(bed: Testbed, node: str, seen: TracedHeader, data: bytes) -> bytes:
 def speak(asked: Sequence[tuple[Probe, int]], cpu: int) -> list[Spoken]:
     """Send the questions from the kernel of the calling thread's namespace; return the sockets to be kept."""
     with on_cpu(cpu):
-        return [_asking(probe, number) for probe, number in asked]
+        spoken = []
+        for probe, number in asked:
+            spoken.append(_asking(probe, number))
+            receiving.read_waiting()
+        return spoken
 
 
 def hang_up(opened: Iterable[socket.socket], cpu: int) -> None:

@@ -8,14 +8,13 @@ import socket
 import struct
 from collections.abc import Container, Mapping
 from ipaddress import IPv6Interface
-from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.errors import KernelRefused, MissingRequirement, TestbedError
-from testbed.kernel import ipv6, route_setup
+from testbed.kernel import capabilities, ipv6, route_setup, sysctls
 from testbed.kernel.linkwatch import LinkWatch
 from testbed.kernel.namespace import DOCTOR, Namespace
 from testbed.topology import AddressWithPrefix, Interface, Link, Node, Port, Topology
@@ -59,10 +58,10 @@ def _that_come_up(node: Node) -> list[str]:
     return [i.name for i in node.interfaces] + [bridge.name for bridge in node.bridges if bridge.name in ports]
 
 
-def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
+def write_sysctls(settings: tuple[tuple[str, str], ...]) -> None:
     """Write (key, value) pairs in the calling thread's network namespace, in that order."""
-    for key, value in sysctls:
-        path = Path("/proc/sys", key.replace(".", "/"))
+    for key, value in settings:
+        path = sysctls.path_of(key)
         try:
             path.write_text(value)
         except FileNotFoundError as error:
@@ -70,7 +69,10 @@ def write_sysctls(sysctls: tuple[tuple[str, str], ...]) -> None:
                 continue  # a kernel without IPv6 sends no IPv6 packets of its own
             raise MissingRequirement(f"this kernel has no sysctl {key}.", DOCTOR) from error
         except OSError as error:
-            raise KernelRefused(f"the sysctl {key} cannot be set to {value!r}: {error.strerror}.") from error
+            raise KernelRefused(
+                f"the sysctl {key} cannot be set to {value!r}: {error.strerror}.",
+                "docs/rootless.md says what it needs.",
+            ) from error
 
 
 def _netlink(namespace: Namespace, what: str, action: Any) -> None:
@@ -162,6 +164,8 @@ def _finish(node: Node) -> None:
     and bytes would then differ from those on a wire.
     """
     write_sysctls(node.late_sysctls)
+    if not capabilities.may(capabilities.NET_BIND_SERVICE):
+        write_sysctls((("net.ipv4.ip_unprivileged_port_start", "0"),))  # of this namespace, for its listeners
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for interface in node.interfaces:
             if not interface.master:

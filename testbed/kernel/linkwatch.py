@@ -7,22 +7,23 @@ whose index differs from its peer's, else after up to a second (linkwatch_urgent
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Collection
 
 from testbed.errors import KernelRefused
-from testbed.kernel import netlink
+from testbed.kernel import netlink, receiving
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.waiting import any_readable
 
 _RTMGRP_LINK = 1
-_RTM_NEWLINK = 16
+_RTM_NEWLINK, _RTM_GETLINK = 16, 18
+_ALL = 0x301  # NLM_F_REQUEST, NLM_F_DUMP
 _IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change; include/uapi/linux/rtnetlink.h
 _IFLA_IFNAME, _IFLA_OPERSTATE = 3, 16
 _IF_OPER_UP = 6
 _RECEIVE = 1 << 16
-_SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 _BUFFER = 16 << 20  # bytes; a host with hundreds of links announces each of them several times
 _DEADLINE = 10.0  # seconds
 
@@ -42,7 +43,16 @@ class LinkWatch:
                 if not any_readable([self._socket], _DEADLINE):
                     missing = next(device for device in devices if device not in self._up)
                     raise KernelRefused(f"{self._name}:{missing} has not come up within {_DEADLINE:.0f} s.")
-                self._take(self._socket.recv(_RECEIVE))
+                try:
+                    self._take(self._socket.recv(_RECEIVE))
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:
+                        raise
+                    self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Ask for the state of every link, which comes as announcements do, since some of those were lost."""
+        self._socket.send(netlink.message(_RTM_GETLINK, _ALL, bytes(_IFINFOMSG.size)))
 
     def _take(self, data: bytes) -> None:
         for kind, _, body in netlink.messages(data):
@@ -54,6 +64,6 @@ class LinkWatch:
 
 def _open() -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    receiving.enlarge(opened, _BUFFER)
     opened.bind((0, _RTMGRP_LINK))
     return opened

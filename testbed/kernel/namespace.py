@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from pyroute2 import IPRoute
 
 from testbed.errors import KernelRefused, MissingRequirement
-from testbed.kernel import named_namespaces, programs, syscalls
+from testbed.kernel import named_namespaces, programs, syscalls, user_namespace
 
 
 class Closeable(Protocol):
@@ -153,11 +153,22 @@ class Namespace:
 DOCTOR = "Run `invoke doctor --fix`."
 
 
-AS_ROOT = "Run it as root, for instance with sudo; in a container, one that runs with --privileged."
+AS_ROOT = (
+    "Run it as root, for instance with sudo; in a container, one that runs with --cap-add NET_ADMIN --cap-add SYS_ADMIN"
+    " (docs/rootless.md), or with --privileged."
+)
 
 
 def not_root() -> MissingRequirement:
-    return MissingRequirement("network namespaces need root.", AS_ROOT)
+    return MissingRequirement("network namespaces need root or a user namespace.", rootless_remedy())
+
+
+def rootless_remedy() -> str:
+    """Return what keeps an ordinary user from a user namespace, and what changes that."""
+    lacking = user_namespace.why_not() or (
+        "this process has several threads, with which none can be entered (pytest: --testbed-rootless)"
+    )
+    return f"A user namespace would do: {lacking}. {AS_ROOT}"
 
 
 def _enter(enter: Callable[[], None]) -> int:
@@ -175,9 +186,14 @@ def quarantine() -> Iterator[None]:
     """Keep the calling thread in an empty network namespace while the block runs.
 
     Threads and programs that it starts are there too. So no fault of the testbed or of a test reaches the machine's own
-    network.
+    network. In a user namespace that is not in it: the process has no power over the machine's network, and could not
+    return there.
     """
     before = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+    if not syscalls.owner_is_known(before):
+        os.close(before)
+        yield
+        return
     entered_by = threading.get_ident()
     syscalls.enter_network(_empty().fd)
     try:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from testbed.errors import KernelRefused
+from testbed.kernel import receiving
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.waiting import any_readable
 
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 _PACKET_OUTGOING = 4  # include/uapi/linux/if_packet.h
-_SO_RCVBUFFORCE = 33
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _BUFFER = 8 << 20  # bytes; large enough that no frame is lost
 _ARP_REQUEST, _ARP_REPLY = 1, 2
@@ -56,9 +56,11 @@ class PacketSocket:
         self._waiting: list[Frame] = []
         self._arp: list[bytes] = []
         self._socket = namespace.run(_open, device)
+        receiving.keep_short(self._socket, _BUFFER, self._drain)
 
     def send(self, frame: bytes) -> None:
         self._socket.send(frame)
+        receiving.read_waiting()
 
     def received(self) -> list[Frame]:
         """Return the IP frames captured since the last call, oldest first; raises KernelRefused if the kernel dropped
@@ -94,6 +96,7 @@ class PacketSocket:
         raise KernelRefused(f"{address} did not answer ARP on {self.name} within {deadline:.0f} s.")
 
     def close(self) -> None:
+        receiving.forget(self._socket)
         self._namespace.close_in_time(self._socket)
 
     @staticmethod
@@ -115,11 +118,12 @@ class PacketSocket:
                 self._arp.append(data)
         _, lost = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
         if lost:
-            raise KernelRefused(f"the kernel lost {lost} frames on {self.name}: what was seen is not complete.")
+            raise KernelRefused(
+                f"the kernel lost {lost} frames on {self.name}: what was seen is not complete.", receiving.REMEDY
+            )
 
 
 def _open(device: str) -> socket.socket:
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
-    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     opened.bind((device, _ETH_P_ALL))
     return opened

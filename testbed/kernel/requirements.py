@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from testbed.errors import MissingRequirement
-from testbed.kernel import programs
+from testbed.kernel import capabilities, programs, user_namespace
 from testbed.kernel.backends import ALL
-from testbed.kernel.namespace import AS_ROOT, DOCTOR
+from testbed.kernel.namespace import AS_ROOT, DOCTOR, rootless_remedy
 from testbed.kernel.nftables import NFTABLES
 from testbed.kernel.xtables import BACKENDS
 
@@ -25,7 +25,6 @@ _MANAGERS = {
     "apk": (("apk", "add", "-q"),),
     "pacman": (("pacman", "-S", "--noconfirm", "--needed"),),
 }
-_CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN = 12, 13, 21  # include/uapi/linux/capability.h
 _OPEN_FILES = 256  # the article's bed uses 38, each further container 3
 _ADDRESS_SPACE = 1 << 30  # bytes; each namespace has a thread, with its own stack and heap
 
@@ -52,13 +51,11 @@ def requirements(backend: str | None = None) -> list[Requirement]:
     """Return all requirements of a bed, met or not, for one backend or for both iptables backends."""
     chosen = [backend] if backend else list(BACKENDS)
     found = [
-        Requirement(
-            "root", "network namespaces, packet sockets and rules are for root", os.geteuid() == 0, remedy=AS_ROOT
-        ),
+        _root(),
         Requirement(
             "root's power over networks",
             "root of a container may lack it (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW)",
-            _may(_CAP_NET_ADMIN, _CAP_NET_RAW, _CAP_SYS_ADMIN),
+            capabilities.may(capabilities.NET_ADMIN, capabilities.NET_RAW, capabilities.SYS_ADMIN),
             remedy=AS_ROOT,
         ),
         Requirement(
@@ -78,6 +75,14 @@ def requirements(backend: str | None = None) -> list[Requirement]:
         ),
     ]
     return [*found, *_limits(), *(_loader(name) for name in chosen)]
+
+
+def _root() -> Requirement:
+    """Return the requirement of power over networks: root's, or a user namespace's."""
+    why = "network namespaces, packet sockets and rules need root or a user namespace"
+    if os.geteuid() == 0:
+        return Requirement("a user namespace" if user_namespace.entered() else "root", why, True)
+    return Requirement("root", why, False, remedy=rootless_remedy())
 
 
 def _limits() -> list[Requirement]:
@@ -137,13 +142,6 @@ def iptables_version(backend: str) -> str:
     if program is None:
         return ""
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _may(*capabilities: int) -> bool:
-    """Return whether this process has these capabilities (CapEff, proc_pid_status(5))."""
-    status = Path("/proc/self/status").read_text()
-    effective = int(status.partition("CapEff:")[2].split()[0], 16)
-    return all(effective >> capability & 1 for capability in capabilities)
 
 
 def _loader(backend: str) -> Requirement:

@@ -7,14 +7,12 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from testbed.errors import KernelRefused
-from testbed.kernel import checkpoints, netlink, nfnetlink
+from testbed.kernel import checkpoints, netlink, nfnetlink, receiving, sysctls
 from testbed.kernel.namespace import Namespace
 from testbed.kernel.trace_events import TraceEvent, TraceReader, of_legacy
 
-_SO_RCVBUFFORCE = 33
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _TRACE_GROUP = 9  # NFNLGRP_NFTRACE, include/uapi/linux/netfilter/nfnetlink.h
 _TRACE_MESSAGE = 10 << 8 | 17  # NFT_MSG_TRACE of nf_tables
@@ -36,8 +34,8 @@ class _Sockets:
     """The sockets of a tracer; `table` holds the checkpoints, `legacy` is None without a trace of iptables-legacy."""
 
     table: socket.socket
-    events: socket.socket
-    legacy: socket.socket | None
+    events: _Inbox
+    legacy: _Inbox | None
     meanings: Mapping[int, str]
 
 
@@ -89,13 +87,15 @@ class Tracer:
     ) -> _Sockets:
         table = nfnetlink.open_socket()
         meanings = checkpoints.install(table, tracking, devices)
-        events = _listening(buffer)
+        events = _listening()
+        inbox = _Inbox(self._namespace.name, events, buffer)
         events.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _TRACE_GROUP)
-        return _Sockets(table, events, self._open_log(buffer) if legacy else None, meanings)
+        return _Sockets(table, inbox, self._open_log(buffer) if legacy else None, meanings)
 
-    def _open_log(self, buffer: int) -> socket.socket:
-        """Return a socket on log group 0, which receives trace messages, and make nfnetlink_log the logger."""
-        log = _listening(buffer)
+    def _open_log(self, buffer: int) -> _Inbox:
+        """Return an inbox of log group 0, which receives trace messages, and make nfnetlink_log the logger."""
+        log = _listening()
+        inbox = _Inbox(self._namespace.name, log, buffer)
         settings = (
             (_CONFIG_COMMAND, struct.pack("!B", _BIND)),
             (_CONFIG_MODE, struct.pack("!IBx", _COPIED, _COPY_PACKET)),
@@ -104,40 +104,63 @@ class Tracer:
         for kind, setting in settings:
             _configure(log, kind, setting)
         for key, logger in _LOGGERS.items():
-            path = _sysctl(key)
+            path = sysctls.path_of(key)
             if path.exists():
                 self._loggers[key] = path.read_text().strip()
                 path.write_text(logger)
-        return log
+        return inbox
 
     def _close(self) -> None:
         for key, before in self._loggers.items():
-            _sysctl(key).write_text(before)
+            sysctls.path_of(key).write_text(before)
         for opened in (self._sockets.events, self._sockets.table, self._sockets.legacy):
             if opened is not None:
                 opened.close()
 
-    def _received(self, opened: socket.socket, wanted: int) -> Iterator[bytes]:
-        while True:
-            try:
-                data = opened.recv(_RECEIVE)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno == errno.ENOBUFS:
-                    raise KernelRefused(
-                        f"the kernel lost trace messages of {self._namespace.name}: more waited than could be kept.",
-                        "Ask for the journeys more often: after each thousand packets.",
-                    ) from error
-                raise
+    @staticmethod
+    def _received(inbox: _Inbox, wanted: int) -> Iterator[bytes]:
+        for data in inbox.take():
             for kind, body in netlink.bodies(data):
                 if kind == wanted:
                     yield body
 
 
-def _listening(buffer: int) -> socket.socket:
+class _Inbox:
+    """A socket of a namespace whose messages wait here where the kernel keeps too few of them."""
+
+    def __init__(self, namespace: str, opened: socket.socket, size: int) -> None:
+        self._namespace = namespace
+        self._socket = opened
+        self._waiting: list[bytes] = []
+        receiving.keep_short(opened, size, self._read)
+
+    def take(self) -> list[bytes]:
+        """Return the messages since the last call, oldest first; raises KernelRefused if the kernel lost any."""
+        self._read()
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def close(self) -> None:
+        receiving.forget(self._socket)
+        self._socket.close()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._waiting.append(self._socket.recv(_RECEIVE))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            raise KernelRefused(
+                f"the kernel lost trace messages of {self._namespace}: more waited than could be kept.",
+                f"Ask for the journeys more often: after each thousand packets. {receiving.REMEDY}",
+            ) from error
+
+
+def _listening() -> socket.socket:
     opened = nfnetlink.open_socket()
-    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
     opened.setblocking(False)
     return opened
 
@@ -153,7 +176,3 @@ def _configure(log: socket.socket, kind: int, value: bytes) -> None:
                 f"the kernel does not log the trace of iptables-legacy: {errno.errorcode.get(code, code)}.",
                 "It needs nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG); nothing else may listen to log group 0 there.",
             )
-
-
-def _sysctl(key: str) -> Path:
-    return Path("/proc/sys", key.replace(".", "/"))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from testbed import named
 from testbed.bedrecord import Record
+from testbed.kernel import user_namespace
 from testbed.kernel.backends import ALL
 from testbed.kernel.nftables import NFTABLES
 from testbed.report.layout import FittedTable
@@ -42,23 +43,26 @@ def table(records: Sequence[Record]) -> FittedTable:
     return FittedTable(rows)
 
 
-def commands(record: Record, option: str) -> FittedTable:
-    """Return commands that work on a bed; `option` is what `invoke` needs to find it."""
+def commands(record: Record, option: str, called: str) -> FittedTable:
+    """Return commands that work on a bed; `option` is what ours, `called` so, needs to find it."""
     program = ALL[record.backend].program
     listing = "list ruleset" if record.backend == NFTABLES.name else "-vnL"
-    enter = f"ip netns exec {record.name}"
+    own = f"{called} exec{option} "
+    enter, behind = (own, " --") if user_namespace.entered() else (f"ip netns exec {record.name}-", "")
     host = record.docker_host
     found = [
-        (f"invoke handshake{option}", "one handshake, every rule's counters after each packet"),
-        (f"{enter}-host {program} {listing}", "the rules and what they have counted"),
+        (f"{called} handshake{option}", "one handshake, every rule's counters after each packet"),
+        (f"{enter}host{behind} {program} {listing}", "the rules and what they have counted"),
     ]
     for container, port in host.offered()[:1]:
         url = f"http://{host.around.host_address(4)}" + (f":{port.host}" if port.host != named.HTTP_PORT else "")
-        found.append((f"{enter}-client curl {url}", f"through DNAT to {container.name}"))
+        found.append((f"{enter}client{behind} curl {url}", f"through DNAT to {container.name}"))
     outside = f"curl http://{host.around.internet_address(4)}"
     outward = [container.name for container in host.containers if container.gateway is not None][:1]
-    found += [(f"{enter}-{shlex.quote(name)} {outside}", "through MASQUERADE to the internet") for name in outward]
-    found.append((f"invoke down{option}", "take it away"))
+    found += [
+        (f"{enter}{shlex.quote(name)}{behind} {outside}", "through MASQUERADE to the internet") for name in outward
+    ]
+    found.append((f"{called} down{option}", "take it away"))
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True)
     rows.add_column(style="dim")

@@ -17,6 +17,7 @@ with loading(program):
     from testbed.tasks.doctor import doctor
     from testbed.tasks.exposure import exposure
     from testbed.tasks.handshake import handshake
+    from testbed.tasks.inside import exec_, shell
     from testbed.tasks.mutate import mutate
     from testbed.tasks.report import report
     from testbed.tasks.rules import rules
@@ -28,6 +29,8 @@ namespace = Collection(
     up,
     status,
     down,
+    shell,
+    exec_,
     handshake,
     trace,
     exposure,

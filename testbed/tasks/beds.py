@@ -6,7 +6,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from testbed.errors import NotUp
-from testbed.tasks.called import as_called
+from testbed.tasks.called import as_called, program
 from testbed.tasks.console import as_json, console, in_words
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import DEFAULT_NAME, ENGINE_HELP, RULES_HELP
@@ -58,7 +58,8 @@ def up(
     for remark in record.remarks:
         out.print(remark, soft_wrap=True)
     out.print(Text("What to try next", style="bold"))
-    out.print(beds.commands(record, "" if name == DEFAULT_NAME else f" --name {name}"), crop=False)
+    option = "" if name == DEFAULT_NAME else f" --name {name}"
+    out.print(beds.commands(record, option, program()), crop=False)
 
 
 @task(help={"json": "print the records for programs"})

@@ -7,20 +7,22 @@ that, so the program that loads it is made one of ours.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 from invoke import program
 from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from testbed.errors import TestbedError
-from testbed.tasks import interruption, settings
+from testbed.tasks import interruption, rootless, settings
 from testbed.tasks.called import program as called
 from testbed.tasks.console import ending_in_words
 
-_HELP = "--help"
+_HELP, _REMAINDER = "--help", "--"
 _UNKNOWN = re.compile(r"No idea what '(?P<token>.*)' is!", re.DOTALL)
 _NO_VALUE = re.compile(r"Flag <Argument: (?P<option>\S+).*> needed value")
 _LIST = "`invoke --list` lists the tasks."
@@ -29,10 +31,19 @@ _LIST = "`invoke --list` lists the tasks."
 class TaskProgram(program.Program):
     """Reads the command line as pyinvoke does; what cannot be read ends with exit code 2."""
 
+    def core_args(self) -> list[Argument]:
+        return [*super().core_args(), _rootless()]
+
     def parse_tasks(self) -> None:
+        if "rootless" not in self.args:  # these were read before the program became ours
+            self.core[0].add_arg(_rootless())
         with self._read():
             self._read_help()
             super().parse_tasks()
+            if _REMAINDER in self.argv and not self.args.complete.value:
+                self.core.remainder = shlex.join(self.argv[self.argv.index(_REMAINDER) + 1 :])
+            if self.args.rootless.value:
+                rootless.ask()
             if not self.args.complete.value and not self.args.help.value:
                 settings.apply(self.tasks, self.parser.contexts.values())
 
@@ -61,6 +72,11 @@ class TaskProgram(program.Program):
                 if ended.message:
                     raise TestbedError(ended.message, _LIST) from ended
                 raise
+
+
+def _rootless() -> Argument:
+    help_text = "Run tasks in a user namespace, as for an ordinary user."
+    return Argument(names=["rootless"], kind=bool, default=False, help=help_text)
 
 
 def adopt(loader: program.Program) -> None:

@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed.errors import TestbedError
+from testbed.errors import MissingRequirement, TestbedError
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
 
@@ -34,11 +34,16 @@ def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = ""
     from testbed.conformance.programs import find
     from testbed.conformance.run import examine, version_of
     from testbed.docker.engines import engine as engine_of
+    from testbed.kernel import user_namespace
     from testbed.kernel.namespace import quarantine
     from testbed.kernel.requirements import require
     from testbed.kernel.xtables import backend as backend_of
     from testbed.report import conformance as tables
 
+    if user_namespace.entered():
+        raise MissingRequirement(
+            "a real engine needs root: its control groups are the machine's.", "Run it as root, without --rootless."
+        )
     wanted = {name: host for name, host in known().items() if only in name}
     if not wanted:
         raise TestbedError(f"no known host has {only!r} in its name.", f"There are: {', '.join(known())}.")

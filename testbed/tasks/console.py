@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
-from testbed.tasks import streams
+from testbed.tasks import rootless, streams
 from testbed.tasks.called import as_called
 from testbed.tasks.failures import in_a_sentence
 from testbed.tasks.interruption import INTERRUPTED, SENTENCE, raised
@@ -43,7 +43,7 @@ def in_words(task: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(task)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with ending_in_words(), raised():
+        with ending_in_words(), raised(), rootless.prepared(getattr(task, "__name__", "")):
             return task(*args, **kwargs)
 
     return wrapped

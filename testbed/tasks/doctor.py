@@ -11,7 +11,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed.errors import KernelRefused
+from testbed.errors import KernelRefused, MissingRequirement
+from testbed.tasks import rootless
 from testbed.tasks.called import as_called
 from testbed.tasks.console import FINDING, as_json, console, in_words
 
@@ -27,7 +28,9 @@ def doctor(_: Context, fix: bool = False, json: bool = False) -> None:
     Exit code 0 when nothing is missing, 1 when something is, 2 when it could not be installed.
     """
     if fix:
-        _install([requirement for requirement in _all() if not requirement.met and requirement.fix])
+        root = os.geteuid() == 0  # an ordinary user is told of conveniences, and needs no root for them
+        _install([r for r in _all() if not r.met and r.fix and (root or r.needed)])
+    rootless.prepare("")
     found = _all()
     if json:
         as_json(
@@ -52,6 +55,8 @@ def _install(lacking: list[Requirement]) -> None:
     from testbed.kernel.requirements import iptables_version
     from testbed.report.terminal import Text
 
+    if lacking and os.geteuid() != 0:
+        raise MissingRequirement("programs are installed by root.", f"Run as root: {_line(lacking)}")
     done: set[tuple[str, ...]] = set()
     for command in (command for requirement in lacking for command in requirement.fix):
         if command in done:
@@ -71,7 +76,13 @@ def _install(lacking: list[Requirement]) -> None:
     iptables_version.cache_clear()
 
 
+def _line(lacking: list[Requirement]) -> str:
+    """Return the line that installs what is missing."""
+    return " && ".join(dict.fromkeys(shlex.join(part) for requirement in lacking for part in requirement.fix))
+
+
 def _print(found: list[Requirement]) -> None:
+    from testbed.kernel import user_namespace
     from testbed.kernel.requirements import iptables_version
     from testbed.kernel.xtables import BACKENDS
     from testbed.report.doctor import table
@@ -80,5 +91,11 @@ def _print(found: list[Requirement]) -> None:
     console().print(table(found), crop=False)
     versions = [f"{name}: {version}" for name in BACKENDS if (version := iptables_version(name))]
     console().print(f"Linux {os.uname().release}, {', '.join(versions) or 'no iptables'}")
-    if any(not requirement.met and requirement.fix for requirement in found):
+    for requirement in found:
+        if not requirement.met and requirement.remedy:
+            console().print(f"{requirement.name}: {requirement.remedy}", soft_wrap=True)
+    lacking = [requirement for requirement in found if not requirement.met and requirement.fix]
+    if lacking and user_namespace.entered():
+        console().print(Text.assemble("As root: ", (_line(lacking), "bold")), soft_wrap=True)
+    elif lacking:
         console().print(Text.assemble((as_called("invoke doctor --fix"), "bold"), " runs these commands."))

@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from testbed.errors import TestbedError
+from testbed.errors import MissingRequirement, TestbedError
 from testbed.tasks.console import FINDING, NOT_JUDGED, console
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import HOST_HELP, JOBS_HELP, RULES_HELP
@@ -67,6 +67,7 @@ def mutate(
     without any mistake or could not run, 3 when host and rules contradict each other.
     """
     from testbed.docker.engines import engine_or_native
+    from testbed.kernel import user_namespace
     from testbed.mutation.campaign import CampaignConfig, run
     from testbed.mutation.journal import Journal
     from testbed.report import mutation as report
@@ -74,6 +75,8 @@ def mutate(
     from testbed.tasks import campaign, progress
     from testbed.tasks.chosen import choose
 
+    if tx and user_namespace.entered():
+        raise MissingRequirement("--tx needs root: a user namespace has no way to other machines.", "Leave it out.")
     least = percentage("--fail-under", fail_under)
     for option, file_name in (("--junit", junit), ("--json", json), ("--markdown", markdown), ("--html", html)):
         writable(option, file_name)

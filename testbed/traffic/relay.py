@@ -7,6 +7,7 @@ of the testbed, to start fast.
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import threading
@@ -87,8 +88,8 @@ def main(arguments: list[str]) -> None:
         listening, relay = _open(protocol, (address, int(port)))
         threading.Thread(target=relay, args=(listening, (to, int(to_port))), daemon=True).start()
     print("ready", flush=True)  # noqa: T201
-    if sys.stdin.readline() == "stay\n":
-        threading.Event().wait()
+    if stays := sys.stdin.readline().split():  # as long as the processes of these descriptors run, or for ever
+        select.select([int(descriptor) for descriptor in stays[1:]], [], [])
 
 
 if __name__ == "__main__":

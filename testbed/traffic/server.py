@@ -6,6 +6,7 @@ standard input is closed, unless it has read `stay` there. It imports nothing of
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import threading
@@ -49,8 +50,8 @@ def main(arguments: list[str]) -> None:
     for argument in arguments:
         name, _, descriptor = argument.partition("=")
         threading.Thread(target=serve, args=(name, int(descriptor)), daemon=True).start()
-    if sys.stdin.readline() == "stay\n":
-        threading.Event().wait()
+    if stays := sys.stdin.readline().split():  # as long as the processes of these descriptors run, or for ever
+        select.select([int(descriptor) for descriptor in stays[1:]], [], [])
 
 
 if __name__ == "__main__":
