@@ -10,7 +10,8 @@ from invoke.exceptions import Exit
 from testbed.errors import TestbedError
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
 from testbed.tasks.host_options import HostOptions, host_task
-from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, RULES_HELP
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP
+from testbed.tasks.values import writable
 
 if TYPE_CHECKING:
     from testbed.bed import Testbed
@@ -29,6 +30,7 @@ _SEVERITY = (0, NOT_JUDGED, FINDING)
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": BACKEND_HELP,
+        "pcap": PCAP_HELP,
         "json": "print packets and counters for programs",
     }
 )
@@ -43,6 +45,7 @@ def handshake(
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "",
+    pcap: str = "",
     json: bool = False,
 ) -> None:
     """Send one TCP handshake through the host and print what every rule counted after each packet.
@@ -55,16 +58,20 @@ def handshake(
     from testbed.question import TCP
     from testbed.replay import replay
     from testbed.report import handshake as tables
+    from testbed.tasks.captured import captured, journeys, write_capture
     from testbed.tasks.opened import opened_bed
     from testbed.traffic.tcp import STACKS
 
+    writable("--pcap", pcap)
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
     with opened_bed(name, host, engine, rules, backend) as opened:
         _require_scripted(opened.bed, from_)
         asked = opened.places(to, TCP)
-        connections = [list(replay(opened.bed, from_, place, STACKS[client], close)) for place in asked]
+        with captured(opened.bed, pcap) as capture, journeys(opened.bed, pcap) as traced:
+            connections = [list(replay(opened.bed, from_, place, STACKS[client], close)) for place in asked]
         kind = opened.bed.backend.name
+    write_capture(pcap, capture, traced, opened.publishers.rules)
     if json:
         steps = [step.as_dict() for connection in connections for step in connection]
         about = {"contradictions": list(opened.contradictions), "remarks": list(opened.remarks)}

@@ -21,3 +21,4 @@ JOBS_HELP = (
     " (default: one for each processor)"
 )
 SIDES_HELP = "A file of rules, a table of `invoke behaviours`, a version of Docker's engine, or `article`."
+PCAP_HELP = "file to write the packets to as pcapng, link by link, with what rules did to each as its comments"

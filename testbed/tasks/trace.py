@@ -8,8 +8,8 @@ from invoke.exceptions import Exit
 from testbed.errors import TestbedError
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json
 from testbed.tasks.host_options import HostOptions, host_task
-from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, RULES_HELP
-from testbed.tasks.values import address_of, port_of
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP
+from testbed.tasks.values import address_of, port_of, writable
 
 
 @host_task(
@@ -26,6 +26,7 @@ from testbed.tasks.values import address_of, port_of
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
         "backend": BACKEND_HELP,
+        "pcap": PCAP_HELP,
         "json": "print the journeys for programs",
     }
 )
@@ -44,6 +45,7 @@ def trace(
     engine: str | None = None,
     rules: str | None = None,
     backend: str = "",
+    pcap: str = "",
     json: bool = False,
 ) -> None:
     """Show the way of a packet through the host: every rule it met, matched or not and why, and how it ended.
@@ -55,6 +57,7 @@ def trace(
     """
     from testbed.observe.journey import DELIVERED, LET_THROUGH, LOCAL_INPUT
     from testbed.question import PROTOCOLS, Question
+    from testbed.tasks.captured import captured, write_capture
     from testbed.tasks.opened import opened_bed
     from testbed.tasks.packets import CLOSE, HANDSHAKE, ONE, followed, print_story, require_sender
     from testbed.traced_connection import Story
@@ -64,6 +67,7 @@ def trace(
         raise TestbedError(f"there is no protocol {proto} here.", f"There are {', '.join(PROTOCOLS)}.")
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
+    writable("--pcap", pcap)
     sender_port = port_of("--sport", sport)
     router = address_of("--via", via)
     with opened_bed(name, host, engine, rules, backend) as opened:
@@ -73,7 +77,8 @@ def trace(
         number = CLOSE if close else HANDSHAKE if handshake else ONE
         asked = opened.places(to, proto, from_)
         questions = [Question(from_, *place, proto, sender_port, router, number) for place in asked]
-        packets = tuple(packet for question in questions for packet in followed(bed, question, client))
+        with captured(bed, pcap) as capture:
+            packets = tuple(packet for question in questions for packet in followed(bed, question, client))
         story = Story(
             f"From {from_} to {to or ' and '.join(address for address, _ in asked)}",
             opened.about,
@@ -81,6 +86,7 @@ def trace(
             bed.words(),
             packets,
         )
+    write_capture(pcap, capture, [packet.journey for packet in packets], opened.publishers.rules)
     if json:
         as_json({**story.as_dict(), "contradictions": list(opened.contradictions), "remarks": list(opened.remarks)})
     else:
