@@ -5,10 +5,11 @@
 
 from pathlib import Path
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from testbed.tasks import namespace
+from testbed.tasks import namespace as everywhere
 from testbed.tasks.console import console, in_words
 
 __all__ = ["namespace"]
@@ -27,4 +28,4 @@ def docs(_: Context) -> None:
         console().print(f"{document.name}: {'written' if changed else 'unchanged'}.")
 
 
-namespace.add_task(docs)  # type: ignore[arg-type]
+namespace = Collection(*everywhere.tasks.values(), docs)
