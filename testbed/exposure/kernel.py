@@ -60,8 +60,8 @@ def _confirmed(cell: ExposureCell, found: Behaviour | None, bed: Testbed) -> Exp
         return replace(cell, confirmed=found.outcome.startswith(_REACHES))
     if agrees(cell, found, bed.topology.host):
         return replace(cell, confirmed=True)
-    if cell.clauses and cell.state.open:
-        return cell  # a limit may have been reached
+    if cell.clauses:
+        return cell  # a limit may have been reached, or an opaque clause holds for the witness
     raise Disagreement(
         f"{cell.row.key} from {cell.column.key} is {cell.state.value}, and the kernel says of its witness: "
         f"{found.probe} {found.outcome}.",

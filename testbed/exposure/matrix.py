@@ -24,6 +24,7 @@ from testbed.exposure.witness import WitnessChooser
 from testbed.rules import AnyRuleset
 from testbed.topology import Topology
 
+_EXTENSION_HEADERS = ("-m rt ", "-m hbh ", "-m dst ", "-m mh ", "-m ah ", "-m ipv6header ", "-m srh ")
 _NOT_NAMED = ("destination", "protocol")  # terms that a row says already
 _STATES = {
     Ending.DROPPED: (CellState.CLOSED, Why.NONE),
@@ -159,7 +160,7 @@ class MatrixBuilder:
         shown = sure if not empty(sure) else conceivable(world, packets)
         bounds = bounding(world, packets)
         unread = tuple(dict.fromkeys(one.text for one in bounds if one.kind is OpaqueKind.UNREAD))
-        clauses = [one for one in bounds if one.kind in (OpaqueKind.COUNTING, OpaqueKind.RANDOM)]
+        clauses = self._conditions(packets)
         terms = self._terms(row, column, shown, conceivable(world, asked), way)
         unjudged = (*self._unmodelled(packets & shown), *(unread if empty(sure) else ()))
         places = row.own if way is Way.OWN else row.target.ways
@@ -174,12 +175,25 @@ class MatrixBuilder:
             fate.reference if fate is not None else None,
             why=Why.NOT_LISTENING if row.on_host and row.port is None else Why.NONE,
             terms=terms,
-            clauses=tuple(dict.fromkeys(clause.text for clause in clauses)),
+            clauses=clauses,
             ways=tuple(one for one, _, _ in ways),
             unjudged=unjudged,
             witness=witness,
         )
         return made, packets if way in (Way.PUBLISHED, Way.OTHER) else None
+
+    def _conditions(self, packets: PacketSet) -> tuple[str, ...]:
+        """Return the clauses that no model reads and the packets depend on, with `not` where they must not match.
+
+        Clauses about extension headers are left out where they must not match: a plain packet has no such header.
+        """
+        space, found = self.reachability.world.space, []
+        for clause in bounding(self.reachability.world, packets):
+            if clause.kind is not OpaqueKind.CHOICE:
+                barred = empty(packets & ~space.equal(clause.variables, 0))
+                if not barred or not clause.text.startswith(_EXTENSION_HEADERS):
+                    found.append(f"not {clause.text}" if barred else clause.text)
+        return tuple(dict.fromkeys(found))
 
     def _unmodelled(self, packets: PacketSet) -> tuple[str, ...]:
         effects = (effect for effect in self.reachability.first.effects if effect.unmodelled)
@@ -228,6 +242,7 @@ class MatrixBuilder:
             fate.reference if fate is not None else None,
             answer,
             why,
+            clauses=self._conditions(packets & fate.packets) if fate is not None else (),
             unjudged=unjudged,
             witness=witness,
         )
