@@ -385,7 +385,7 @@ class Topology:
         for node, near in self._within_reach(port):
             if any(own.ip == address for device in node.devices for own in device.addresses):
                 return near.mac
-        raise TopologyError(f"nobody on the segment of {port} has the address {address}.")
+        raise TopologyError(f"no node on the segment of {port} has the address {address}.")
 
     def next_hop(self, name: str, destination: Address) -> Address:
         """Return the next hop of a node for `destination`: the destination itself or a gateway.

@@ -106,8 +106,8 @@ RECIPES = (
     Recipe(
         "DOCKER-USER, the port asked for",
         ("iptables -I DOCKER-USER -i ens33 -p tcp -m conntrack --ctorigdstport 8080 -j DROP",),
-        "Closes the port that was asked for, whatever it was translated to; at the container's own address nobody "
-        "asks for 8080. It also drops answers to containers that ask for a port 8080 somewhere else.",
+        "Closes the port that was asked for, whatever it was translated to; at the container's own address no "
+        "packet asks for 8080. It also drops answers to containers that ask for a port 8080 somewhere else.",
     ),
     Recipe(
         "DOCKER-USER, the port asked for, one way",
@@ -154,12 +154,12 @@ RECIPES = (
         "raw, the port",
         tuple(f"{program} -t raw -I PREROUTING -i ens33 -p tcp --dport 8080 -j DROP" for program in BOTH),
         "Closes the port before anything is translated or taken in, on every engine, in IPv4 and IPv6. It wants "
-        "another rule for UDP, and at the container's own address nobody asks for 8080.",
+        "another rule for UDP, and at the container's own address no packet asks for 8080.",
     ),
     Recipe(
         "published on 127.0.0.1",
         (),
-        "Nobody listens at the host's address, and no rule is needed. Before 28 a neighbour who sends a packet for "
+        "No process listens at the host's address, and no rule is needed. Before 28 a neighbour who sends a packet for "
         "127.0.0.1, or for the container's own address, is let in.",
         ports=ON_LOOPBACK,
     ),

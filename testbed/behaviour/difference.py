@@ -19,7 +19,7 @@ DROPPED = ("is dropped", "is rejected")
 MEANINGS = {
     OPENED: "did not come through, and does now",
     CLOSED: "came through, and does not any more",
-    TRANSLATED: "comes out at another place, or as somebody else's",
+    TRANSLATED: "comes out at another place, or with another source",
     ANSWERED: "fares otherwise where it ends: its answer is lost, or a refusal is another one",
     MOVED: "fares as before, decided by another rule",
 }

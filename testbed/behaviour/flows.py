@@ -254,7 +254,7 @@ class Flows:
             counted = self._bed.raw_counters()
             if not self._look():
                 return counted
-        raise TestbedError("the host never stops passing packets on.", "Ask when nobody else uses the bed.")
+        raise TestbedError("the host never stops passing packets on.", "Ask when nothing else uses the bed.")
 
     def _check(self, now: CounterReading) -> None:
         """Read the passages, and compare them with the counters."""

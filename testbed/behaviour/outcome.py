@@ -135,7 +135,7 @@ class Outcomes:
         if hook.after is None:
             return ""
         if hook.name == "POSTROUTING" and self._alone(device):
-            return f"it left by {device}, and nobody there has {hook.after.destination}"
+            return f"it left by {device}, and no node there has {hook.after.destination}"
         if hook.name == "PREROUTING":
             source, destination = hook.after.source, hook.after.destination
             return self._refusal(routes.RouteLookup(source, destination, hook.entered, device, hook.mark))

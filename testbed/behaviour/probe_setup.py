@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from testbed.bed import Testbed
 from testbed.behaviour.probes import Probe
-from testbed.behaviour.static_neighbours import stand_for_nobody
+from testbed.behaviour.static_neighbours import add_static_neighbours
 from testbed.kernel.devices import write_sysctls
 
 # A kernel limits the rate of ICMP errors to one address (Documentation/networking/ip-sysctl.rst).
@@ -20,4 +20,6 @@ def made_ready(bed: Testbed, asked: Iterable[Probe]) -> None:
     six = any(":" in probe.address for probe in asked)
     for router in (node.name for node in bed.topology.nodes if node.passes_on):
         bed.node(router).run(write_sysctls, (*_ANSWER_ALWAYS, *(_ANSWER_ALWAYS6 if six else ())))
-    stand_for_nobody(bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address})
+    add_static_neighbours(
+        bed.host, bed.topology, {address for p in asked for address in (p.address, p.source) if address}
+    )

@@ -47,7 +47,7 @@ def _outcome(journey: Journey) -> str:
         return f"{PASSED}; {end.why}"
     if end.kind == LET_THROUGH:
         last = journey.passes[-1].hooks[-1]
-        return f"is lost: it left by {last.left}, and nobody there has {(last.after or last.header).destination}"
+        return f"is lost: it left by {last.left}, and no node there has {(last.after or last.header).destination}"
     if end.kind == LOST:
         return f"is lost: {end.why}"
     return f"reaches {end.where} itself, {f'answered by {said}' if said else 'not answered'}"

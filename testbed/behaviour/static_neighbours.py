@@ -10,10 +10,10 @@ from pyroute2 import IPRoute
 from testbed.kernel.namespace import Namespace
 from testbed.topology import Topology
 
-_NOBODY = "02:00:00:00:00:fe"
+_UNUSED_MAC = "02:00:00:00:00:fe"
 
 
-def stand_for_nobody(host: Namespace, topology: Topology, addresses: Iterable[str]) -> None:
+def add_static_neighbours(host: Namespace, topology: Topology, addresses: Iterable[str]) -> None:
     """Give the host a permanent neighbour entry for each given address on its networks that no node has.
 
     Without the entry the host sends ARP requests for three seconds and then reports an error to itself and to others,
@@ -23,7 +23,7 @@ def stand_for_nobody(host: Namespace, topology: Topology, addresses: Iterable[st
     taken = {str(address.ip) for node in topology.nodes for address in node.addresses}
     node = topology.node(topology.host)
     entries = [
-        {"dst": wanted, "lladdr": _NOBODY, "state": "permanent", "ifindex": node.indexes[device.name]}
+        {"dst": wanted, "lladdr": _UNUSED_MAC, "state": "permanent", "ifindex": node.indexes[device.name]}
         for wanted in sorted(set(addresses) - taken)
         for device in node.devices
         if any(ip_address(wanted) in own.network for own in device.addresses)

@@ -102,7 +102,7 @@ class ExposureMatrix:
     unjudged: tuple[str, ...] = ()
 
     def of(self, row: ExposureRow, column: ExposureColumn) -> tuple[ExposureCell, ...]:
-        """Return the cells of a row and a column, one for each version of IP; none: there is nobody to send."""
+        """Return the cells of a row and a column, one for each version of IP; none: there is no sender."""
         return tuple(cell for cell in self.cells if cell.row is row and cell.column is column)
 
     @property

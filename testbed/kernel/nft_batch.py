@@ -71,7 +71,7 @@ class Batch:
         for code in _answers(opened, len(self._messages)):
             if code == errno.EPERM:
                 raise NameTaken(
-                    f"the table {self._table} is there, and another's.", "Is somebody tracing there already?"
+                    f"the table {self._table} is there, and another's.", "Is another process tracing there?"
                 )
             if code:
                 raise KernelRefused(

@@ -1,7 +1,7 @@
 """Receive buffers that lose nothing, for root and for other users.
 
 Root's sockets get the size they ask for (SO_RCVBUFFORCE). Those of another user hold at most net.core.rmem_max bytes.
-What waits in such a socket is therefore read after each packet that is sent (`read_waiting`), until somebody asks.
+What waits in such a socket is therefore read after each packet that is sent (`read_waiting`), until they are asked for.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -123,27 +123,10 @@ def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaig
     require(wanted.backend)
     chosen = _some(list(_mutants(wanted)))
     began = time.perf_counter()
-    plan = Plan(
-        wanted.rules,
-        strong=wanted.strong,
-        engine=wanted.engine,
-        host=wanted.host,
-        table=wanted.table,
-        backend=wanted.backend,
-        fresh=wanted.fresh,
-    )
+    plan = _plan(wanted)
     baseline = _table_holds(wanted) if wanted.table else _cases_pass(wanted, plan)
     ran = time.perf_counter()
-    reach = Reach(baseline.coverage, wanted.engine)
-    outcomes: dict[str, MutantResult] = {}
-    tasks: dict[str, Task] = {}
-    for mutant in chosen:
-        proof = equivalent(wanted.rules, mutant)
-        if proof:
-            outcomes[mutant.id] = MutantResult(mutant.id, EQUIVALENT, said=str(proof))
-        else:
-            cases = reach.cases(mutant) if not wanted.table else (_TABLE,)
-            tasks[mutant.id] = Task(mutant.id, cases)
+    outcomes, tasks = _proved_and_left(wanted, chosen, baseline)
     keys = {name: key(plan, task, baseline.root) for name, task in tasks.items()}
     known = {name: found for name in tasks if (found := journal.known(keys[name])) is not None}
     outcomes |= known
@@ -160,6 +143,34 @@ def run(wanted: CampaignConfig, journal: Journal, progress: Progress) -> Campaig
     all_found = tuple(CampaignResult(mutant, wanted.rules, outcomes[mutant.id]) for mutant in chosen)
     took = time.perf_counter()
     return Campaign(wanted, all_found, baseline.cases, ran - began, took - began, len(known))
+
+
+def _plan(wanted: CampaignConfig) -> Plan:
+    """Return the plan of a campaign, without tasks."""
+    return Plan(
+        wanted.rules,
+        strong=wanted.strong,
+        engine=wanted.engine,
+        host=wanted.host,
+        table=wanted.table,
+        backend=wanted.backend,
+        fresh=wanted.fresh,
+    )
+
+
+def _proved_and_left(
+    wanted: CampaignConfig, chosen: Iterable[Mutant], baseline: _Baseline
+) -> tuple[dict[str, MutantResult], dict[str, Task]]:
+    """Return the results of the equivalent mutants, and the tasks for the others."""
+    reach = Reach(baseline.coverage, wanted.engine)
+    proved: dict[str, MutantResult] = {}
+    left: dict[str, Task] = {}
+    for mutant in chosen:
+        if proof := equivalent(wanted.rules, mutant):
+            proved[mutant.id] = MutantResult(mutant.id, EQUIVALENT, said=proof)
+        else:
+            left[mutant.id] = Task(mutant.id, (_TABLE,) if wanted.table else reach.cases(mutant))
+    return proved, left
 
 
 _TABLE = "behaviours"

@@ -49,7 +49,7 @@ def end(
     if dropped is not None:
         return dropped
     if not passes:
-        return JourneyEnd(LOST, origin, why=f"no node took it on; nobody there has {sent.destination}")
+        return JourneyEnd(LOST, origin, why=f"no node took it on; no node there has {sent.destination}")
     passage, node = passes[-1]
     hook, last = passage.hooks[-1], node.hooks[-1]
     if hook.after is None and (taken := held_by(last.chains, "stolen")) is not None:
@@ -65,7 +65,7 @@ def end(
     if (translating := _translated_to_none(passes, addresses)) is not None:
         return _let_through(*translating)
     if hook.name in ("POSTROUTING", "EGRESS"):
-        why = f"it left by {last.left}, and nobody there has {hook.after.destination}"
+        why = f"it left by {last.left}, and no node there has {hook.after.destination}"
     elif hook.name in ("PREROUTING", "INGRESS"):
         why = _unrouted(namespaces[node.node], passage, last, hook.after)
     else:

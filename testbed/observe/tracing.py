@@ -214,7 +214,7 @@ class Tracing:
             counted = self._bed.counters()
             if not self._collect():
                 return counted
-        raise TestbedError("the host never stops passing packets on.", "Trace when nobody else uses the bed.")
+        raise TestbedError("the host never stops passing packets on.", "Trace when nothing else uses the bed.")
 
     def _collect(self) -> bool:
         """Settle, then collect new events and captures; return whether there were new events."""

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def asked(ask_all: Callable[[Callable[[int], Callable[[], None]]], T]) -> T:
-    """What was answered, with a bar meanwhile where somebody looks."""
+    """What was answered, with a bar meanwhile at a terminal."""
     columns = TextColumn("probes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     shown_to = console(stderr=True)
     with Progress(*columns, console=shown_to, transient=True, disable=not shown_to.is_terminal) as bar:
@@ -38,7 +38,7 @@ class _SpeedColumn(ProgressColumn):
 
 @contextmanager
 def mutants() -> Iterator[Step]:
-    """Shows how far it is, how fast, and how long it will take, where somebody looks."""
+    """Shows how far it is, how fast, and how long it will take, at a terminal."""
     shown_to = console(stderr=True)
     columns = TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), _SpeedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=shown_to, transient=True, disable=not shown_to.is_terminal) as bar:

@@ -176,7 +176,7 @@ class TcpConversation:
         if flags != "S" and self.crossings:
             self._require(self.crossings[-1])
         if not sender.peer:
-            raise TestbedError(f"{sender.endpoint.node} has not been asked yet, so it has nobody to answer.")
+            raise TestbedError(f"{sender.endpoint.node} has not received a packet yet, so it has none to answer.")
         sent = sender.endpoint.send(self._packet(sender, flags, data), self._via if sender is self._client else None)
         sender.seq = (sender.seq + len(data) + ("S" in flags or "F" in flags)) % _MODULO
         crossing = self._cross(sent, receiver.endpoint)

@@ -20,7 +20,7 @@ from testbed.analysis.path import Outcome
 from testbed.analysis.rules import RuleReference
 from testbed.analysis.vector import PacketSet
 from testbed.analysis.world import World
-from testbed.behaviour.static_neighbours import stand_for_nobody
+from testbed.behaviour.static_neighbours import add_static_neighbours
 from testbed.docker import article
 from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, LOST, Journey
 from testbed.pytest_plugin import MakeBed
@@ -291,7 +291,7 @@ def test_there_are_clauses_of_many_kinds() -> None:
 def test_random_packets_fare_as_the_model_says(make_bed: MakeBed, seed: int) -> None:
     rules, packets = random_rules(seed), random_packets(seed)
     bed: Testbed = make_bed(rules=rules)
-    stand_for_nobody(bed.host, bed.topology, {address for p in packets for address in (p.source, p.destination)})
+    add_static_neighbours(bed.host, bed.topology, {address for p in packets for address in (p.source, p.destination)})
     world = World.of(article.topology())
     outcome = world.first(iptables.program(rules, nft=bed.backend.name == "nft"))
     assert not world.opaque.known

@@ -135,7 +135,7 @@ def drops() -> list[tuple[str, str, Ruleset | str, Send, str]]:
             "dropped at host: filter -A DOCKER-USER -i ens33 -j REJECT --reject-with icmp-port-unreachable",
         ),
         (
-            "nobody there",
+            "no node there",
             alone,
             own.insert("filter", "DOCKER-USER", "-d 172.17.0.9 -j ACCEPT"),
             syn("client", ("172.17.0.9", 80), via=HOST),

@@ -58,7 +58,7 @@ def test_the_narrowest_route_with_a_gateway_is_taken() -> None:
 def test_addresses_are_found_across_the_switch_and_the_bridge() -> None:
     assert ARTICLE.mac_of(Port("client", "eth0"), IPv4Address("192.168.66.100")) == article.ENS33_MAC
     assert ARTICLE.mac_of(Port("web", "eth0"), IPv4Address("172.17.0.1")) == article.DOCKER0.mac
-    with pytest.raises(TopologyError, match=r"nobody on the segment of web:eth0 has the address 192\.168\.66\.1"):
+    with pytest.raises(TopologyError, match=r"no node on the segment of web:eth0 has the address 192\.168\.66\.1"):
         ARTICLE.mac_of(Port("web", "eth0"), IPv4Address("192.168.66.1"))
 
 

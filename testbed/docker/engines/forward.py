@@ -168,7 +168,7 @@ class Generation:
         """What keeps others from a port on the host's loopback, and, until 28.1, from one of the container's own."""
         network, match = attached.network, f"-p {port.protocol} -m {port.protocol} --dport"
         translated = network.mode is not GatewayMode.ROUTED
-        if translated and port.on_loopback and port.in_version(4):  # the kernel lets nobody from outside ask for ::1
+        if translated and port.on_loopback and port.in_version(4):  # the kernel takes none from outside for ::1
             to_host = f"-d {port.address}/32 ! -i lo {match} {port.host}"
             tables.append("raw", "PREROUTING", f"{to_host} -j DROP")
         if network.mode is GatewayMode.NAT and not self.whole_containers:

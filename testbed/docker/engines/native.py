@@ -112,7 +112,7 @@ def _chains(view: View) -> Iterator[Chain]:
 def _direct(view: View) -> Iterator[str]:
     """What comes straight to a container's address, or to a port of the host's loopback, from outside.
 
-    The kernel itself lets nobody from outside ask for ::1.
+    The kernel itself accepts no packet for ::1 from outside.
     """
     ip = _words(view).ip
     for attached in view.attached:
