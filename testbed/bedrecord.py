@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.docker import DockerHost, article, hostfile
+from testbed import described_host
+from testbed.docker import DockerHost, article
 from testbed.docker.engines import engine_or_native
 from testbed.docker.fitted import Fitted, fitted
 from testbed.errors import TestbedError
@@ -61,7 +62,7 @@ class Record:
     @property
     def fitted(self) -> Fitted:
         """The Docker host of the bed with what its rules need, and what was added."""
-        host = hostfile.parse(self.host) if self.host is not None else article.HOST
+        host = described_host.parse(self.host) if self.host is not None else article.HOST
         built = engine_or_native(self.engine).built(host) if self.engine else host
         return fitted(built, [self.ruleset], described=self.host is not None)
 
@@ -77,9 +78,10 @@ class Record:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on what the host's description leaves open, and on what its rules name and the topology lacks."""
-        host = self.fitted.host
-        return [*host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
+        """Sentences on what was added to the bed for its rules, and on what they name and the topology lacks."""
+        on = self.fitted
+        host = on.host
+        return [*on.said, *host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ class RulesError(TestbedError):
     """A rule set that cannot be read or loaded; names the file, the line and its text."""
 
 
+class CaptureError(TestbedError):
+    """A capture of a host that cannot be read: cut off, of another format, a section that is not understood."""
+
+
 class ExpectationError(TestbedError):
     """Expected counters that are not written as `iptables-save -c` lines."""
 

@@ -202,11 +202,12 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
 
 def _described(host: Host | None) -> DockerHost | Topology | None:
     """Return the host; a path is read as a host file. Raises TestbedError for a value that describes no host."""
-    from testbed.docker import DockerHost, hostfile
+    from testbed import described_host
+    from testbed.docker import DockerHost
     from testbed.topology import Topology
 
     if isinstance(host, str | Path):
-        return hostfile.read(host)
+        return described_host.read(host)
     if host is None or isinstance(host, DockerHost | Topology):
         return host
     raise TestbedError(f"{host!r} describes no host.", "Give a DockerHost, a Topology or the path of a host file.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
+from testbed.capture.taking import take
 from testbed.conformance import image, wishes
 from testbed.conformance.api import Api
 from testbed.conformance.enclosure import ProgramStart, enclosed
@@ -76,6 +77,11 @@ class RealEngine:
             self.api.post(f"/containers/{container.name}/start")
             for own in container.also:
                 self.api.post(f"/networks/{wishes.called(own.network)}/connect", wishes.connection(container, own))
+
+    def captured(self) -> str:
+        """Return the capture that the script of `invoke capture` takes of the engine's host; raise CaptureError."""
+        first = self.root.parent.name
+        return take(("nsenter", "--target", first, "--mount", "--pid", "--net", "--cgroup"))
 
     def inside(self, container: Container) -> Namespace:
         """Return the network namespace of a running container; the caller closes it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from testbed.bed import Testbed
+from testbed.capture.reader import parse
+from testbed.capture.twin import Twin, twin
 from testbed.conformance import compare, wishes
 from testbed.conformance.capture import Capture, capture
 from testbed.conformance.engine import RealEngine, running
@@ -82,6 +85,56 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
     differences[PACKETS] = compare.differing(answers if same_network else [], answered)
     rules = compare.compare(model, found.rules)
     return Conformance(name, differences, rules, started=started, total=time.perf_counter() - began)
+
+
+def examine_twin(name: str, host: DockerHost, programs: EnginePrograms, version: str) -> Conformance:
+    """Build a host on a real engine of this version, and compare it with the twin that is made of its capture alone."""
+    began = time.perf_counter()
+    host = wishes.given_out(host, version)
+    try:
+        known = engine_of(version)
+        known.rules(host)
+        host = known.built(host)
+    except TopologyError as error:
+        return Conformance(name, left_out=error.what)
+    try:
+        with running(programs, wishes.daemon(host), host.ipv6) as engine:
+            started = time.perf_counter() - began
+            engine.run(host)
+            found = _captured(engine, host, programs.backend)
+            made = twin(parse(engine.captured(), f"the capture of {name}"))
+            answered = _answers(engine, host, programs.backend)
+            expected, answers = _of_twin(made, host, programs.backend, _peers(engine, host))
+    except EngineRefused as error:
+        return Conformance(name, refused=error.what, total=time.perf_counter() - began)
+    differences = _differences(expected, found)
+    named = compare.differing(_client_named(answers, made.host), _client_named(answered, host))
+    differences[PACKETS] = named
+    lines = [*differences[RULES], *differences[ORDER]]
+    return Conformance(name, differences, lines, "", "", started, time.perf_counter() - began)
+
+
+def _of_twin(made: Twin, host: DockerHost, backend: str, veths: Mapping[int, str]) -> tuple[Capture, list[str]]:
+    """Return the state of a twin's bed, with its containers' addresses, and the results of the host's probes on it."""
+    assert made.rules is not None
+    topology = article.topology(made.host)
+    with Testbed(topology, made.rules, backend) as bed:
+        found = capture(bed.host, backend, veths, made.host.ipv6)
+        answers = ask(bed, list(questions(host)))
+    nodes = [topology.node(container.name) for container in made.host.containers]
+    own = ((node.name, str(address)) for node in nodes for address in node.addresses)
+    return _with(found, own), answers
+
+
+def _peers(engine: RealEngine, host: DockerHost) -> dict[int, str]:
+    """Return the containers' names by the index of the host's end of each of their connections."""
+    return {one.peer: container.name for container in host.containers for one in engine.attached(container)}
+
+
+def _client_named(lines: Iterable[str], host: DockerHost) -> list[str]:
+    """Return lines with a word for the client's addresses, which a twin chooses beside its host's neighbours."""
+    own = "|".join(re.escape(str(host.around.client_address(version))) for version in host.versions)
+    return [re.sub(rf"(?<![\w.:])({own})(?![\w.])", "CLIENT", line) for line in lines]
 
 
 def _captured(engine: RealEngine, host: DockerHost, backend: str) -> Capture:

@@ -16,6 +16,8 @@ _METRIC_STEP = 100  # between the default routes of several gateways
 def host_routes(surroundings: Surroundings, around: Around, six: bool) -> tuple[Route, ...]:
     """Return the host's routes beside those of its own subnets; `six`: those of IPv6 too."""
     listed = surroundings.routes
+    if surroundings.routes_complete:
+        return tuple(route for route in listed if six or route.destination.version == 4)
     found = [*_to_peers(surroundings)]
     found += [route for route in _defaults(around) if not _has_default(listed, route.destination)]
     known = {route.destination for route in listed if route.table == MAIN_TABLE}

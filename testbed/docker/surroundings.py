@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_interface
 
 from testbed.errors import TopologyError
 from testbed.topology import (
@@ -123,24 +122,11 @@ class MacvlanContainer:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Another machine outside: in the LAN of an uplink if that has its address, else behind the uplink's gateway."""
-
-    name: str
-    mac: str
-    address: Address
-    uplink: str
-
-    @property
-    def addresses(self) -> tuple[AddressWithPrefix, ...]:
-        return (ip_interface(self.address),)
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """The uplinks of a host and all that it has besides Docker; `routes` are those of all tables.
 
-    `routes` does not list those that follow from addresses, gateways and tunnels. `sysctls` are (key, value) that count
+    `routes` does not list those that follow from addresses, nor, unless it is `routes_complete`, those that follow from
+    gateways and tunnels. `sysctls` are (key, value) that count
     instead of a bed's own. `ipv6`: None means that the IPv6 addresses of the uplinks count only if a network of the
     host has IPv6.
 
@@ -157,13 +143,13 @@ class Surroundings:
     stations: tuple[MacvlanContainer, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     ipv6: bool | None = None
-    machines: tuple[Machine, ...] = ()
+    routes_complete: bool = False
 
     def __post_init__(self) -> None:
         if not self.uplinks:
             raise TopologyError("the host has no uplink.", "Describe one, with a name and an address.")
         _once("interface", self.interfaces())
-        _once("node", (own.name for own in self.named))
+        _once("node", (own.name for own in self.machines))
         _once("address", (str(own.ip) for own in self.addresses() if not own.ip.is_link_local))
         for name in self.interfaces():
             if len(name) > LONGEST_NAME:
@@ -174,8 +160,8 @@ class Surroundings:
         for tunnel in self.tunnels:
             if not tunnel.peer:
                 raise TopologyError(f"the tunnel {tunnel.name} has no peer.", "Give the address of its other end.")
-        for name in (*(one.uplink for one in self.stations), *(one.uplink for one in self.machines)):
-            self.uplink(name)
+        for station in self.stations:
+            self.uplink(station.uplink)
 
     @property
     def main(self) -> Uplink:
@@ -202,9 +188,9 @@ class Surroundings:
         return (*self.uplinks, *self.tunnels, *self.bridges)
 
     @property
-    def named(self) -> tuple[Guest | MacvlanContainer | Machine, ...]:
-        """Everything that is a node by its own name: guests, stations, machines."""
-        return (*self.guests(), *self.stations, *self.machines)
+    def machines(self) -> tuple[Guest | MacvlanContainer, ...]:
+        """The guests and the stations."""
+        return (*self.guests(), *self.stations)
 
     def guests(self) -> Iterator[Guest]:
         for bridge in self.bridges:
@@ -220,7 +206,7 @@ class Surroundings:
         yield from self.own_addresses()
         for tunnel in self.tunnels:
             yield from tunnel.peer
-        for machine in self.named:
+        for machine in self.machines:
             yield from machine.addresses
 
     def networks(self) -> Iterator[tuple[str, Prefix]]:

@@ -59,7 +59,10 @@ def _that_come_up(node: Node) -> list[str]:
 
 
 def write_sysctls(settings: tuple[tuple[str, str], ...]) -> None:
-    """Write (key, value) pairs in the calling thread's network namespace, in that order."""
+    """Write (key, value) pairs in the calling thread's network namespace, in that order.
+
+    A dot of a device's name is a slash in a key, as for sysctl(8): net.ipv4.conf.eth0/100.rp_filter.
+    """
     for key, value in settings:
         path = sysctls.path_of(key)
         try:

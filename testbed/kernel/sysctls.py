@@ -13,11 +13,12 @@ from pathlib import Path
 from testbed.kernel import syscalls
 
 _MOUNTED = Path("/proc/sys")
+_SWAPPED = str.maketrans("./", "/.")
 
 
 def path_of(key: str) -> Path:
-    """Return the file of a sysctl, such as net.ipv4.ip_forward."""
-    return _folder() / key.replace(".", "/")
+    """Return the file of a sysctl, such as net.ipv4.ip_forward; a slash in a key is a dot of a device's name."""
+    return _folder() / key.translate(_SWAPPED)
 
 
 @lru_cache(maxsize=1)

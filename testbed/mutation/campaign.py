@@ -14,14 +14,14 @@ from tempfile import TemporaryDirectory
 import execnet
 import pytest
 
-from testbed import sessions
+from testbed import described_host, sessions
 from testbed.behaviour import difference, table
 from testbed.behaviour.mutants import Mutant, equivalent, mutants
 from testbed.behaviour.probing import ask
 from testbed.behaviour.variant import RulesetVariant
 from testbed.coverage import records
 from testbed.coverage.records import Coverage
-from testbed.docker import article, hostfile
+from testbed.docker import article
 from testbed.errors import TestbedError
 from testbed.kernel.requirements import require
 from testbed.mutation.journal import Journal, key
@@ -257,7 +257,7 @@ def _cases_pass(wanted: CampaignConfig, plan: Plan) -> _Baseline:
 
 def _table_holds(wanted: CampaignConfig) -> _Baseline:
     """Use a behaviour table as the only case; raise TestbedError if the original rules behave differently."""
-    host = hostfile.parse(wanted.host) if wanted.host else article.HOST
+    host = described_host.parse(wanted.host) if wanted.host else article.HOST
     answers = ask(host, [RulesetVariant(wanted.rules, wanted.backend)], lambda _: lambda: None)
     committed = table.parse(wanted.table, "the behaviour table")
     differing = difference.changes(committed, table.rows(answers.sides[0]))

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
+from testbed import described_host
 from testbed.behaviour.mutants import Mutant, mutants
-from testbed.docker import DockerHost, article, hostfile
+from testbed.docker import DockerHost, article
 from testbed.docker.engines import Engine
 from testbed.mutation.injection import Injection
 from testbed.mutation.judge import CaseRun, MutantJudge
@@ -95,7 +96,7 @@ class MutationWorker:
         self._plan = Plan.parse(plan)
         self._cases: dict[str, pytest.Item] = {}
         self._beds = BedPool(reuse=not self._plan.fresh)
-        host = hostfile.parse(self._plan.host) if self._plan.host else article.HOST
+        host = described_host.parse(self._plan.host) if self._plan.host else article.HOST
         self._judge = MutantJudge(self._run, self._plan, host)
 
     @pytest.hookimpl(trylast=True)

@@ -85,6 +85,14 @@ def write(path: Path | str, text: str, remedy: str = "Give another file.") -> No
         raise TestbedError(f"{shown(str(path))} cannot be written: {reason}.", remedy) from error
 
 
+def write_private(path: Path | str, text: str) -> None:
+    """Write a file as `write` does; a new one can be read by its owner alone."""
+    if not os.path.exists(path):
+        with suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    write(path, text)
+
+
 def _write(path: Path, text: str) -> None:
     """Replace a file by a new one with the same owner and permissions; write directly to devices and pipes."""
     there = path.stat() if path.exists() else None

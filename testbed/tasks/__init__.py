@@ -10,6 +10,7 @@ with loading(program):
     from testbed.tasks.beds import down, status, up
     from testbed.tasks.behaviours import behaviours
     from testbed.tasks.bench import bench
+    from testbed.tasks.capture import capture
     from testbed.tasks.claims import claims
     from testbed.tasks.conformance import conformance
     from testbed.tasks.coverage import coverage
@@ -23,6 +24,7 @@ with loading(program):
     from testbed.tasks.rules import rules
     from testbed.tasks.test import test
     from testbed.tasks.trace import trace
+    from testbed.tasks.twin import twin
 
 namespace = Collection(
     doctor,
@@ -31,6 +33,8 @@ namespace = Collection(
     down,
     shell,
     exec_,
+    capture,
+    twin,
     handshake,
     trace,
     exposure,

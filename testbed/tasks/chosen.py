@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.capture.notes import NoteKind
+from testbed.capture.twin import Twin
+from testbed.capture.upgrade import with_engine
+from testbed.described_host import DescribedHost
 from testbed.docker import DockerHost, article
 from testbed.docker.compose.project import compose_file_in
 from testbed.docker.contradictions import contradictions
 from testbed.docker.engines import Engine, chosen_for
 from testbed.docker.fitted import Fitted, fitted
+from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
 from testbed.tasks.host_options import HostOptions, require_values
@@ -22,7 +27,8 @@ class Chosen:
     """A Docker host, the text it was read from (None: the article's), and its rules.
 
     `contradictions` are sentences about published ports that rules which were given lead elsewhere than the host.
-    `engine` is the generation whose rules these are, and that builds the host; empty: none.
+    `engine` is the generation whose rules these are, and that builds the host; empty: none. `backend` is the variant of
+    iptables that a capture's rules were loaded by; empty: none is known.
     """
 
     host: DockerHost
@@ -30,6 +36,7 @@ class Chosen:
     rules: AnyRuleset
     contradictions: tuple[str, ...] = ()
     engine: str = ""
+    backend: str = ""
 
     @property
     def fitted(self) -> Fitted:
@@ -65,6 +72,8 @@ def choose(host: HostOptions | None, engine: str | None, rules: str | None) -> C
             f"note: {beside} is here, and it is not asked; --host . takes it.", markup=False, soft_wrap=True
         )
     described = host.described if host is not None else None
+    if described is not None and described.twin is not None:
+        return _of_twin(described.twin, described, engine, rules)
     docker_host = described.host if described is not None else article.HOST
     known = None if rules is not None else _engine(docker_host, host, engine)
     found = _rules(docker_host, host, engine, known) if rules is None else rulefile.read(rules)
@@ -73,6 +82,26 @@ def choose(host: HostOptions | None, engine: str | None, rules: str | None) -> C
     apart = contradictions(docker_host, found) if described is not None and rules is not None else ()
     text = described.text if described is not None else None
     return Chosen(docker_host, text, found, tuple(apart), known.name if known is not None else "")
+
+
+def _of_twin(made: Twin, described: DescribedHost, engine: str | None, rules: str | None) -> Chosen:
+    """A captured host with its own rules, those of a file, or those that another engine would write in their place.
+
+    What the bed lacks of the host is among the contradictions, since an answer may be another on the host itself.
+    """
+    if rules is not None:
+        found = rulefile.read(rules)
+    elif engine is not None:
+        found = with_engine(made, engine)
+    elif made.rules is not None:
+        found = made.rules
+    else:
+        raise TestbedError(
+            f"{made.capture.source} has no rules.", "Give some with --rules FILE, or those of an engine with --engine."
+        )
+    apart = contradictions(described.host, found) if rules is not None else []
+    lacking = [note.text for note in made.open if note.kind is NoteKind.MISSING]
+    return Chosen(described.host, described.text, found, (*apart, *lacking), backend=made.backend)
 
 
 def _engine(docker_host: DockerHost, host: HostOptions | None, engine: str | None) -> Engine[AnyRuleset] | None:

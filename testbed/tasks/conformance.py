@@ -17,11 +17,14 @@ from testbed.tasks.console import FINDING, as_json, console, in_words
         "dockerd": "engine to compare with: the path of its dockerd (default: the one that is installed)",
         "backend": "how the engine's iptables is to speak to the kernel: nft or legacy (default: as the machine's)",
         "only": "build the hosts with this in their name, not all",
+        "twin": "compare the engine's hosts with the twins of their captures, in place of the model's hosts",
         "json": "print what was found for programs",
     }
 )
 @in_words
-def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = "", json: bool = False) -> None:
+def conformance(
+    _: Context, dockerd: str = "", backend: str = "", only: str = "", twin: bool = False, json: bool = False
+) -> None:
     """Build known hosts on a real engine, and compare what it sets up with what the model says, line by line.
 
     The engine runs in namespaces of its own, of which nothing is left. Exit code 0 when all is equal, 1 when something
@@ -32,7 +35,7 @@ def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = ""
 
     from testbed.conformance.hosts import known
     from testbed.conformance.programs import find
-    from testbed.conformance.run import examine, version_of
+    from testbed.conformance.run import examine, examine_twin, version_of
     from testbed.docker.engines import engine as engine_of
     from testbed.kernel import user_namespace
     from testbed.kernel.namespace import quarantine
@@ -59,7 +62,8 @@ def conformance(_: Context, dockerd: str = "", backend: str = "", only: str = ""
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        found = [examine(name, host, programs, version) for name, host in shown]
+        compared_with = examine_twin if twin else examine
+        found = [compared_with(name, host, programs, version) for name, host in shown]
     compared = [result for result in found if not result.left_out]
     conforming = [result for result in compared if result.conforms]
     if json:

@@ -17,7 +17,7 @@ from testbed.tasks.console import in_words
 from testbed.tasks.options import HOST_HELP
 
 if TYPE_CHECKING:
-    from testbed.docker.hostfile import Described
+    from testbed.described_host import DescribedHost
 
 _HELP = {
     "host": HOST_HELP,
@@ -41,11 +41,11 @@ class HostOptions:
     env_file: str | None = None
 
     @cached_property
-    def described(self) -> Described:
-        """The host that the files describe; raises as hostfile.described does."""
-        from testbed.docker import hostfile
+    def described(self) -> DescribedHost:
+        """The host that the files describe; raises as described_host.described does."""
+        from testbed import described_host
 
-        return hostfile.described(self.host, None, self.project_name, self.daemon, self.env_file)
+        return described_host.described(self.host, None, self.project_name, self.daemon, self.env_file)
 
     @property
     def short(self) -> str:

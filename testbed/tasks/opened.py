@@ -11,7 +11,6 @@ from testbed.bed import Testbed
 from testbed.bedrecord import Record
 from testbed.default_port import Place, Publishers, places
 from testbed.docker import article
-from testbed.docker.guess import Guess
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
@@ -30,15 +29,14 @@ from testbed.traffic import destination
 class OpenedBed:
     """A bed to ask, its name, what publishes ports there, and the source of its rules.
 
-    `guesses` are what was added to the host for its rules. `remarks` are about what the rules name and the bed does
-    not have, `contradictions` about ports that the host publishes and the rules lead elsewhere.
+    `remarks` are about what the rules name and the bed does not have, `contradictions` about ports that the host
+    publishes and the rules lead elsewhere.
     """
 
     bed: Testbed
     name: str
     publishers: Publishers
     source: str
-    guesses: tuple[Guess, ...] = ()
     remarks: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
 
@@ -98,27 +96,18 @@ def opened_bed(
     if standing is not None and of_the_project and backend in ("", standing.backend):
         publishers = Publishers(standing.ruleset, standing.docker_host, standing.host is not None)
         with named.attached(standing.name) as bed:
-            yield OpenedBed(
-                bed,
-                f"the bed {standing.name}",
-                publishers,
-                standing.source,
-                standing.fitted.guesses,
-                tuple(standing.remarks),
-            )
+            yield OpenedBed(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))
         return
     chosen = choose(host, engine, rules)
     chosen.warn()
-    loaded_by = backend_for(chosen.rules, backend or "nft").name
+    loaded_by = backend_for(chosen.rules, backend or chosen.backend or "nft").name
     require(loaded_by)
     on = chosen.fitted
     topology = article.topology(on.host)
-    remarks = (*chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
+    remarks = (*on.said, *chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
     publishers = Publishers(chosen.rules, on.host, bool(host) or not rules)
     with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(on.host):
-        yield OpenedBed(
-            bed, "a bed of its own", publishers, chosen.rules.source, on.guesses, remarks, chosen.contradictions
-        )
+        yield OpenedBed(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
 
 
 def _standing(
