@@ -8,9 +8,12 @@ if TYPE_CHECKING:
     from testbed.docker import Container, DockerHost, Network, PublishedPort
     from testbed.errors import TestbedError
     from testbed.observe.journey import Journey
+    from testbed.observe.packet_result import PacketResult
+    from testbed.observe.verdict import PacketVerdict
     from testbed.rules import CounterReading, Counters, NftRuleset, Ruleset
+    from testbed.rules.reference import RuleReference
     from testbed.topology import Topology
-    from testbed.traffic.packet import Crossing, Packet
+    from testbed.traffic.packet import Packet
     from testbed.traffic.tcp import LINUX, WINDOWS
 
 # Each name is imported on first use: a pytest run that uses no bed imports neither scapy nor pyroute2.
@@ -20,13 +23,15 @@ _MODULES = {
     "Container": "testbed.docker",
     "CounterReading": "testbed.rules",
     "Counters": "testbed.rules",
-    "Crossing": "testbed.traffic.packet",
     "DockerHost": "testbed.docker",
     "Journey": "testbed.observe.journey",
     "Network": "testbed.docker",
     "NftRuleset": "testbed.rules",
     "Packet": "testbed.traffic.packet",
+    "PacketResult": "testbed.observe.packet_result",
+    "PacketVerdict": "testbed.observe.verdict",
     "PublishedPort": "testbed.docker",
+    "RuleReference": "testbed.rules.reference",
     "Ruleset": "testbed.rules",
     "Testbed": "testbed.bed",
     "TestbedError": "testbed.errors",
@@ -39,13 +44,15 @@ __all__ = [
     "Container",
     "CounterReading",
     "Counters",
-    "Crossing",
     "DockerHost",
     "Journey",
     "Network",
     "NftRuleset",
     "Packet",
+    "PacketResult",
+    "PacketVerdict",
     "PublishedPort",
+    "RuleReference",
     "Ruleset",
     "Testbed",
     "TestbedError",

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from testbed import bed_events, companion_programs
 from testbed.bed_events import Observers
+from testbed.connection import TcpConnection
 from testbed.docker import DockerHost, article
 from testbed.errors import RulesError
-from testbed.kernel import canonical_rules, devices, syscalls
+from testbed.host_rules import HostRules
+from testbed.kernel import devices, syscalls
 from testbed.kernel.backends import backend_for
 from testbed.kernel.conntrack import Connection, ConnectionTable
-from testbed.kernel.counts import CounterReader, Counts
+from testbed.kernel.counts import Counts
 from testbed.kernel.namespace import Namespace
-from testbed.kernel.packets import PacketSocket, on_cpu
 from testbed.kernel.programs import LEGACY
+from testbed.kernel_senders import KernelSender
 from testbed.observe.counting import Counting
+from testbed.observe.drop_ledger import DropLedger
 from testbed.observe.journey import Journey
-from testbed.observe.tracing import Traced, Tracing, Watchers
-from testbed.rules import AnyRuleset, environment
+from testbed.observe.packet_result import DropEvidence, PacketResult
+from testbed.observe.tracing import Traced, Tracing, Watcher, Watchers
+from testbed.rules import AnyRuleset, environment, reference
 from testbed.rules.memory import keeps_state
-from testbed.rules.reading import CounterReading
+from testbed.rules.reading import CounterLine, CounterReading
 from testbed.rules.ruleset import Ruleset
-from testbed.topology import Port, Topology
+from testbed.topology import Topology
 from testbed.traffic import destination
 from testbed.traffic.destination import Destination
-from testbed.traffic.endpoint import Endpoint, EndpointInterface, identities
-from testbed.traffic.layers import ICMP
-from testbed.traffic.packet import Crossing, Packet
-from testbed.traffic.sockets import Attempt, KernelEndpoint, echoed
-from testbed.traffic.tcp import WINDOWS, Stack, TcpConversation
+from testbed.traffic.endpoint import Endpoint
+from testbed.traffic.packet import Packet
+from testbed.traffic.sockets import Attempt, KernelEndpoint
+from testbed.traffic.tcp import WINDOWS, Stack
+from testbed.transmission import ShownRules, Transmission
 
 FIRST_PORT = 40000
 
@@ -86,6 +89,8 @@ class Testbed:
         """Return an existing bed, in namespaces that were opened by name; closing it does not delete them."""
         bed = cls.__new__(cls)
         bed._prepare(topology, namespaces, ruleset, backend)
+        bed._begin_ledger(all_zero=False)
+        bed._transmission.others_may_send = True
         used = {connection.original.source_port for connection in bed.connections()}
         bed._next_port = next(port for port in range(FIRST_PORT, 65536) if port not in used)
         return bed
@@ -104,15 +109,12 @@ class Testbed:
         self._namespaces = namespaces
         self._host = namespaces[topology.host]
         self._connections = ConnectionTable(self._host)
-        self._endpoints: dict[str, Endpoint] = {}
-        self._sockets = ExitStack()
-        self._counters: CounterReader | None = None
-        self._worded: canonical_rules.CanonicalRules | None = None
-        self._identities = identities()
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
-        self._loaded = ruleset
-        self.keeps_state = keeps_state(self._loaded)  # whether any rules loaded so far may leave state behind
+        self._transmission = self._new_transmission()
+        self._rules = HostRules(self._host, self.backend, ruleset)
+        self._begin_ledger(all_zero=not self._rules.native)
+        self.keeps_state = keeps_state(ruleset)  # whether any rules loaded so far may leave state behind
 
     def __enter__(self) -> Testbed:
         return self
@@ -123,8 +125,8 @@ class Testbed:
     def close(self) -> None:
         """Release the namespaces; the kernel deletes those that no other process or name holds."""
         self._notify_leaving()
-        self._sockets.close()
-        self._close_counters()
+        self._transmission.close()
+        self._rules.close()
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()
@@ -134,16 +136,19 @@ class Testbed:
     @property
     def namespaces(self) -> Mapping[str, Namespace]:
         """The namespace of each node."""
+        self._transmission.others_may_send = True
         return self._namespaces
 
     @property
     def host(self) -> Namespace:
         """The namespace whose packet filter is under test."""
+        self._transmission.others_may_send = True
         return self._host
 
     def node(self, name: str) -> Namespace:
         """Return the namespace of a node, in which functions and programs can run."""
         self.topology.node(name)
+        self._transmission.others_may_send = True
         return self._namespaces[name]
 
     def kernel(self, name: str) -> KernelEndpoint:
@@ -152,14 +157,7 @@ class Testbed:
 
     def endpoint(self, name: str) -> Endpoint:
         """Return the scripted endpoint of a node, on all of its interfaces; each node has one."""
-        if name not in self._endpoints:
-            node = self.node(name)
-            interfaces = self.topology.node(name).interfaces
-            ends = [EndpointInterface(Port(name, own.name), own, PacketSocket(node, own.name)) for own in interfaces]
-            for end in ends:
-                self._sockets.callback(end.socket.close)
-            self._endpoints[name] = Endpoint(self.topology, name, ends, self._cpu, self._identities)
-        return self._endpoints[name]
+        return self._transmission.endpoint(name)
 
     @property
     def processor(self) -> int:
@@ -176,15 +174,15 @@ class Testbed:
         self._load(ruleset, self.backend.load)
 
     def _load(self, ruleset: AnyRuleset, load: Callable[[Namespace, AnyRuleset], None]) -> None:
-        if ruleset.syntax is not self._loaded.syntax:
+        if ruleset.syntax is not self._rules.loaded.syntax:
             raise RulesError(f"{ruleset.source} is of another kind than the bed's rules.", "Make a bed for it.")
         self._notify_leaving()
+        self._transmission.keep_proofs()
         self.keeps_state |= keeps_state(ruleset)
         try:
             load(self._host, ruleset)
-            self._loaded = ruleset
-            self._close_counters()
-            self._worded = None
+            self._rules.replaced(ruleset)
+            self._begin_ledger(all_zero=not self._rules.native)
         finally:
             self._notify_loaded()
 
@@ -198,9 +196,8 @@ class Testbed:
         if self.keeps_state:
             return False
         self.settle()
-        self._sockets.close()
-        self._endpoints.clear()
-        self._identities = identities()
+        self._transmission.close()
+        self._transmission = self._new_transmission()
         self._next_port = FIRST_PORT
         self._load(ruleset, self.backend.replace)
         counted = self.raw_counters()
@@ -211,7 +208,7 @@ class Testbed:
     @property
     def loaded(self) -> AnyRuleset:
         """The rule set that was loaded last, in its original text."""
-        return self._loaded
+        return self._rules.loaded
 
     def ruleset(self) -> AnyRuleset:
         """Return the host's present rules as the kernel holds them, in iptables' syntax (Ruleset) or nftables'
@@ -222,7 +219,7 @@ class Testbed:
 
     def words(self) -> Ruleset:
         """Return the rules that count, in the kernel's words; a native nftables rule is `-A CHAIN statements`."""
-        return self._words(self._counts()).ruleset
+        return self._rules.words(self._rules.counts())
 
     def counters(self) -> CounterReading:
         """Return the counters of every rule and policy, once all packets that endpoints sent have been processed."""
@@ -234,8 +231,7 @@ class Testbed:
     def raw_counters(self) -> CounterReading:
         """Return the counters under the names of the rules that are actually loaded, as traces have them."""
         self.settle()
-        counts = self._counts()
-        return self._words(counts).reading(counts)
+        return self._rules.reading(self._rules.counts())
 
     def counting(self) -> Counting:
         """Return a context that counts: `with bed.counting() as counting: ...`, then `counting.result == '''*filter
@@ -243,38 +239,54 @@ class Testbed:
 
         Every endpoint captures meanwhile, so that a difference can be explained.
         """
-        ends = [self.endpoint(node.name) for node in self._ends()]
+        ends = self._transmission.open_ends()
         return Counting(self.counters, lambda: [end.arrivals() for end in ends])
 
     def tracing(self) -> Tracing:
-        """Return a context that traces: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
+        """Return a context that traces: `with bed.tracing():`, then `result.journey` of a packet sent in the block.
 
         Every packet that a router of the bed sees meanwhile is traced. The end of the block raises Disagreement when
         the rules counted other packets than these.
         """
-        for node in self._ends():
-            self.endpoint(node.name)
+        begun, ended = self._transmission.begin_tracing, self._transmission.end_tracing
+        return self._tracing(Watchers([*self._watchers(), _Announced(begun, ended)]))
+
+    def background_tracing(self) -> Tracing:
+        """Return a context that traces for an observer: results of packets have no journeys from it."""
+        return self._tracing(Watchers(self._watchers()))
+
+    def _watchers(self) -> list[Watcher]:
+        return [watcher for one in self._observers if (watcher := one.watcher(self)) is not None]
+
+    def _tracing(self, watchers: Watchers) -> Tracing:
+        self._transmission.open_ends()
         return Tracing(
             Traced(
                 self.topology,
                 self._namespaces,
                 self.backend.book(self._host),
-                self._loaded.syntax,
+                self._rules.loaded.syntax,
                 self.backend.name == LEGACY,
-                lambda: self._endpoints,
+                lambda: self._transmission.endpoints,
                 self.settle,
                 self.raw_counters,
                 self._connections,
-                lambda: self._counts().identity,
+                lambda: self._rules.counts().identity,
                 self._shown_journey,
-                Watchers([watcher for one in self._observers if (watcher := one.watcher(self)) is not None]),
+                watchers,
             )
         )
 
     def settle(self) -> None:
         """Return when no packet that an endpoint sent is on its way any more."""
-        for endpoint in self._endpoints.values():
-            endpoint.settle()
+        self._transmission.settle()
+
+    def settle_everywhere(self) -> None:
+        """Return when no packet that a node's kernel sent or answered on this bed's processor is on its way.
+
+        Every endpoint has then sent a frame, so that each bridge knows its port.
+        """
+        self._transmission.settle_everywhere()
 
     def connections(self) -> list[Connection]:
         """Return the host's connection table."""
@@ -287,63 +299,54 @@ class Testbed:
 
     # traffic
 
-    def tcp(
+    def connect(
         self,
         client: str,
-        server: str,
         to: Destination,
+        *,
         stack: Stack = WINDOWS,
         port: int | None = None,
         via: str | None = None,
-    ) -> TcpConversation:
-        """Return a TCP conversation between the scripted endpoints of two nodes, to the destination `to`.
+        trace: bool = False,
+    ) -> TcpConnection:
+        """Send a SYN from a node's scripted endpoint; return the connection, whose `syn` is its result.
 
-        `to` is "host:80" or a pair. Every conversation has its own client port unless one is given, so that it is a
-        connection of its own. Raises TestbedError for an impossible destination or port.
+        `to` is "host:80" or a pair. The node at which the SYN comes out becomes the server. Every connection has its
+        own client port unless one is given. `via` is a router's address or node, `trace` traces every packet. Raises
+        TestbedError for an impossible destination or port.
         """
         port = destination.port_number(port) if port is not None else self.free_port()
         asked = destination.pair(to, self.topology)
-        return TcpConversation(
-            self.endpoint(client), self.endpoint(server), asked, port, stack, self._cross, self.counters, via=via
-        )
+        endpoint = self.endpoint(client)
+
+        def transmit(sender: Endpoint, packet: Any, router: str | None) -> PacketResult:
+            return self._transmit(sender, packet, router, trace)
+
+        return TcpConnection(endpoint, asked, port, stack, transmit, self._transmission.endpoint, via)
 
     def free_port(self) -> int:
-        """Return a port that no conversation of this bed has used."""
+        """Return a port that no connection of this bed has used."""
         self._next_port += 1
         return self._next_port - 1
 
-    def send(self, origin: str, packet: Any, to: str, via: str | None = None) -> Crossing:
-        """Send a scapy IP packet from a node's scripted endpoint; return its result at the endpoint of node `to`.
+    def send(self, packet: Any, origin: str, *, via: str | None = None, trace: bool = False) -> PacketResult:
+        """Send a scapy IP packet from a node's scripted endpoint; return its result, wherever it came out.
 
         The packet is recognised by its identification. So `arrived` may show another source or destination: a
-        translation.
+        translation. `via` is a router's address or node. With `trace` the result has a journey; that costs some 10 ms.
         """
-        receiver = self.endpoint(to)
-        return self._cross(self.endpoint(origin).send(packet, via), receiver)
+        return self._transmit(self.endpoint(origin), packet, via, trace)
 
     def connect_from_kernel(self, origin: str, to: Destination) -> Attempt:
         """Attempt a TCP connection from a node's own kernel and return the outcome at once, without a timeout.
 
         An unanswered attempt has sent one SYN. Close the attempt before the kernel repeats the SYN (1 s).
         """
-        asked = destination.pair(to, self.topology)
-        asking = self.kernel(origin).tcp(towards=asked[0])
-        asking.setblocking(False)
-        with on_cpu(self._cpu):
-            code = asking.connect_ex(asked)
-        if code not in (0, errno.EINPROGRESS):
-            return Attempt(os.strerror(code), asking)
-        self.settle_everywhere()
-        return Attempt.judged(asking)
+        return self._kernel_sender(origin).connect(destination.pair(to, self.topology))
 
     def ping(self, origin: str, address: str) -> bool:
         """Return whether an echo request of 84 bytes, sent by a node's own kernel, is answered."""
-        with self.kernel(origin).icmp() as asking:
-            request = ICMP(type=8, id=next(self._identities), seq=1) / bytes(56)
-            with on_cpu(self._cpu), suppress(PermissionError):  # dropped by the packet filter on its way out
-                asking.sendto(bytes(request), (address, 0))
-            self.settle_everywhere()
-            return echoed(asking, request.id)
+        return self._kernel_sender(origin).ping(address)
 
     def send_from_kernel(self, origin: str, protocol: str, to: Destination) -> None:
         """Send from a node's own kernel: a TCP connection attempt, an 8-byte UDP datagram or an ICMP echo request."""
@@ -353,9 +356,7 @@ class Testbed:
         elif protocol == "icmp":
             self.ping(origin, asked[0])
         else:
-            with self.kernel(origin).udp(towards=asked[0]) as asking, on_cpu(self._cpu), suppress(PermissionError):
-                asking.sendto(b"question", asked)
-            self.settle_everywhere()
+            self._kernel_sender(origin).datagram(asked)
 
     @contextmanager
     def userland_proxy(self, host: DockerHost) -> Iterator[None]:
@@ -377,33 +378,26 @@ class Testbed:
                 opened.enter_context(self.kernel(self.topology.host).bound(protocol, port, address))
             yield
 
-    def settle_everywhere(self) -> None:
-        """Return when no packet that a node's kernel sent or answered on this bed's processor is on its way.
-
-        Every endpoint has then sent a frame, so that each bridge knows its port.
-        """
-        for node in self._ends():
-            self.endpoint(node.name).settled = False
-        self.settle()
-
-    def arrival_of(self, sent: Packet) -> tuple[str, Packet] | None:
-        """Return the node where a packet arrived and the packet there, or None if no endpoint captured it."""
-        for name, endpoint in self._endpoints.items():
-            if (found := endpoint.find(sent.same_as, self.settle)) is not None:
-                return name, found
-        return None
-
     def received_by(self, name: str) -> tuple[Packet, ...]:
         """Return every packet that arrived at a node since its endpoint was first used."""
         self.settle()
         return self.endpoint(name).arrivals()
 
-    def _cross(self, sent: Packet, receiver: Endpoint) -> Crossing:
-        """Return the result of a packet that was just sent."""
-        crossing = Crossing(sent, receiver.find(sent.same_as, self.settle))
+    def _transmit(self, endpoint: Endpoint, packet: Any, via: str | None, trace: bool) -> PacketResult:
+        """Send a packet and return its result, once every observer has been notified of it."""
+        if trace:
+            with self.tracing() as tracing:
+                result = self._transmit(endpoint, packet, via, trace=False)
+                tracing.journey(result.sent)
+            return result
+        router = destination.router(via, endpoint.node, self.topology) if via is not None else None
+        result = self._transmission.send(endpoint, packet, router)
         for observer in self._observers:
-            observer.sent(crossing)
-        return crossing
+            observer.sent(result)
+        return result
+
+    def _kernel_sender(self, name: str) -> KernelSender:
+        return KernelSender(self.kernel(name), self._cpu, self._transmission.identities, self.settle_everywhere)
 
     def _notify_loaded(self) -> None:
         for observer in self._observers:
@@ -413,23 +407,35 @@ class Testbed:
         for observer in self._observers:
             observer.leaving(self)
 
-    def _ends(self) -> list[Any]:
-        """Return the nodes that send and receive: neither routers nor switches."""
-        return [node for node in self.topology.nodes if not node.passes_on and node.name != self.topology.host]
+    def _new_transmission(self) -> Transmission:
+        located = lambda by: reference.located(by, self.loaded)  # noqa: E731
+        return Transmission(self.topology, self._namespaces, self._cpu, ShownRules(located, self.words))
 
-    def _counts(self) -> Counts:
-        if self._counters is None:
-            self._counters = self._host.run(self.backend.open_counters)
-        return self._counters.read()
+    def _begin_ledger(self, all_zero: bool) -> None:
+        """Begin a ledger of drops for the rules that were just loaded; `all_zero`: none of them has counted yet."""
 
-    def _close_counters(self) -> None:
-        if self._counters is not None:
-            self._counters.close()
-            self._counters = None
+        def read() -> Counts:
+            self.settle()
+            return self._rules.counts()
+
+        ledger = DropLedger(read, self._drop_evidence, all_zero)
+        self._transmission.use(ledger, self._rules.loaded)
+
+    def _drop_evidence(self, before: Counts | None, after: Counts, length: int) -> DropEvidence:
+        """Return what two readings prove about the drop of a packet, under the names that the bed shows."""
+        proof = self._rules.proof(before, after, length)
+        if proof.by is None:
+            return DropEvidence(open_=proof.open_)
+        line = self._named_line(proof.by.line)
+        return DropEvidence(self._rules.reference(line, self.loaded, self.words), proof.by.rejects)
 
     def _named_reading(self, counted: CounterReading) -> CounterReading:
         """Return the counters under the names of the rules that the bed shows."""
         return counted
+
+    def _named_line(self, line: CounterLine) -> CounterLine:
+        """Return a line of the loaded rules under its name in the rules that the bed shows."""
+        return line
 
     def _named_journey(self, journey: Journey) -> Journey:
         """Return a journey under the names of the rules that the bed shows."""
@@ -441,7 +447,10 @@ class Testbed:
             observer.traced(shown)
         return shown
 
-    def _words(self, counts: Counts) -> canonical_rules.CanonicalRules:
-        if self._worded is None or self._worded.identity != counts.identity:
-            self._worded = canonical_rules.CanonicalRules.of(self.backend, self._host, self._loaded, counts)
-        return self._worded
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A watcher that calls a function when a tracing begins, and another when it has ended."""
+
+    begins: Callable[[Tracing], None]
+    ended: Callable[[Tracing], None]

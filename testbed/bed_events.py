@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from testbed.bed import Testbed
     from testbed.observe.journey import Journey
+    from testbed.observe.packet_result import PacketResult
     from testbed.observe.tracing import Watcher
     from testbed.rules.reading import CounterReading
-    from testbed.traffic.packet import Crossing
 
 
 class BedObserver:
@@ -34,7 +34,7 @@ class BedObserver:
     def traced(self, journey: Journey) -> None:
         """Called with a journey that the caller of a tracing gets."""
 
-    def sent(self, result: Crossing) -> None:
+    def sent(self, result: PacketResult) -> None:
         """Called with the result of a packet before the sender gets it."""
 
     def watcher(self, bed: Testbed) -> Watcher | None:  # noqa: ARG002 (for those that override it)

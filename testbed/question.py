@@ -8,13 +8,13 @@ from typing import Any
 
 from testbed.bed import Testbed
 from testbed.observe.journey import DELIVERED, Journey
+from testbed.observe.packet_result import PacketResult
 from testbed.traffic.layers import ICMP, IP, UDP, ICMPv6EchoRequest, IPv6
-from testbed.traffic.packet import Crossing
-from testbed.traffic.tcp import Stack, TcpConversation
+from testbed.traffic.tcp import Stack
 
 TCP, UDP_, ICMP_ = "tcp", "udp", "icmp"
 PROTOCOLS = (TCP, UDP_, ICMP_)
-Talk = Generator[Crossing, Journey, None]
+Talk = Generator[PacketResult, Journey, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,16 @@ def talk(bed: Testbed, question: Question, stack: Stack) -> Talk:
 
 
 def _tcp(bed: Testbed, question: Question, stack: Stack) -> Talk:
-    conversation: TcpConversation = bed.tcp(
-        question.origin, question.origin, (question.address, question.to_port), stack, question.port, question.via
-    )
-    journey = yield conversation.syn()
-    if journey.end.kind != DELIVERED or journey.arrived is None:
+    to = question.address, question.to_port
+    connection = bed.connect(question.origin, to, stack=stack, port=question.port, via=question.via)
+    journey = yield connection.syn
+    if journey.end.kind != DELIVERED:
         return
-    conversation.answered_by(bed.endpoint(journey.end.where), journey.arrived)
-    steps = (*conversation.handshake_steps[1:], *conversation.close_steps())
+    steps = (*connection.handshake_steps, *connection.close_steps())
     for step in steps[: question.packets - 1]:
-        crossing = step()
-        yield crossing
-        if not crossing.delivered:
+        result = step()
+        yield result
+        if not result.delivered:
             return
 
 
@@ -62,7 +60,7 @@ def _datagram(bed: Testbed, question: Question) -> Talk:
     source = bed.endpoint(question.origin).address_towards(question.address)
     sport = question.port or bed.free_port()
     asked = _ip(source, question.address) / _contents(question.protocol, sport, question.to_port, source)
-    journey = yield bed.send(question.origin, asked, question.origin, question.via)
+    journey = yield bed.send(asked, question.origin, via=question.via)
     if question.packets == 1 or journey.arrived is None:
         return
     seen = journey.arrived
@@ -70,7 +68,7 @@ def _datagram(bed: Testbed, question: Question) -> Talk:
         back: Any = UDP(sport=seen.destination_port, dport=seen.source_port) / b"answer"
     else:
         back = _echo(source, reply=True, number=sport)
-    yield bed.send(journey.end.where, _ip(seen.destination, seen.source) / back, question.origin)
+    yield bed.send(_ip(seen.destination, seen.source) / back, journey.end.where)
 
 
 def _contents(protocol: str, sport: int, dport: int, source: str) -> Any:

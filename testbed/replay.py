@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.bed import Testbed
-from testbed.observe.journey_end import answers
+from testbed.observe.packet_result import PacketResult
 from testbed.rules import Counters
 from testbed.rules.reading import CounterLine, CounterReading
-from testbed.traffic.packet import Crossing, Packet
+from testbed.traffic.packet import Packet
 from testbed.traffic.tcp import Stack
 
 
@@ -22,7 +22,7 @@ class ReplayStep:
     the address that such a SYN was translated to, if no node of the bed has it.
     """
 
-    crossing: Crossing
+    result: PacketResult
     counted: CounterReading
     answer: Packet | None = None
     absent: str = ""
@@ -34,7 +34,7 @@ class ReplayStep:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the step for JSON output: the packet as sent and as arrived, the counters of every rule and policy."""
-        sent, arrived = self.crossing.sent, self.crossing.arrived
+        sent, arrived = self.result.sent, self.result.arrived
         return {
             "packet": sent.kind,
             "bytes": sent.length,
@@ -58,19 +58,17 @@ def replay(bed: Testbed, origin: str, to: tuple[str, int], stack: Stack, close: 
     """
     bed.settle_everywhere()  # every endpoint captures from here on
     before = bed.counters()
-    talk = bed.tcp(origin, origin, to, stack)
-    sent = talk.syn().sent
-    arrived = bed.arrival_of(sent)
-    if arrived is None:
-        answer = next(answers(sent, bed.received_by(origin)), None)
-        yield ReplayStep(Crossing(sent, None), bed.counters() - before, answer, _absent(bed, sent))
+    connection = bed.connect(origin, to, stack=stack)
+    syn = connection.syn
+    if not syn.delivered:
+        answer = next(iter(syn.answers), None)
+        yield ReplayStep(syn, bed.counters() - before, answer, _absent(bed, syn.sent))
         return
-    talk.answered_by(bed.endpoint(arrived[0]), arrived[1])
-    yield ReplayStep(Crossing(sent, arrived[1]), bed.counters() - before)
-    for packet in talk.handshake_steps[1:] + (talk.close_steps() if close else ()):
-        crossing = packet()
-        yield ReplayStep(crossing, bed.counters() - before)
-        if not crossing.delivered:
+    yield ReplayStep(syn, bed.counters() - before)
+    for step in connection.handshake_steps + (connection.close_steps() if close else ()):
+        result = step()
+        yield ReplayStep(result, bed.counters() - before)
+        if not result.delivered:
             return
 
 

@@ -61,13 +61,13 @@ def follow(bed: Testbed, talk: Talk) -> tuple[CountedJourney, ...]:
     followed: list[CountedJourney] = []
     with bed.tracing() as tracing, suppress(StopIteration):
         before = bed.counters()
-        crossing = next(talk)
+        result = next(talk)
         while True:
-            journey = tracing.journey(crossing)
+            journey = tracing.journey(result)
             now = bed.counters()
             followed.append(CountedJourney(journey, before, now - before))
             before = now
-            crossing = talk.send(journey)
+            result = talk.send(journey)
     return tuple(followed)
 
 

@@ -106,7 +106,7 @@ nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172
 def test_raw_and_mangle_have_no_rules(article_bed: Testbed) -> None:
     """Neither in the listing nor in the kernel, on either of iptables' two ways."""
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=("192.168.66.100", 80)).handshake()
+        article_bed.connect("client", ("192.168.66.100", 80)).handshake()
     assert {line.table for line, _ in counting.result} == {"filter", "nat"}
     for table in ("raw", "mangle"):
         listed = article_bed.host.command([f"{article_bed.backend.program}", "-t", table, "-S"])
@@ -117,7 +117,7 @@ def test_raw_and_mangle_have_no_rules(article_bed: Testbed) -> None:
 def test_counting_leaves_the_rules_as_they_were(article_bed: Testbed, rules_under_test: Ruleset) -> None:
     before = save.render(_without_counters(article_bed.ruleset()))
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=("192.168.66.100", 80)).handshake()
+        article_bed.connect("client", ("192.168.66.100", 80)).handshake()
     assert counting.result.moved.rules
     assert save.render(_without_counters(article_bed.ruleset())) == before
     assert len(list(article_bed.ruleset().rules)) == len(list(rules_under_test.rules))

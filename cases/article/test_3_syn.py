@@ -40,7 +40,7 @@ AFTER_SYN = """
 
 def test_the_table_after_the_syn(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        syn = article_bed.tcp("client", "web", to=PUBLISHED).syn()
+        syn = article_bed.connect("client", PUBLISHED).syn
     assert counting.result == AFTER_SYN
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
 
@@ -60,7 +60,7 @@ def test_the_syn_is_new_and_passes_raw_then_mangle_then_nat(make_bed: MakeBed, r
     )
     bed = make_bed(rules=rules)
     with bed.counting() as counting:
-        bed.tcp("client", "web", to=PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
     assert counting.result.rule("raw", "-A PREROUTING -m conntrack --ctstate NEW").packets == 0
     assert counting.result.rule("raw", "-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff").packets == 1
     mangle = "-A PREROUTING -m mark --mark 0x1 -j MARK --set-xmark 0x2/0xffffffff"
@@ -73,19 +73,19 @@ def test_the_syn_is_new_and_passes_raw_then_mangle_then_nat(make_bed: MakeBed, r
 def test_nat_sends_only_packets_for_a_local_address_to_docker(article_bed: Testbed) -> None:
     """A packet straight to the container's address passes nat PREROUTING without going to DOCKER."""
     with article_bed.counting() as counting:
-        local = article_bed.tcp("client", "web", to=PUBLISHED).syn()
-        direct = article_bed.tcp("client", "web", to=("172.17.0.2", 80), via="192.168.66.100").syn()
+        local = article_bed.connect("client", PUBLISHED).syn
+        direct = article_bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn
     assert str(counting.result.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")) == "[1:52]"
     assert str(counting.result.rule("nat", ":PREROUTING ACCEPT")) == "[1:52]"
     assert local.translated
-    assert direct.delivered
+    assert direct.delivered_to == "web"
     assert not direct.translated
 
 
 def test_nat_docker_translates_port_80_from_elsewhere_and_nothing_else(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        to_80 = article_bed.tcp("client", "web", to=PUBLISHED).syn()
-        to_81 = article_bed.tcp("client", "web", to=("192.168.66.100", 81)).syn()
+        to_80 = article_bed.connect("client", PUBLISHED).syn
+        to_81 = article_bed.connect("client", ("192.168.66.100", 81)).syn
     assert to_80.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert not to_81.delivered
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
@@ -96,7 +96,7 @@ def test_nat_docker_translates_port_80_from_elsewhere_and_nothing_else(article_b
 def test_nat_docker_leaves_packets_from_docker0_alone(article_bed: Testbed) -> None:
     """The container asks the host's published port: RETURN, no DNAT, so the host itself is addressed."""
     with article_bed.counting() as counting:
-        asked = article_bed.tcp("web", "client", to=PUBLISHED).syn()
+        asked = article_bed.connect("web", PUBLISHED).syn
     assert not asked.delivered
     assert (
         counting.result
@@ -120,9 +120,9 @@ def test_after_dnat_the_packet_is_routed_to_docker0_and_forwarded(make_bed: Make
         )
     )
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", to=PUBLISHED).syn()
-        unpublished = bed.tcp("client", "web", to=("192.168.66.100", 81)).syn()
-    assert syn.delivered
+        syn = bed.connect("client", PUBLISHED).syn
+        unpublished = bed.connect("client", ("192.168.66.100", 81)).syn
+    assert syn.delivered_to == "web"
     assert not unpublished.delivered
     assert str(counting.result.rule("filter", "-A FORWARD -d 172.17.0.2/32 -i ens33 -o docker0")) == "[1:52]"
     assert str(counting.result.rule("filter", "-A INPUT -i ens33")) == "[1:52]"  # the untranslated one alone
@@ -136,7 +136,7 @@ def test_after_dnat_the_packet_is_routed_to_docker0_and_forwarded(make_bed: Make
 def test_what_no_rule_accepts_is_dropped_by_the_policy_of_forward(article_bed: Testbed) -> None:
     """A packet to a port of the container that is not published, sent through the host."""
     with article_bed.counting() as counting:
-        dropped = article_bed.tcp("client", "web", to=("172.17.0.2", 81), via="192.168.66.100").syn()
+        dropped = article_bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100").syn
     assert not dropped.delivered
     assert (
         counting.result
@@ -159,9 +159,9 @@ def test_what_no_rule_accepts_is_dropped_by_the_policy_of_forward(article_bed: T
 def test_docker_user_returns_everything(article_bed: Testbed) -> None:
     """As many packets as go in come back: the next rule of FORWARD counts every one of them, whatever it is."""
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=PUBLISHED).handshake()
-        article_bed.tcp("web", "internet", to=("203.0.113.10", 443), stack=LINUX).handshake()
-        article_bed.tcp("client", "web", to=("172.17.0.2", 81), via="192.168.66.100").syn()
+        article_bed.connect("client", PUBLISHED).handshake()
+        article_bed.connect("web", ("203.0.113.10", 443), stack=LINUX).handshake()
+        article_bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100")
     into = counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")
     assert into.packets == 7
     assert counting.result.rule("filter", "-A DOCKER-USER -j RETURN") == into
@@ -172,7 +172,7 @@ def test_a_rule_in_docker_user_is_asked_before_all_of_dockers_own(make_bed: Make
     """What is dropped there is not seen by any other chain of FORWARD."""
     bed = make_bed(rules=rules_under_test.insert("filter", "DOCKER-USER", "-s 192.168.66.1/32 -j DROP"))
     with bed.counting() as counting:
-        assert not bed.tcp("client", "web", to=PUBLISHED).syn().delivered
+        assert not bed.connect("client", PUBLISHED).syn.delivered
     assert (
         counting.result
         == """
@@ -190,11 +190,11 @@ def test_a_rule_in_docker_user_is_asked_before_all_of_dockers_own(make_bed: Make
 def test_stage_1_sends_on_only_what_leaves_docker0_for_elsewhere(article_bed: Testbed) -> None:
     stage_1 = "-A DOCKER-ISOLATION-STAGE-1"
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=PUBLISHED).syn()
+        article_bed.connect("client", PUBLISHED)
     assert counting.result.rule("filter", f"{stage_1} -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2").packets == 0
     assert str(counting.result.rule("filter", f"{stage_1} -j RETURN")) == "[1:52]"
     with article_bed.counting() as counting:
-        article_bed.tcp("web", "internet", to=("203.0.113.10", 443)).syn()
+        article_bed.connect("web", ("203.0.113.10", 443))
     to_stage_2 = counting.result.rule("filter", f"{stage_1} -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2")
     assert str(to_stage_2) == "[1:52]"
     assert str(counting.result.rule("filter", f"{stage_1} -j RETURN")) == "[1:52]"
@@ -207,16 +207,16 @@ def test_the_syn_is_accepted_in_docker_and_not_as_established(make_bed: MakeBed,
     )
     bed = make_bed(rules=rules)
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", to=PUBLISHED).syn()
+        syn = bed.connect("client", PUBLISHED).syn
     assert counting.result == AFTER_SYN.replace("*nat", "[1:52] -A FORWARD -m conntrack --ctstate NEW\n*nat")
-    assert syn.delivered
+    assert syn.delivered_to == "web"
 
 
 def test_without_the_accept_in_docker_the_syn_is_dropped(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
     accept = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"
     bed = make_bed(rules=rules_under_test.delete("filter", accept))
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", to=PUBLISHED).syn()
+        syn = bed.connect("client", PUBLISHED).syn
     assert not syn.delivered
     assert str(counting.result.rule("filter", ":FORWARD DROP")) == "[1:52]"
 
@@ -227,7 +227,7 @@ def test_no_rule_of_postrouting_matches_the_syn(make_bed: MakeBed, rules_under_t
         rules=rules_under_test.insert("mangle", "POSTROUTING", "-o docker0").insert("nat", "POSTROUTING", "-o docker0")
     )
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", to=PUBLISHED).syn()
+        syn = bed.connect("client", PUBLISHED).syn
     assert str(counting.result.rule("mangle", "-A POSTROUTING -o docker0")) == "[1:52]"
     assert str(counting.result.rule("nat", "-A POSTROUTING -o docker0")) == "[1:52]"
     assert str(counting.result.rule("nat", ":POSTROUTING ACCEPT")) == "[1:52]"
@@ -239,9 +239,9 @@ def test_no_rule_of_postrouting_matches_the_syn(make_bed: MakeBed, rules_under_t
 def test_a_connection_counts_once_in_nat(article_bed: Testbed) -> None:
     """Two SYNs said again are the same connection; a second connection is what makes nat count again."""
     with article_bed.counting() as counting:
-        talk = article_bed.tcp("client", "web", to=PUBLISHED)
-        talk.syn()
-        talk.syn()
+        talk = article_bed.connect("client", PUBLISHED)
+        talk.repeat_syn()
+        talk.repeat_syn()
         talk.handshake()
     nat = counting.result
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
@@ -249,28 +249,27 @@ def test_a_connection_counts_once_in_nat(article_bed: Testbed) -> None:
     assert str(nat.rule("nat", dnat)) == "[1:52]"
     assert str(nat.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[5:248]"  # SYN three times, SYN/ACK, ACK
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=PUBLISHED).syn()
+        article_bed.connect("client", PUBLISHED)
     assert str(counting.result.rule("nat", dnat)) == "[1:52]"
 
 
 def test_every_packet_of_a_connection_uses_the_tracked_translation(article_bed: Testbed) -> None:
     """Also with the DNAT rule taken out in between: what was tracked goes on, what is new is not translated."""
-    talk = article_bed.tcp("client", "web", to=PUBLISHED)
-    talk.syn()
+    talk = article_bed.connect("client", PUBLISHED)
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
     article_bed.load(article_bed.ruleset().delete("nat", dnat))
     assert talk.syn_ack().translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
     assert talk.ack().translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
-    assert not article_bed.tcp("client", "web", to=PUBLISHED).syn().delivered
+    assert not article_bed.connect("client", PUBLISHED).syn.delivered
 
 
 def test_two_connections_count_112_bytes_in_dnat(article_bed: Testbed) -> None:
     """One listing shows 112 bytes for one packet: a SYN of 52 bytes and one of 60 are two connections."""
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=PUBLISHED, stack=WINDOWS).handshake()
+        article_bed.connect("client", PUBLISHED, stack=WINDOWS).handshake()
         assert str(counting.so_far().rule("nat", dnat)) == "[1:52]"
-        article_bed.tcp("client", "web", to=PUBLISHED, stack=LINUX).handshake()
+        article_bed.connect("client", PUBLISHED, stack=LINUX).handshake()
     assert str(counting.result.rule("nat", dnat)) == "[2:112]"
 
 

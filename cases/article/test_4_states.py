@@ -26,9 +26,8 @@ def states(counted: CounterReading) -> dict[str, int]:
 
 def test_the_first_packet_is_new_and_all_others_are_established(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
     bed = bed_with_witnesses(make_bed, rules_under_test)
-    talk = bed.tcp("client", "web", to=PUBLISHED)
     with bed.counting() as counting:
-        talk.syn()
+        talk = bed.connect("client", PUBLISHED)
     assert states(counting.result) == {"NEW": 1}
     with bed.counting() as counting:
         talk.syn_ack()
@@ -41,11 +40,10 @@ def test_the_first_packet_is_new_and_all_others_are_established(make_bed: MakeBe
 def test_an_error_about_a_connection_is_related(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
     """The container reports a port unreachable; the quoted packet is translated back for the client."""
     bed = bed_with_witnesses(make_bed, rules_under_test)
-    talk = bed.tcp("client", "web", to=PUBLISHED, port=40123)
-    talk.syn()
+    bed.connect("client", PUBLISHED, port=40123)
     quoted = IPerror(src="192.168.66.1", dst="172.17.0.2") / TCPerror(sport=40123, dport=80)
     with bed.counting() as counting:
-        error = bed.send("web", IP(src="172.17.0.2", dst="192.168.66.1") / ICMP(type=3, code=3) / quoted, to="client")
+        error = bed.send(IP(src="172.17.0.2", dst="192.168.66.1") / ICMP(type=3, code=3) / quoted, "web")
     assert states(counting.result) == {"RELATED": 1}
     assert error.arrived is not None
     assert error.arrived.source == "192.168.66.100"
@@ -56,7 +54,7 @@ def test_an_error_about_a_connection_is_related(make_bed: MakeBed, rules_under_t
 def test_an_answer_to_no_question_is_invalid(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
     bed = bed_with_witnesses(make_bed, rules_under_test)
     with bed.counting() as counting:
-        bed.send("client", _syn_ack("192.168.66.1", "172.17.0.2"), to="web", via="192.168.66.100")
+        bed.send(_syn_ack("192.168.66.1", "172.17.0.2"), "client", via="192.168.66.100")
     assert states(counting.result) == {"INVALID": 1}
     assert bed.connections() == []
 
@@ -66,12 +64,12 @@ def test_a_bare_ack_is_new_or_invalid_as_tcp_loose_says(make_bed: MakeBed, rules
     bed = bed_with_witnesses(make_bed, rules_under_test)
     ack = IP(src="192.168.66.1", dst="172.17.0.2") / TCP(sport=40001, dport=80, flags="A", seq=7, ack=7)
     with bed.counting() as counting:
-        bed.send("client", ack, to="web", via="192.168.66.100")
+        bed.send(ack, "client", via="192.168.66.100")
     assert states(counting.result) == {"NEW": 1}
     bed.forget_connections()
     bed.host.run(write_sysctls, (("net.netfilter.nf_conntrack_tcp_loose", "0"),))
     with bed.counting() as counting:
-        bed.send("client", ack, to="web", via="192.168.66.100")
+        bed.send(ack, "client", via="192.168.66.100")
     assert states(counting.result) == {"INVALID": 1}
 
 
@@ -80,7 +78,7 @@ def test_there_is_a_fifth_state(make_bed: MakeBed, rules_under_test: Ruleset) ->
     rules = rules_under_test.insert("raw", "PREROUTING", "-p tcp -m tcp --dport 80 -j CT --notrack")
     bed = bed_with_witnesses(make_bed, rules)
     with bed.counting() as counting:
-        bed.tcp("client", "web", to=("172.17.0.2", 80), via="192.168.66.100").syn()
+        bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100")
     assert states(counting.result) == {"UNTRACKED": 1}
     assert bed.connections() == []
 
@@ -89,9 +87,9 @@ def test_no_rule_refuses_invalid_packets(make_bed: MakeBed, rules_under_test: Ru
     """The same INVALID packet passes where a rule accepts its way, and is dropped by the policy where none does."""
     bed = bed_with_witnesses(make_bed, rules_under_test)
     with bed.counting() as counting:
-        outward = bed.send("web", _syn_ack("172.17.0.2", "192.168.66.1"), to="client")
-        to_80 = bed.send("client", _syn_ack("192.168.66.1", "172.17.0.2", 80), to="web", via="192.168.66.100")
-        to_81 = bed.send("client", _syn_ack("192.168.66.1", "172.17.0.2", 81), to="web", via="192.168.66.100")
+        outward = bed.send(_syn_ack("172.17.0.2", "192.168.66.1"), "web")
+        to_80 = bed.send(_syn_ack("192.168.66.1", "172.17.0.2", 80), "client", via="192.168.66.100")
+        to_81 = bed.send(_syn_ack("192.168.66.1", "172.17.0.2", 81), "client", via="192.168.66.100")
     assert states(counting.result) == {"INVALID": 3}
     assert (outward.delivered, to_80.delivered, to_81.delivered) == (True, True, False)
     assert not outward.translated  # and NAT has no hand in it: the LAN sees the container's own address

@@ -38,16 +38,14 @@ AFTER_SYN_ACK = """
 
 def test_the_table_after_the_syn_ack(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        talk = article_bed.tcp("client", "web", to=PUBLISHED)
-        talk.syn()
+        talk = article_bed.connect("client", PUBLISHED)
         syn_ack = talk.syn_ack()
     assert counting.result == AFTER_SYN_ACK
     assert syn_ack.translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
 
 
 def test_the_syn_ack_alone_goes_through_both_isolation_stages_and_the_fifth_rule(article_bed: Testbed) -> None:
-    talk = article_bed.tcp("client", "web", to=PUBLISHED)
-    talk.syn()
+    talk = article_bed.connect("client", PUBLISHED)
     with article_bed.counting() as counting:
         talk.syn_ack()
     assert (
@@ -73,9 +71,8 @@ def test_a_reply_passes_no_rule_of_nat(make_bed: MakeBed, rules_under_test: Rule
     """Witnesses that match everything count the SYN in both chains of nat, and neither the reply nor the ACK."""
     rules = rules_under_test.insert("nat", "PREROUTING", "-p tcp").insert("nat", "POSTROUTING", "-p tcp")
     bed = make_bed(rules=rules)
-    talk = bed.tcp("client", "web", to=PUBLISHED)
     with bed.counting() as counting:
-        talk.syn()
+        talk = bed.connect("client", PUBLISHED)
     assert counting.result.rule("nat", "-A PREROUTING -p tcp").packets == 1
     assert counting.result.rule("nat", "-A POSTROUTING -p tcp").packets == 1
     with bed.counting() as counting:
@@ -96,8 +93,7 @@ def test_the_source_is_put_back_after_postrouting_and_not_before_routing(
         for source in (own, published):
             rules = rules.insert(table, chain, f"{source} -o ens33")
     bed = make_bed(rules=rules)
-    talk = bed.tcp("client", "web", to=PUBLISHED)
-    talk.syn()
+    talk = bed.connect("client", PUBLISHED)
     with bed.counting() as counting:
         syn_ack = talk.syn_ack()
     assert str(counting.result.rule("filter", f"-A FORWARD {own} -o ens33")) == "[1:52]"
@@ -111,8 +107,7 @@ def test_the_source_is_put_back_after_postrouting_and_not_before_routing(
 def test_the_syn_ack_is_routed_to_the_lan_through_ens33(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
     """By the connected route, straight from the host; by the default route the gateway would be a second router."""
     bed = make_bed(rules=rules_under_test.insert("filter", "FORWARD", "-i docker0 -o ens33"))
-    talk = bed.tcp("client", "web", to=PUBLISHED)
-    talk.syn()
+    talk = bed.connect("client", PUBLISHED)
     with bed.counting() as counting:
         syn_ack = talk.syn_ack()
     assert str(counting.result.rule("filter", "-A FORWARD -i docker0 -o ens33")) == "[1:52]"
@@ -127,8 +122,7 @@ def test_the_syn_ack_is_established_and_not_new(make_bed: MakeBed, rules_under_t
     rules = rules.insert("filter", "FORWARD", "-m conntrack --ctstate RELATED,ESTABLISHED")
     rules = rules.insert("filter", "FORWARD", "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED")
     bed = make_bed(rules=rules)
-    talk = bed.tcp("client", "web", to=PUBLISHED)
-    talk.syn()
+    talk = bed.connect("client", PUBLISHED)
     with bed.counting() as counting:
         talk.syn_ack()
     counted = counting.result
@@ -145,9 +139,9 @@ STAGE_2_DROP = "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP"
 def test_stage_2_drops_nothing_where_there_is_one_bridge(article_bed: Testbed) -> None:
     """Only what does not leave by docker0 gets there, and its DROP asks for what does: no packet can match both."""
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=PUBLISHED).handshake()
-        article_bed.tcp("web", "internet", to=("203.0.113.10", 443)).handshake()
-        article_bed.tcp("web", "client", to=PUBLISHED).syn()
+        article_bed.connect("client", PUBLISHED).handshake()
+        article_bed.connect("web", ("203.0.113.10", 443)).handshake()
+        article_bed.connect("web", PUBLISHED)
     assert counting.result.rule("filter", "-A DOCKER-ISOLATION-STAGE-2 -j RETURN").packets == 3
     assert counting.result.rule("filter", STAGE_2_DROP).packets == 0
 
@@ -156,7 +150,7 @@ def test_stage_2_drops_what_goes_from_one_bridge_to_another(make_bed: MakeBed) -
     """The article has it keep container traffic out of the host; with a second bridge it shows what it is for."""
     bed = make_bed(article.HOST_WITH_TWO_NETWORKS)
     with bed.counting() as counting:
-        across = bed.tcp("app", "web", to=("172.17.0.2", 80)).syn()
+        across = bed.connect("app", ("172.17.0.2", 80)).syn
     assert not across.delivered
     bridge = article.SECOND_NETWORK.bridge
     assert (
@@ -176,6 +170,6 @@ def test_stage_2_drops_what_goes_from_one_bridge_to_another(make_bed: MakeBed) -
 def test_container_traffic_may_enter_the_host_whatever_stage_2_says(article_bed: Testbed) -> None:
     """A packet from the container to the host itself passes INPUT and none of the isolation chains."""
     with article_bed.counting() as counting:
-        article_bed.tcp("web", "client", to=("172.17.0.1", 22)).syn()
+        article_bed.connect("web", ("172.17.0.1", 22))
     assert str(counting.result.rule("filter", ":INPUT ACCEPT")) == "[1:52]"
     assert counting.result.rule("filter", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1").packets == 0

@@ -36,8 +36,7 @@ AFTER_ACK = """
 
 def test_the_table_after_the_ack(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        talk = article_bed.tcp("client", "web", to=PUBLISHED)
-        talk.syn()
+        talk = article_bed.connect("client", PUBLISHED)
         talk.syn_ack()
         talk.ack()
     assert counting.result == AFTER_ACK
@@ -46,8 +45,7 @@ def test_the_table_after_the_ack(article_bed: Testbed) -> None:
 
 
 def test_the_ack_alone_is_accepted_as_established_and_does_not_reach_docker(article_bed: Testbed) -> None:
-    talk = article_bed.tcp("client", "web", to=PUBLISHED)
-    talk.syn()
+    talk = article_bed.connect("client", PUBLISHED)
     talk.syn_ack()
     with article_bed.counting() as counting:
         ack = talk.ack()
@@ -72,7 +70,7 @@ def test_the_ack_alone_is_accepted_as_established_and_does_not_reach_docker(arti
 def test_a_linux_client_counts_the_same_packets_and_other_bytes(article_bed: Testbed) -> None:
     """Its SYN has 60 bytes, its ACK 52; so did a real engine 20.10 count for a real client."""
     with article_bed.counting() as counting:
-        article_bed.tcp("client", "web", to=PUBLISHED, stack=LINUX).handshake()
+        article_bed.connect("client", PUBLISHED, stack=LINUX).handshake()
     assert (
         counting.result
         == """

@@ -8,9 +8,9 @@ PUBLISHED = ("192.168.66.100", 80)
 def test_the_byte_column_is_that_of_one_connection(article_bed: Testbed) -> None:
     """Seven packets: SYN and SYN/ACK of 52 bytes, then five of 40. 304, 304, 120, 52, 132 bytes; DNAT 52."""
     with article_bed.counting() as counting:
-        talk = article_bed.tcp("client", "web", to=PUBLISHED)
+        talk = article_bed.connect("client", PUBLISHED)
         packets = (*talk.handshake(), *talk.close())
-    assert [crossing.sent.length for crossing in packets] == [52, 52, 40, 40, 40, 40, 40]
+    assert [result.sent.length for result in packets] == [52, 52, 40, 40, 40, 40, 40]
     assert (
         counting.result
         == """
@@ -37,7 +37,7 @@ def test_the_byte_column_is_that_of_one_connection(article_bed: Testbed) -> None
 
 def test_the_server_may_close_first_without_changing_the_sum(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        talk = article_bed.tcp("client", "web", to=PUBLISHED)
+        talk = article_bed.connect("client", PUBLISHED)
         talk.handshake()
         talk.close(by="server")
     assert str(counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[7:304]"
@@ -47,7 +47,7 @@ def test_the_server_may_close_first_without_changing_the_sum(article_bed: Testbe
 def test_data_crosses_in_both_directions(article_bed: Testbed) -> None:
     """A request and an answer, each acknowledged: rule 3 counts what goes in, rule 5 what comes out."""
     request, answer = b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\nhello"
-    talk = article_bed.tcp("client", "web", to=PUBLISHED)
+    talk = article_bed.connect("client", PUBLISHED)
     talk.handshake()
     with article_bed.counting() as counting:
         asked, _ = talk.send(request)
@@ -64,7 +64,7 @@ def test_data_crosses_in_both_directions(article_bed: Testbed) -> None:
 
 
 def test_a_reset_ends_the_connection(article_bed: Testbed) -> None:
-    talk = article_bed.tcp("client", "web", to=PUBLISHED)
+    talk = article_bed.connect("client", PUBLISHED)
     talk.handshake()
     with article_bed.counting() as counting:
         reset = talk.reset()

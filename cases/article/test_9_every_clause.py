@@ -53,7 +53,7 @@ def datagram(source: str, destination: str) -> IP:
 def test_what_passes_by_docker0_is_none_of_its_rules_business(article_bed: Testbed) -> None:
     """A neighbour takes the host for a router to the internet: it comes by ens33 and would leave by it."""
     with article_bed.counting() as counting:
-        syn = article_bed.tcp("client", "internet", (INTERNET, 443), via=HOST).syn()
+        syn = article_bed.connect("client", (INTERNET, 443), via=HOST).syn
     assert not syn.delivered
     assert (
         counting.result
@@ -107,7 +107,7 @@ def test_the_hosts_call_of_its_loopback_is_left_alone(article_bed: Testbed) -> N
 
 def test_the_published_port_is_tcps_alone(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        article_bed.send("client", datagram(CLIENT, HOST), to="web")
+        article_bed.send(datagram(CLIENT, HOST), "client")
     assert [packet.kind for packet in article_bed.received_by("client")] == [
         "icmp 3/3"
     ]  # the host's own kernel: nobody there
@@ -127,14 +127,14 @@ def test_the_published_port_is_tcps_alone(article_bed: Testbed) -> None:
 
 def test_the_containers_own_address_is_open_for_that_port_of_tcp_only(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        crossing = article_bed.send("client", datagram(CLIENT, WEB), to="web", via=HOST)
-    assert not crossing.delivered
+        result = article_bed.send(datagram(CLIENT, WEB), "client", via=HOST)
+    assert not result.delivered
     assert counting.result == DROPPED_BEHIND_DOCKER.format("1:31")
 
 
 def test_a_neighbour_that_publishes_nothing_is_not_reached_at_that_port(neighbours: Testbed) -> None:
     with neighbours.counting() as counting:
-        syn = neighbours.tcp("client", "other", (OTHER, 80), via=HOST).syn()
+        syn = neighbours.connect("client", (OTHER, 80), via=HOST).syn
     assert not syn.delivered
     assert counting.result == DROPPED_BEHIND_DOCKER.format("1:52")
 
@@ -145,8 +145,8 @@ def test_neighbours_on_the_bridge_need_no_published_port(
 ) -> None:
     """A frame that just crosses docker0 is let through by the bridge's own rule, and keeps its source."""
     with neighbours.counting() as counting:
-        syn = neighbours.tcp(origin, to, (address, 80)).syn()
-    assert syn.delivered
+        syn = neighbours.connect(origin, (address, 80)).syn
+    assert syn.delivered_to == to
     assert syn.translated == ()
     assert counting.result == ON_THE_BRIDGE.format("1:52")
 
@@ -154,24 +154,24 @@ def test_neighbours_on_the_bridge_need_no_published_port(
 def test_a_container_that_sends_to_itself_through_the_host_is_masqueraded(article_bed: Testbed) -> None:
     """Else it would take its own packet for one that it never sent; only for the port that is published."""
     with article_bed.counting() as counting:
-        syn = article_bed.tcp("web", "web", (WEB, 80), via="172.17.0.1", port=40000).syn()
+        syn = article_bed.connect("web", (WEB, 80), via="172.17.0.1", port=40000).syn
     assert syn.translated == (f"source {WEB}:40000 > 172.17.0.1:40000",)
     assert counting.result == ON_THE_BRIDGE.format("1:52") + f"[1:52] {HAIRPIN}"
 
 
 def test_for_another_port_it_is_not(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        syn = article_bed.tcp("web", "web", (WEB, 81), via="172.17.0.1").syn()
-    assert syn.delivered
+        syn = article_bed.connect("web", (WEB, 81), via="172.17.0.1").syn
+    assert syn.delivered_to == "web"
     assert syn.translated == ()
     assert counting.result == ON_THE_BRIDGE.format("1:52")
 
 
 def test_for_another_protocol_it_is_not(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
-        crossing = article_bed.send("web", datagram(WEB, WEB), to="web", via="172.17.0.1")
-    assert crossing.delivered
-    assert crossing.translated == ()
+        result = article_bed.send(datagram(WEB, WEB), "web", via="172.17.0.1")
+    assert result.delivered_to == "web"
+    assert result.translated == ()
     assert counting.result == ON_THE_BRIDGE.format("1:31")
 
 
@@ -186,7 +186,7 @@ def test_for_another_protocol_it_is_not(article_bed: Testbed) -> None:
 )
 def test_who_is_masqueraded_is_a_question_of_the_bridges_subnet(article_bed: Testbed, source: str, seen: str) -> None:
     """Whatever address a container gives itself: on both sides of both borders."""
-    asked = article_bed.send("web", IP(src=source, dst=INTERNET) / UDP(sport=4000, dport=53), to="internet")
+    asked = article_bed.send(IP(src=source, dst=INTERNET) / UDP(sport=4000, dport=53), "web")
     assert asked.arrived is not None
     assert asked.arrived.source == seen
 
@@ -201,9 +201,9 @@ def test_no_loopback_address_is_a_published_ports(article_bed: Testbed, address:
 
 def test_an_error_about_a_containers_own_question_comes_back_to_it(article_bed: Testbed) -> None:
     """RELATED: it belongs to a connection, and is let in by that alone."""
-    asked = article_bed.send("web", IP(src=WEB, dst=INTERNET) / UDP(sport=4000, dport=53), to="internet")
+    asked = article_bed.send(IP(src=WEB, dst=INTERNET) / UDP(sport=4000, dport=53), "web")
     assert asked.translated == (f"source {WEB}:4000 > {HOST}:4000",)
     quoted = bytes(IP(src=HOST, dst=INTERNET) / UDP(sport=4000, dport=53))
     error = IP(src=INTERNET, dst=HOST) / ICMP(type=3, code=3) / Raw(quoted)
-    came_back = article_bed.send("internet", error, to="web")
+    came_back = article_bed.send(error, "internet")
     assert came_back.translated == (f"destination {HOST} > {WEB}",)

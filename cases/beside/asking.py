@@ -16,7 +16,7 @@ def client_asks(bed: Testbed, port: int) -> Journey:
     """The journey of the client's SYN to a port of the host's address."""
     syn = IP(src=CLIENT, dst=HOST) / TCP(sport=bed.free_port(), dport=port, flags="S")
     with bed.tracing() as tracing:
-        return tracing.journey(bed.send("client", syn, to="client"))
+        return tracing.journey(bed.send(syn, "client"))
 
 
 def hooks(journey: Journey) -> list[str]:

@@ -66,7 +66,7 @@ def bed_of() -> Iterator[NativeBed]:
 def test_a_published_port_is_reached_and_every_counter_says_so(bed_of: NativeBed) -> None:
     bed = bed_of(WEB)
     with bed.counting() as counting:
-        syn, syn_ack, _ = bed.tcp("client", "web", (HOST, 8080)).handshake()
+        syn, syn_ack, _ = bed.connect("client", (HOST, 8080)).handshake()
     assert syn.translated == (f"destination {HOST}:8080 > 172.17.0.2:80",)
     assert syn_ack.translated == (f"source 172.17.0.2:80 > {HOST}:8080",)
     assert (
@@ -84,18 +84,18 @@ def test_a_published_port_is_reached_and_every_counter_says_so(bed_of: NativeBed
 
 def test_a_published_udp_port_is_reached_and_its_answer_comes_back(bed_of: NativeBed) -> None:
     bed = bed_of(WEB)
-    asked = bed.send("client", IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=5353) / Raw(b"who"), to="web")
+    asked = bed.send(IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=5353) / Raw(b"who"), "client")
     assert asked.translated == (f"destination {HOST}:5353 > 172.17.0.2:53",)
     answer = IP(src="172.17.0.2", dst=CLIENT) / UDP(sport=53, dport=4000) / Raw(b"you")
-    assert bed.send("web", answer, to="client").translated == (f"source 172.17.0.2:53 > {HOST}:5353",)
+    assert bed.send(answer, "web").translated == (f"source 172.17.0.2:53 > {HOST}:5353",)
 
 
 def test_an_error_about_a_published_port_is_related_and_comes_back(bed_of: NativeBed) -> None:
     bed = bed_of(WEB)
-    bed.tcp("client", "web", (HOST, 8080), port=40000).handshake()
+    bed.connect("client", (HOST, 8080), port=40000).handshake()
     quoted = bytes(IP(src=HOST, dst=CLIENT) / TCP(sport=8080, dport=40000))[:28]
     error = IP(src=CLIENT, dst=HOST) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(quoted)
-    assert bed.send("client", error, to="web").translated == (f"destination {HOST} > 172.17.0.2",)
+    assert bed.send(error, "client").translated == (f"destination {HOST} > 172.17.0.2",)
 
 
 @pytest.mark.parametrize(
@@ -112,16 +112,16 @@ def test_what_is_not_published_to_a_neighbour_is_dropped_at_once(
 ) -> None:
     bed = bed_of(WEB)
     with bed.counting() as counting:
-        assert not bed.tcp("client", "web", to, via=HOST).syn().delivered
+        assert not bed.connect("client", to, via=HOST).syn.delivered
     assert str(counting.result.moved) == f"*{TABLE}\n[1:52] -A raw-PREROUTING {dropping}"
 
 
 def test_a_container_reaches_the_internet_under_the_hosts_address(bed_of: NativeBed) -> None:
     bed = bed_of(BRIDGES)
-    syn, *_ = bed.tcp("web", "internet", ("203.0.113.10", 443)).handshake()
+    syn, *_ = bed.connect("web", ("203.0.113.10", 443)).handshake()
     assert syn.translated == (f"source 172.17.0.2:40000 > {HOST}:40000",)
     with bed.counting() as counting:
-        assert not bed.tcp("db", "internet", ("203.0.113.10", 443), via="172.19.0.1").syn().delivered
+        assert not bed.connect("db", ("203.0.113.10", 443), via="172.19.0.1").syn.delivered
     dropping = '-A filter-forward-out__inside oifname != "inside" drop comment "INTERNAL NETWORK EGRESS"'
     assert str(counting.result.rule(TABLE, dropping)) == "[1:52]"
 
@@ -129,14 +129,14 @@ def test_a_container_reaches_the_internet_under_the_hosts_address(bed_of: Native
 def test_bridges_are_kept_apart_by_the_guard_of_each_container(bed_of: NativeBed) -> None:
     bed = bed_of(BRIDGES)
     with bed.counting() as counting:
-        assert not bed.tcp("app", "web", ("172.17.0.2", 80)).syn().delivered
+        assert not bed.connect("app", ("172.17.0.2", 80)).syn.delivered
     dropping = '-A raw-PREROUTING ip daddr 172.17.0.2 iifname != "docker0" drop comment "DROP DIRECT ACCESS"'
     assert str(counting.result.rule(TABLE, dropping)) == "[1:52]"
 
 
 def test_without_the_proxy_a_container_reaches_anothers_port_at_the_hosts_address(bed_of: NativeBed) -> None:
     """Since no isolation chain stands between two bridges; it leaves its own under the address of the other bridge."""
-    syn, *_ = bed_of(NO_PROXY + BRIDGES).tcp("app", "web", (HOST, 8080)).handshake()
+    syn, *_ = bed_of(NO_PROXY + BRIDGES).connect("app", (HOST, 8080)).handshake()
     assert syn.translated == (
         "source 172.18.0.2:40000 > 172.17.0.1:40000",
         f"destination {HOST}:8080 > 172.17.0.2:80",
@@ -148,19 +148,19 @@ def test_a_users_own_table_before_it_forbids(bed_of: NativeBed) -> None:
     own = "table ip mine {\n chain forward {\n  type filter hook forward priority -10;\n"
     bed = bed_of(WEB, own + '  iifname "ens33" tcp dport 80 counter drop\n }\n}\n')
     with bed.counting() as counting:
-        assert not bed.tcp("client", "web", (HOST, 8080)).syn().delivered
+        assert not bed.connect("client", (HOST, 8080)).syn.delivered
     assert str(counting.result.rule("ip mine", '-A forward iifname "ens33" tcp dport 80 drop')) == "[1:52]"
 
 
 def test_traffic_that_is_not_dockers_passes(bed_of: NativeBed) -> None:
     """With nftables the engine sets no policy: what iptables' FORWARD drops is forwarded here."""
-    assert bed_of(WEB).tcp("client", "internet", ("203.0.113.10", 80), via=HOST).syn().delivered
+    assert bed_of(WEB).connect("client", ("203.0.113.10", 80), via=HOST).syn.delivered_to == "internet"
 
 
 def test_in_ipv6_a_published_port_is_reached_and_every_counter_says_so(bed_of: NativeBed) -> None:
     bed = bed_of(SIX)
     with bed.counting() as counting:
-        syn, syn_ack, _ = bed.tcp("client", "web", (HOST6, 8080)).handshake()
+        syn, syn_ack, _ = bed.connect("client", (HOST6, 8080)).handshake()
     assert syn.translated == (f"destination [{HOST6}]:8080 > [{WEB6}]:80",)
     assert syn_ack.translated == (f"source [{WEB6}]:80 > [{HOST6}]:8080",)
     translation = f'ip6 saddr != fe80::/10 tcp dport 8080 dnat to [{WEB6}]:80 comment "DNAT"'
@@ -179,10 +179,10 @@ def test_in_ipv6_a_published_port_is_reached_and_every_counter_says_so(bed_of: N
 
 def test_in_ipv6_a_published_udp_port_is_reached_and_its_answer_comes_back(bed_of: NativeBed) -> None:
     bed = bed_of(SIX)
-    asked = bed.send("client", IPv6(src=CLIENT6, dst=HOST6) / UDP(sport=4000, dport=5353) / Raw(b"who"), to="web")
+    asked = bed.send(IPv6(src=CLIENT6, dst=HOST6) / UDP(sport=4000, dport=5353) / Raw(b"who"), "client")
     assert asked.translated == (f"destination [{HOST6}]:5353 > [{WEB6}]:53",)
     answer = IPv6(src=WEB6, dst=CLIENT6) / UDP(sport=53, dport=4000) / Raw(b"you")
-    assert bed.send("web", answer, to="client").translated == (f"source [{WEB6}]:53 > [{HOST6}]:5353",)
+    assert bed.send(answer, "web").translated == (f"source [{WEB6}]:53 > [{HOST6}]:5353",)
 
 
 @pytest.mark.parametrize(("origin", "via", "port"), [("client", HOST6, 80), ("client", HOST6, 81), ("app", None, 80)])
@@ -191,31 +191,33 @@ def test_in_ipv6_a_containers_own_address_is_for_its_own_network_alone(
 ) -> None:
     bed = bed_of(SIX)
     with bed.counting() as counting:
-        assert not bed.tcp(origin, "web", (WEB6, port), via=via).syn().delivered
+        assert not bed.connect(origin, (WEB6, port), via=via).syn.delivered
     dropping = f'ip6 daddr {WEB6} iifname != "six" drop comment "DROP DIRECT ACCESS"'
     assert str(counting.result.moved) == f"*{TABLE6}\n[1:72] -A raw-PREROUTING {dropping}"
 
 
 def test_in_ipv6_a_container_reaches_the_internet_under_the_hosts_address(bed_of: NativeBed) -> None:
-    syn, syn_ack, _ = bed_of(SIX).tcp("web", "internet", ("2001:db8:113::10", 443)).handshake()
+    syn, syn_ack, _ = bed_of(SIX).connect("web", ("2001:db8:113::10", 443)).handshake()
     assert syn.translated == (f"source [{WEB6}]:40000 > [{HOST6}]:40000",)
     assert syn_ack.translated == (f"destination [{HOST6}]:40000 > [{WEB6}]:40000",)
 
 
 def test_without_ip6tables_every_port_is_open_at_the_containers_own_ipv6_address(bed_of: NativeBed) -> None:
     """The daemon's option means nftables' table too."""
-    assert bed_of("daemon: {ip6tables: false}\n" + SIX).tcp("client", "web", (WEB6, 81), via=HOST6).syn().delivered
+    assert (
+        bed_of("daemon: {ip6tables: false}\n" + SIX).connect("client", (WEB6, 81), via=HOST6).syn.delivered_to == "web"
+    )
 
 
 def test_each_published_port_is_its_own_rule_and_what_is_none_is_not_let_in(bed_of: NativeBed) -> None:
     bed = bed_of(PORTS)
     begins = SCTP(sport=4000, dport=80, tag=0) / SCTPChunkInit(init_tag=1, n_out_streams=1, n_in_streams=1)
     with bed.counting() as counting:
-        assert bed.tcp("client", "web", (HOST, 80)).syn().delivered
-        assert bed.tcp("client", "web", (HOST, 81)).syn().delivered
-        assert bed.send("client", IP(src=CLIENT, dst=HOST) / begins, to="web").delivered
-        assert not bed.send("client", IP(src=CLIENT, dst=HOST) / DATAGRAM, to="web").delivered
-        assert not bed.tcp("client", "other", ("172.17.0.99", 80), via=HOST).syn().delivered
+        assert bed.connect("client", (HOST, 80)).syn.delivered_to == "web"
+        assert bed.connect("client", (HOST, 81)).syn.delivered_to == "web"
+        assert bed.send(IP(src=CLIENT, dst=HOST) / begins, "client").delivered_to == "web"
+        assert not bed.send(IP(src=CLIENT, dst=HOST) / DATAGRAM, "client").delivered
+        assert not bed.connect("client", ("172.17.0.99", 80), via=HOST).syn.delivered
     assert (
         counting.result
         == f"""
@@ -236,11 +238,11 @@ def test_what_a_container_sends_on_its_bridge_keeps_its_source(bed_of: NativeBed
     """To a neighbour, to itself through the host; and what bears an address of no container leaves untranslated."""
     bed = bed_of(PORTS)
     with bed.counting() as counting:
-        assert bed.tcp("other", "web", ("172.17.0.2", 80)).syn().translated == ()
-        assert bed.tcp("web", "web", ("172.17.0.2", 80), via="172.17.0.1").syn().translated == ()
-        assert not bed.tcp("web", "web", (HOST, 80)).syn().delivered  # that is the host's own: not from docker0
-        stranger = bed.send("web", IP(src="192.0.2.9", dst="203.0.113.10") / DATAGRAM, to="internet")
-    assert stranger.delivered
+        assert bed.connect("other", ("172.17.0.2", 80)).syn.translated == ()
+        assert bed.connect("web", ("172.17.0.2", 80), via="172.17.0.1").syn.translated == ()
+        assert not bed.connect("web", (HOST, 80)).syn.delivered  # that is the host's own: not from docker0
+        stranger = bed.send(IP(src="192.0.2.9", dst="203.0.113.10") / DATAGRAM, "web")
+    assert stranger.delivered_to == "internet"
     assert stranger.translated == ()
     assert (
         counting.result

@@ -15,9 +15,9 @@ import pytest
 from testbed import Testbed
 from testbed.docker import hostfile
 from testbed.docker.engines import ENGINES, NATIVE, Engine
+from testbed.observe.packet_result import PacketResult
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import AnyRuleset, CounterReading
-from testbed.traffic.packet import Crossing
 
 GUIDE = Path(__file__).parents[2] / "docs" / "engines.md"
 EVERY: tuple[Engine[AnyRuleset], ...] = (*ENGINES, NATIVE)
@@ -33,41 +33,41 @@ IPV6 = """
 networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: '2001:db8:1::/64'}]}}}
 services: {web: {networks: [six], ports: ['8080:80']}}
 """
-QUESTIONS: tuple[tuple[str, str, Callable[[Testbed], Crossing]], ...] = (
+QUESTIONS: tuple[tuple[str, str, Callable[[Testbed], PacketResult]], ...] = (
     (
         "a neighbour asks for a published port",
         TWO_BRIDGES,
-        lambda bed: bed.tcp("client", "web", (HOST, 8080)).syn(),
+        lambda bed: bed.connect("client", (HOST, 8080)).syn,
     ),
     (
         "a neighbour asks the container's own address, published port",
         TWO_BRIDGES,
-        lambda bed: bed.tcp("client", "web", ("172.17.0.2", 80), via=HOST).syn(),
+        lambda bed: bed.connect("client", ("172.17.0.2", 80), via=HOST).syn,
     ),
     (
         "a neighbour asks the container's own address, another port",
         TWO_BRIDGES,
-        lambda bed: bed.tcp("client", "web", ("172.17.0.2", 81), via=HOST).syn(),
+        lambda bed: bed.connect("client", ("172.17.0.2", 81), via=HOST).syn,
     ),
     (
         "a neighbour asks for a port published on 127.0.0.1",
         TWO_BRIDGES,
-        lambda bed: bed.tcp("client", "web", ("127.0.0.1", 9000), via=HOST).syn(),
+        lambda bed: bed.connect("client", ("127.0.0.1", 9000), via=HOST).syn,
     ),
     (
         "a container asks one on another bridge, published port",
         TWO_BRIDGES,
-        lambda bed: bed.tcp("app", "web", ("172.17.0.2", 80)).syn(),
+        lambda bed: bed.connect("app", ("172.17.0.2", 80)).syn,
     ),
     (
         "a container asks for another's port at the host's address, without the userland proxy",
         NO_PROXY + TWO_BRIDGES,
-        lambda bed: bed.tcp("app", "web", (HOST, 8080)).syn(),
+        lambda bed: bed.connect("app", (HOST, 8080)).syn,
     ),
     (
         "a neighbour asks the container's own IPv6 address, another port, ip6tables as it is by default",
         IPV6,
-        lambda bed: bed.tcp("client", "web", ("2001:db8:1::2", 81), via="2001:db8:66::100").syn(),
+        lambda bed: bed.connect("client", ("2001:db8:1::2", 81), via="2001:db8:66::100").syn,
     ),
 )
 
@@ -104,14 +104,14 @@ def with_columns(guide: str, columns: dict[str, list[str]]) -> str:
     return guide.replace("\n".join(table_of(guide)), "\n".join(table))
 
 
-def outcome(make_bed: MakeBed, text: str, ask: Callable[[Testbed], Crossing], known: Engine[AnyRuleset]) -> str:
+def outcome(make_bed: MakeBed, text: str, ask: Callable[[Testbed], PacketResult], known: Engine[AnyRuleset]) -> str:
     """`reached`, or where the one rule or policy stands that counted the packet and drops."""
     host = hostfile.parse(text)
     bed = make_bed(known.built(host), rules=known.rules(host))
     with bed.counting() as counting:
-        crossing = ask(bed)
+        result = ask(bed)
     bed.close()
-    if crossing.delivered:
+    if result.delivered:
         return "reached"
     (dropping,) = drops(counting.result)
     return f"dropped in {dropping}"

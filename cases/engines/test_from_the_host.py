@@ -66,8 +66,8 @@ def test_a_port_unreachable_about_a_datagram_comes_back_as_if_from_the_host(bed_
     """What the container's kernel would say where nobody listens: related, and translated like an answer."""
     bed = bed_of(WEB)
     datagram = IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=5353) / Raw(b"who")
-    assert bed.send("client", datagram, to="web").delivered
+    assert bed.send(datagram, "client").delivered_to == "web"
     quoted = bytes(IP(src=CLIENT, dst="172.17.0.2") / UDP(sport=4000, dport=53) / Raw(b"who"))
     error = IP(src="172.17.0.2", dst=CLIENT) / ICMP(type=3, code=3) / Raw(quoted)
-    came_back = bed.send("web", error, to="client")
+    came_back = bed.send(error, "web")
     assert came_back.translated == (f"source 172.17.0.2 > {HOST}",)

@@ -15,33 +15,33 @@ GUARDED_SINCE = (28,)  # until then a container's own address was open to the LA
 
 
 def test_a_published_port_is_reached_and_translated_there_and_back(bed_of: BedOf) -> None:
-    syn, syn_ack, ack = bed_of(WEB).tcp("client", "web", (HOST, 8080)).handshake()
+    syn, syn_ack, ack = bed_of(WEB).connect("client", (HOST, 8080)).handshake()
     assert syn.translated == ack.translated == (f"destination {HOST}:8080 > 172.17.0.2:80",)
     assert syn_ack.translated == (f"source 172.17.0.2:80 > {HOST}:8080",)
 
 
 def test_a_published_udp_port_is_reached_and_its_answer_comes_back(bed_of: BedOf) -> None:
     bed = bed_of(WEB)
-    asked = bed.send("client", IP(src="192.168.66.1", dst=HOST) / UDP(sport=4000, dport=5353) / Raw(b"who"), to="web")
+    asked = bed.send(IP(src="192.168.66.1", dst=HOST) / UDP(sport=4000, dport=5353) / Raw(b"who"), "client")
     assert asked.translated == (f"destination {HOST}:5353 > 172.17.0.2:53",)
     answer = IP(src="172.17.0.2", dst="192.168.66.1") / UDP(sport=53, dport=4000) / Raw(b"you")
-    assert bed.send("web", answer, to="client").translated == (f"source 172.17.0.2:53 > {HOST}:5353",)
+    assert bed.send(answer, "web").translated == (f"source 172.17.0.2:53 > {HOST}:5353",)
 
 
 def test_an_error_about_a_published_port_is_related_and_comes_back(bed_of: BedOf) -> None:
     """Fragmentation needed: a router before the client says so of the container's packet, and it hears."""
     bed = bed_of(WEB)
-    bed.tcp("client", "web", (HOST, 8080), port=40000).handshake()
+    bed.connect("client", (HOST, 8080), port=40000).handshake()
     quoted = bytes(IP(src=HOST, dst="192.168.66.1") / TCP(sport=8080, dport=40000))[:28]
     error = IP(src="192.168.66.1", dst=HOST) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(quoted)
-    assert bed.send("client", error, to="web").translated == (f"destination {HOST} > 172.17.0.2",)
+    assert bed.send(error, "client").translated == (f"destination {HOST} > 172.17.0.2",)
 
 
 def test_a_port_that_is_not_published_is_dropped_in_the_host(bed_of: BedOf, engine: Engine) -> None:
     """Asked for at the container's own address: by FORWARD's policy before 28, by a rule of its own since."""
     bed = bed_of(WEB)
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", ("172.17.0.2", 81), via=HOST).syn()
+        syn = bed.connect("client", ("172.17.0.2", 81), via=HOST).syn
     assert not syn.delivered
     assert str(counting.result.rule(*dropped_by(engine, published=False))) == "[1:52]"
 
@@ -49,7 +49,7 @@ def test_a_port_that_is_not_published_is_dropped_in_the_host(bed_of: BedOf, engi
 def test_a_published_port_at_the_containers_own_address_is_open_before_28(bed_of: BedOf, engine: Engine) -> None:
     bed = bed_of(WEB)
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", ("172.17.0.2", 80), via=HOST).syn()
+        syn = bed.connect("client", ("172.17.0.2", 80), via=HOST).syn
     assert syn.delivered == (engine.since < GUARDED_SINCE)
     if engine.since >= GUARDED_SINCE:
         assert str(counting.result.rule(*dropped_by(engine, published=True))) == "[1:52]"
@@ -70,7 +70,7 @@ def test_a_port_of_the_hosts_loopback_is_open_to_a_neighbour_before_28(bed_of: B
     """A frame to the host's own MAC with 127.0.0.1 in it: DNAT comes before the route that would refuse it."""
     bed = bed_of(WEB)
     with bed.counting() as counting:
-        syn = bed.tcp("client", "web", ("127.0.0.1", 9000), via=HOST).syn()
+        syn = bed.connect("client", ("127.0.0.1", 9000), via=HOST).syn
     assert syn.delivered == (engine.since < GUARDED_SINCE)
     if engine.since >= GUARDED_SINCE:
         guard = "-A PREROUTING -d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 9000 -j DROP"
@@ -81,13 +81,13 @@ def test_what_a_user_forbids_in_docker_user_is_forbidden(bed_of: BedOf) -> None:
     bed = bed_of(WEB)
     bed.load(bed.ruleset().insert("filter", "DOCKER-USER", "-i ens33 -p tcp -j DROP"))
     with bed.counting() as counting:
-        assert not bed.tcp("client", "web", (HOST, 8080)).syn().delivered
+        assert not bed.connect("client", (HOST, 8080)).syn.delivered
     assert str(counting.result.rule("filter", "-A DOCKER-USER -i ens33 -p tcp -j DROP")) == "[1:52]"
 
 
 def test_an_established_connection_survives_a_change_of_rules(bed_of: BedOf) -> None:
     bed = bed_of(WEB)
-    talk = bed.tcp("client", "web", (HOST, 8080))
+    talk = bed.connect("client", (HOST, 8080))
     talk.handshake()
     bed.load(bed.ruleset())
     data, acknowledged = talk.send(b"still here")
@@ -98,15 +98,15 @@ def test_an_established_connection_survives_a_change_of_rules(bed_of: BedOf) -> 
 def test_without_iptables_every_port_is_open_at_the_containers_own_address_alone(bed_of: BedOf) -> None:
     """What `iptables: false` means: no rule stands between, and a published port is the userland proxy's alone."""
     bed = bed_of("daemon: {iptables: false}\n" + WEB)
-    assert bed.tcp("client", "web", ("172.17.0.2", 81), via=HOST).syn().delivered
-    assert not bed.tcp("client", "web", (HOST, 8080)).syn().delivered
+    assert bed.connect("client", ("172.17.0.2", 81), via=HOST).syn.delivered_to == "web"
+    assert not bed.connect("client", (HOST, 8080)).syn.delivered
     assert [packet.kind for packet in bed.received_by("client")] == ["RST/ACK"]
-    assert bed.tcp("web", "internet", ("203.0.113.10", 443)).syn().translated == ()
+    assert bed.connect("web", ("203.0.113.10", 443)).syn.translated == ()
 
 
 def test_traffic_that_is_not_dockers_is_dropped_by_the_policy_of_forward(bed_of: BedOf) -> None:
     """From the client to the internet by way of the host, which is not its router."""
     bed = bed_of(WEB)
     with bed.counting() as counting:
-        assert not bed.tcp("client", "internet", ("203.0.113.10", 80), via=HOST).syn().delivered
+        assert not bed.connect("client", ("203.0.113.10", 80), via=HOST).syn.delivered
     assert str(counting.result.rule("filter", ":FORWARD DROP")) == "[1:52]"

@@ -27,7 +27,7 @@ def bed_of(make_bed: MakeBed, version: str) -> Testbed:
 def test_until_24_the_rules_drop_what_it_sends_to_the_internet(make_bed: MakeBed, version: str) -> None:
     bed = bed_of(make_bed, version)
     with bed.counting() as counting:
-        asked = bed.tcp("inside", "internet", (INTERNET, 80)).syn()
+        asked = bed.connect("inside", (INTERNET, 80)).syn
     assert not asked.delivered
     assert counting.result.rule("filter", OUTWARD).packets == 1
 
@@ -36,5 +36,5 @@ def test_until_24_the_rules_drop_what_it_sends_to_the_internet(make_bed: MakeBed
 def test_until_24_it_reaches_the_hosts_own_address(make_bed: MakeBed, version: str) -> None:
     bed = bed_of(make_bed, version)
     with bed.counting() as counting:
-        bed.tcp("inside", "host", (HOST, 22)).syn()
+        bed.connect("inside", (HOST, 22))
     assert counting.result.rule("filter", ":INPUT ACCEPT").packets == 1

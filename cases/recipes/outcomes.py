@@ -43,11 +43,11 @@ class Asking:
         """What becomes of a scripted question and of the answer to it."""
         journeys = []
         talking = talk(self.bed, question, LINUX)
-        crossing = next(talking)
-        while crossing is not None:
-            journeys.append(self.tracing.journey(crossing))
+        result = next(talking)
+        while result is not None:
+            journeys.append(self.tracing.journey(result))
             try:
-                crossing = talking.send(journeys[-1])
+                result = talking.send(journeys[-1])
             except StopIteration:
                 break
         return self._judged(journeys, question)

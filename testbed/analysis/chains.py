@@ -25,7 +25,6 @@ from testbed.analysis.rules import (
     Note,
     Notrack,
     Return,
-    RuleReference,
     Translate,
     Unmodelled,
     Verdict,
@@ -33,6 +32,7 @@ from testbed.analysis.rules import (
 from testbed.analysis.space import empty
 from testbed.analysis.vector import PacketSet, Vector
 from testbed.errors import AnalysisError
+from testbed.rules.reference import RuleReference
 
 Change = Assign | Copy | Add | Notrack
 Ending = Decide | Translate | Note | Unmodelled | Change

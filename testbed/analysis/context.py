@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from testbed.analysis.opaque import OpaqueClauses, OpaqueKind
 from testbed.analysis.packets import WITH_PORTS, Interfaces, State, SymbolicPacket
 from testbed.analysis.routing import Routing
-from testbed.analysis.rules import RuleReference
 from testbed.analysis.space import Space
 from testbed.analysis.vector import PacketSet
+from testbed.rules.reference import RuleReference
 
 SetReader = Callable[["Context", str, tuple[str, ...]], "PacketSet | None"]
 

@@ -19,11 +19,12 @@ from testbed.analysis.opaque import OpaqueKind
 from testbed.analysis.packets import State
 from testbed.analysis.path import Outcome
 from testbed.analysis.plain import PlainPacket, plainest
-from testbed.analysis.rules import Program, RuleReference
+from testbed.analysis.rules import Program
 from testbed.analysis.space import empty, limited
 from testbed.analysis.vector import PacketSet
 from testbed.analysis.world import PacketKind, World
 from testbed.rules import AnyRuleset
+from testbed.rules.reference import RuleReference
 from testbed.topology import Topology
 
 

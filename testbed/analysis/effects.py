@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.analysis.path import Outcome
-from testbed.analysis.rules import RuleReference
 from testbed.analysis.space import empty
 from testbed.analysis.vector import PacketSet
+from testbed.rules.reference import RuleReference
 
 _SILENT = ("LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "LED", "RATEEST", "ACCT", "log")  # nothing of a packet changes
 _SHARED = ("-m recent ", "-m hashlimit ", "-m set ")  # state that rules share by a name

@@ -8,9 +8,10 @@ from enum import Enum
 
 from testbed.analysis.chains import Decision
 from testbed.analysis.path import Outcome
-from testbed.analysis.rules import RuleReference, Verdict
+from testbed.analysis.rules import Verdict
 from testbed.analysis.space import Space, empty
 from testbed.analysis.vector import PacketSet
+from testbed.rules.reference import RuleReference
 
 _DECIDING = ("INPUT", "FORWARD", "OUTPUT")
 EXPIRED = "icmp-time-exceeded"  # what is answered where a time to live ends

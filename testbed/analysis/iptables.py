@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.analysis.rules import AnalysedChain, AnalysedRule, Program, RuleReference
+from testbed.analysis.rules import AnalysedChain, AnalysedRule, Program
 from testbed.analysis.targets import actions
 from testbed.rules.clauses import clauses, target_of
 from testbed.rules.loaded import BaseChain
+from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import IPV6, Chain, Ruleset, Table
 
 _TRACKING = (

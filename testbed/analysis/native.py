@@ -22,7 +22,6 @@ from testbed.analysis.rules import (
     Notrack,
     Program,
     Return,
-    RuleReference,
     To,
     Translate,
     Unmodelled,
@@ -33,6 +32,7 @@ from testbed.errors import AnalysisError
 from testbed.rules.clauses import Clause
 from testbed.rules.nft import without_counter
 from testbed.rules.nft_clauses import clauses
+from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import AnyRuleset
 
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}

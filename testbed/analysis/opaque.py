@@ -11,9 +11,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
 
-from testbed.analysis.rules import RuleReference
 from testbed.analysis.space import Space
 from testbed.analysis.vector import PacketSet, Vector
+from testbed.rules.reference import RuleReference
 
 
 class OpaqueKind(Enum):

@@ -14,11 +14,12 @@ from testbed.analysis.context import Context
 from testbed.analysis.opaque import OpaqueClause, OpaqueClauses
 from testbed.analysis.packets import LOCAL, STATE_BITS, Interfaces, State, SymbolicPacket
 from testbed.analysis.routing import LOOPBACK, Routing
-from testbed.analysis.rules import AnalysedChain, AnalysedRule, Manip, Program, RuleReference, Translate
+from testbed.analysis.rules import AnalysedChain, AnalysedRule, Manip, Program, Translate
 from testbed.analysis.sets import reader
 from testbed.analysis.space import Space, empty
 from testbed.analysis.translation import MANIP, AddressPort, Binding, end_of, put, translate
 from testbed.analysis.vector import PacketSet, Vector
+from testbed.rules.reference import RuleReference
 
 _TRACKING = -200  # NF_IP_PRI_CONNTRACK
 _TRANSLATING = {Manip.DESTINATION: -100, Manip.SOURCE: 100}  # NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC

@@ -18,11 +18,11 @@ from testbed.analysis.opaque import OpaqueClause, OpaqueKind
 from testbed.analysis.places import Location, Origin, ReachTarget, coming, ending_at, sent_to
 from testbed.analysis.plain import PlainPacket, plainest
 from testbed.analysis.replies import Replies, beginnings
-from testbed.analysis.rules import RuleReference
 from testbed.analysis.space import empty, limited
 from testbed.analysis.vector import PacketSet
 from testbed.analysis.world import PacketKind, World
 from testbed.rules import AnyRuleset
+from testbed.rules.reference import RuleReference
 from testbed.topology import Topology
 
 

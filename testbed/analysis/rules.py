@@ -7,6 +7,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from testbed.rules.clauses import Clause
+from testbed.rules.reference import RuleReference
 
 
 class Verdict(Enum):
@@ -31,30 +32,6 @@ class To(Enum):
     GIVEN = "given"
     OWN = "own"  # the address of the interface: MASQUERADE, REDIRECT
     NETWORK = "network"  # the host part stays: NETMAP
-
-
-@dataclass(frozen=True, slots=True)
-class RuleReference:
-    """A rule or, without a number, a chain's policy; `table` begins with a family where it is not IPv4's of iptables.
-
-    `number` counts a chain's rules from 1, `line` is that of the file, 0 where it is not known.
-    """
-
-    table: str
-    chain: str
-    number: int | None
-    text: str
-    line: int = 0
-    source: str = ""
-
-    @property
-    def family(self) -> str:
-        first, _, rest = self.table.partition(" ")
-        return first if rest else "ip"
-
-    def __str__(self) -> str:
-        number = "policy" if self.number is None else f"rule {self.number}"
-        return f"{self.table} {self.chain} {number}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

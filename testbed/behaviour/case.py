@@ -10,9 +10,10 @@ from testbed.bed import Testbed
 from testbed.behaviour.ask import behaviours
 from testbed.behaviour.probes import ICMP, INVALID, NEW, STRAY, TCP, UDP, Probe
 from testbed.errors import TestbedError
+from testbed.observe.packet_result import PacketResult
 from testbed.rules.reading import CounterReading
 from testbed.traffic import layers
-from testbed.traffic.packet import Crossing, Packet, place
+from testbed.traffic.packet import Packet, place
 from testbed.visible import visible
 
 DELIVERED, NOT_DELIVERED = "delivered", "not delivered"
@@ -35,7 +36,7 @@ class PacketCase:
     - delivered: the packet arrives at the node `at`, with the destination `dnat` and the source `snat` (empty: not
       translated). `answer`: the node's answer returns to the sender from that place. `error`: the node's ICMP error
       about the packet returns too.
-    - not delivered: it does not arrive at `at`.
+    - not delivered: it comes out at no node.
     - refused, answered, not answered: what the sender's own kernel learns of its TCP connection or echo request.
     - counted: the rules count what the lines `counters` say, as `iptables-save -c` prints them.
     - behaves: `outcome` equals the outcome in a table of behaviours.
@@ -89,22 +90,22 @@ def _delivered(bed: Testbed, case: PacketCase) -> None:
     if _by_kernel(bed, case):
         _equal(case, "packets that arrive", _arrivals_of_the_kernels(bed, case), [to])
         return
-    crossing = _send(bed, case, case.at)
-    arrived = _arrived(case, f"the packet at {case.at}", crossing)
+    result = _send(bed, case)
+    arrived = _arrived(case, "the packet", result, case.at)
     _equal(case, "destination", arrived.to, to)
-    _equal(case, "source", arrived.source, case.snat or crossing.sent.source)
+    _equal(case, "source", arrived.source, case.snat or result.sent.source)
     if case.answer:
-        answered = bed.send(case.at, _answer(case, arrived), to=case.origin)
-        _equal(case, "answer from", _arrived(case, "the answer", answered).from_, case.answer)
+        answered = bed.send(_answer(case, arrived), case.at)
+        _equal(case, "answer from", _arrived(case, "the answer", answered, case.origin).from_, case.answer)
     if case.error:
-        _arrived(case, "the error about it", bed.send(case.at, _error(case, arrived), to=case.origin))
+        _arrived(case, "the error about it", bed.send(_error(case, arrived), case.at), case.origin)
 
 
 def _not_delivered(bed: Testbed, case: PacketCase) -> None:
     if _by_kernel(bed, case):
         _equal(case, "packets that arrive", _arrivals_of_the_kernels(bed, case), [])
     else:
-        _equal(case, f"arrives at {case.at}", _send(bed, case, case.at).arrived, None)
+        _equal(case, "delivered to", _send(bed, case).delivered_to, None)
 
 
 def _refused(bed: Testbed, case: PacketCase) -> None:
@@ -126,7 +127,7 @@ def _counting(bed: Testbed, case: PacketCase) -> CounterReading:
         if _by_kernel(bed, case):
             bed.send_from_kernel(case.origin, case.protocol, (case.address, case.port))
         else:
-            _send(bed, case, case.origin)
+            _send(bed, case)
     return counting.result
 
 
@@ -163,11 +164,11 @@ def _is_question(case: PacketCase, packet: Packet) -> bool:
     return packet.protocol == case.protocol and packet.flags == ("S" if case.protocol == TCP else "")
 
 
-def _send(bed: Testbed, case: PacketCase, receiver: str) -> Crossing:
-    """Send the packet from the sender's scripted endpoint; return its packet result at the receiver."""
+def _send(bed: Testbed, case: PacketCase) -> PacketResult:
+    """Send the packet from the sender's scripted endpoint and return its result."""
     source = case.source or bed.endpoint(case.origin).address_towards(case.address)
     packet = _ip(source, case.address) / _contents(case, source)
-    return bed.send(case.origin, packet, to=receiver, via=case.via or None)
+    return bed.send(packet, case.origin, via=case.via or None)
 
 
 def _contents(case: PacketCase, source: str) -> Any:
@@ -205,10 +206,11 @@ def _echo(address: str, reply: bool) -> Any:
     return layers.ICMP(type=0 if reply else 8, id=_PORT, seq=1)
 
 
-def _arrived(case: PacketCase, what: str, crossing: Crossing) -> Packet:
-    if crossing.arrived is None:
-        raise AssertionError(f"{case.probe}: {what} does not arrive")
-    return crossing.arrived
+def _arrived(case: PacketCase, what: str, result: PacketResult, node: str) -> Packet:
+    if result.arrived is None:
+        raise AssertionError(f"{case.probe}: {what} does not arrive at {node}")
+    _equal(case, f"{what} arrives at", result.delivered_to, node)
+    return result.arrived
 
 
 def _equal(case: PacketCase, what: str, found: object, expected: object) -> None:

@@ -82,7 +82,7 @@ def _way(bed: Testbed, tracing: Tracing, probe: Probe, number: int) -> ProbeJour
         question = _by_kernel(bed, tracing, probe, number)
     else:
         data, via = packets.question(bed, probe, number)
-        question = tracing.journey(bed.send(probe.origin, layers.of(data), to=probe.origin, via=via))
+        question = tracing.journey(bed.send(layers.of(data), probe.origin, via=via))
     answer = _answer(bed, tracing, probe, question, number) if question is not None else None
     return ProbeJourneys(question, answer, _copies_came_back(bed.topology.host, tracing.journeys()[before:]))
 
@@ -126,4 +126,4 @@ def _answer(bed: Testbed, tracing: Tracing, probe: Probe, asked: Journey, number
     if (asked.end.where, seen.source) == (asked.origin, asked.sent.source):
         return None  # a node does not answer a packet with its own source address
     data = packets.answer(bed, probe, number, asked.end.where, seen)
-    return tracing.journey(bed.send(asked.end.where, layers.of(data), to=asked.end.where))
+    return tracing.journey(bed.send(layers.of(data), asked.end.where))

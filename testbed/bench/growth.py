@@ -40,7 +40,7 @@ def _measured(size: int) -> Grown:
     client, own = str(host.around.client_address(4)), str(host.around.host_address(4))
     for number in range(size):
         syn = IP(src=client, dst=own) / TCP(sport=40000, dport=_FIRST_PORT + number)
-        if not bed.send("client", syn, to=f"c{number}").delivered:
+        if bed.send(syn, "client").delivered_to != f"c{number}":
             raise KernelRefused(f"the port of container {number} of {size} was not reached.")
     probed = time.perf_counter()
     bed.counters()

@@ -63,7 +63,7 @@ def figures(rounds: int, backend: str) -> list[Figure]:
 
 
 def _handshake(bed: Testbed) -> None:
-    if not all(step.crossing.delivered for step in replay(bed, "client", article.PUBLISHED, WINDOWS)):
+    if not all(step.result.delivered for step in replay(bed, "client", article.PUBLISHED, WINDOWS)):
         raise KernelRefused("a packet of the handshake was lost.", "See where with `invoke handshake`.")
 
 
@@ -80,7 +80,7 @@ def _whole_replay(backend: str) -> None:
     bed = Testbed.article(backend=backend)
     try:
         with bed.counting() as counting:
-            bed.tcp("client", "web", article.PUBLISHED).handshake()
+            bed.connect("client", article.PUBLISHED).handshake()
         as_expected = counting.result == EXPECTED
     finally:
         remove(bed, others)

@@ -7,8 +7,8 @@ from testbed.bench.figures import Figure, Times, timed
 from testbed.docker import article
 from testbed.errors import KernelRefused
 from testbed.observe.journey import DELIVERED
+from testbed.observe.packet_result import PacketResult
 from testbed.traffic.layers import IP, UDP
-from testbed.traffic.packet import Crossing
 
 PACKETS = 20  # in each round
 
@@ -29,9 +29,9 @@ def figures(rounds: int, backend: str) -> list[Figure]:
     ]
 
 
-def _sent(bed: Testbed) -> Crossing:
+def _sent(bed: Testbed) -> PacketResult:
     packet = IP(src=str(article.WEB.attachments[0].address), dst="203.0.113.10") / UDP(sport=4000, dport=9) / b"x"
-    return bed.send("web", packet, to="internet")
+    return bed.send(packet, "web")
 
 
 def _delivered(kind: str) -> None:

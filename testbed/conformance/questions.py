@@ -8,8 +8,8 @@ from itertools import permutations
 
 from testbed.bed import FIRST_PORT, Testbed
 from testbed.docker.host import Container, DockerHost, PublishedPort
+from testbed.observe.packet_result import PacketResult
 from testbed.traffic.layers import IP, UDP, IPv6
-from testbed.traffic.packet import Crossing
 
 _UNPUBLISHED = 22
 
@@ -82,11 +82,11 @@ class Answer:
     and a real host's kernel sends packets of its own, for multicast groups for instance.
     """
 
-    crossings: tuple[str, ...]
+    results: tuple[str, ...]
     counted: tuple[str, ...]
 
     def lines(self, question: ConformanceProbe) -> list[str]:
-        return [f"{question}: {line}" for line in (*self.crossings, *self.counted)]
+        return [f"{question}: {line}" for line in (*self.results, *self.counted)]
 
 
 def ask(bed: Testbed, asked: list[ConformanceProbe]) -> list[str]:
@@ -98,21 +98,30 @@ def ask(bed: Testbed, asked: list[ConformanceProbe]) -> list[str]:
 
 def _answer(bed: Testbed, question: ConformanceProbe, port: int) -> Answer:
     before = bed.counters()
-    crossings = tuple(map(str, _sent(bed, question, port)))
+    results = tuple(_line(result, question) for result in _sent(bed, question, port))
     moved = sorted((bed.counters() - before).moved, key=lambda one: one[0].table)
     passed = [line for line, _ in moved if line.is_policy and line.text.endswith(" ACCEPT")]
-    return Answer(crossings, tuple(f"{counters} {line}" for line, counters in moved if line not in passed))
+    return Answer(results, tuple(f"{counters} {line}" for line, counters in moved if line not in passed))
 
 
-def _sent(bed: Testbed, question: ConformanceProbe, port: int) -> list[Crossing]:
+def _sent(bed: Testbed, question: ConformanceProbe, port: int) -> list[PacketResult]:
     """Return the packet results of a probe, up to the first packet that is not delivered."""
     if question.protocol == "udp":
         asking = bed.endpoint(question.origin).address_towards(question.to[0])
         header = (IPv6 if ":" in asking else IP)(src=asking, dst=question.to[0])
         datagram = header / UDP(sport=port, dport=question.to[1])
-        return [bed.send(question.origin, datagram, question.at, question.via)]
-    talk = bed.tcp(question.origin, question.at, question.to, port=port, via=question.via)
-    for packet in talk.handshake_steps:
-        if not packet().delivered:
-            break
-    return talk.crossings
+        return [bed.send(datagram, question.origin, via=question.via)]
+    connection = bed.connect(question.origin, question.to, port=port, via=question.via)
+    if connection.syn.delivered:
+        for step in connection.handshake_steps:
+            if not step().delivered:
+                break
+    return connection.results
+
+
+def _line(result: PacketResult, question: ConformanceProbe) -> str:
+    """Return a result as text: what NAT changed, and the node where it came out if that is unexpected."""
+    if not result.delivered:
+        return f"{result.sent}: did not arrive"
+    elsewhere = "" if result.delivered_to in (question.at, question.origin) else f" at {result.delivered_to}"
+    return f"{result.sent}: {', '.join(result.translated) or 'arrived as it was'}{elsewhere}"

@@ -127,7 +127,7 @@ class _Watched:
                     self._trace()
 
     def _trace(self) -> None:
-        self._own = self._bed.tracing()
+        self._own = self._bed.background_tracing()
         self._taken = 0
         self._tally = self._recorder.tally(self._bed.loaded, self._own.book)
         self._own.__enter__()

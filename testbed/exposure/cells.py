@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from testbed.analysis.describe import Term
-from testbed.analysis.rules import RuleReference
 from testbed.exposure.columns import ExposureColumn
 from testbed.exposure.rows import ExposureRow
 from testbed.exposure.witness import ExposureWitness
+from testbed.rules.reference import RuleReference
 
 
 class CellState(Enum):

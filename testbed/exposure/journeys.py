@@ -55,4 +55,4 @@ def _followed(bed: Testbed, probe: Probe) -> tuple[CountedJourney, ...]:
 def _sent(bed: Testbed, probe: Probe) -> Talk:
     number = free_port(bed.free_port, named(bed).source_ports)
     data, via = packets.question(bed, probe, number)
-    yield bed.send(probe.origin, layers.of(data), to=probe.origin, via=via)
+    yield bed.send(layers.of(data), probe.origin, via=via)

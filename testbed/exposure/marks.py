@@ -8,11 +8,12 @@ from dataclasses import replace
 from testbed.analysis.fates import End, fates
 from testbed.analysis.plain import plain_first
 from testbed.analysis.reachability import Reachability
-from testbed.analysis.rules import Manip, RuleReference
+from testbed.analysis.rules import Manip
 from testbed.analysis.space import empty
 from testbed.analysis.vector import PacketSet
 from testbed.exposure.cells import Bypass, CellState, ExposureCell, Mark, Way, Why
 from testbed.exposure.columns import ColumnKind
+from testbed.rules.reference import RuleReference
 
 
 class Marker:

@@ -25,9 +25,7 @@ def sent_outcome(bed: Testbed, cell: ExposureCell) -> Behaviour | None:
     header = witness.header
     if header.protocol not in _NAMES or header.source.version != witness.sender.address.version:
         return None
-    with bed.tracing() as tracing:
-        crossing = bed.send(witness.sender.node, packet(cell), to=witness.sender.node, via=_via(bed, cell))
-        journey = tracing.journey(crossing)
+    journey = bed.send(packet(cell), witness.sender.node, via=_via(bed, cell), trace=True).journey
     probe = Probe(witness.sender.node, _NAMES[header.protocol], str(header.destination), header.second)
     return Behaviour(probe, _outcome(journey, bed.topology.host), (), None)
 

@@ -35,6 +35,11 @@ def forget(opened: socket.socket) -> None:
     _readers.pop(opened.fileno(), None)
 
 
+def reads_ahead() -> bool:
+    """Return whether `read_waiting` reads sockets, so that what waits in them is not at the kernel any more."""
+    return bool(_readers)
+
+
 def read_waiting() -> None:
     """Read what waits in sockets whose buffers are smaller than they should be; of root's there are none."""
     for read in tuple(_readers.values()):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from testbed.bed_events import BedObserver
 from testbed.observe.journey import Journey
+from testbed.observe.packet_result import PacketResult
 from testbed.rules import AnyRuleset
 from testbed.rules.reading import CounterReading
-from testbed.traffic.packet import Crossing
 
 Change = Callable[[AnyRuleset], AnyRuleset | None]  # None: leave these rules unchanged
 
@@ -20,7 +20,7 @@ class Observations(BedObserver):
 
     readings: list[CounterReading] = field(default_factory=list)
     journeys: list[Journey] = field(default_factory=list)
-    crossings: list[Crossing] = field(default_factory=list)
+    results: list[PacketResult] = field(default_factory=list)
 
     def read(self, reading: CounterReading) -> None:
         self.readings.append(reading)
@@ -28,8 +28,8 @@ class Observations(BedObserver):
     def traced(self, journey: Journey) -> None:
         self.journeys.append(journey)
 
-    def sent(self, result: Crossing) -> None:
-        self.crossings.append(result)
+    def sent(self, result: PacketResult) -> None:
+        self.results.append(result)
 
 
 class Replay:

@@ -167,7 +167,7 @@ class MutantJudge:
 
 def _crossed_otherwise(seen: Observations, without: Observations) -> bool:
     """Return whether a packet that a case sent in both runs had another result."""
-    both = zip(seen.crossings, without.crossings, strict=False)
+    both = zip(seen.results, without.results, strict=False)
     return any(one.sent == other.sent and one.arrived != other.arrived for one, other in both)
 
 

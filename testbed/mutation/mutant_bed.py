@@ -17,7 +17,7 @@ from testbed.mutation.aliases import RuleAliases
 from testbed.mutation.injection import Injection
 from testbed.observe.journey import Journey
 from testbed.rules import AnyRuleset, environment
-from testbed.rules.reading import CounterReading
+from testbed.rules.reading import CounterLine, CounterReading
 from testbed.rules.ruleset import Ruleset
 from testbed.topology import Topology
 
@@ -71,8 +71,8 @@ class MutantBed(Testbed):
     @property
     def _named(self) -> RuleAliases | None:
         """The aliases of the rules, or None if the loaded rules are the original ones."""
-        if self._aliases is None and self._loaded is not self._given:
-            self._aliases = RuleAliases.of(self._given_rules(), self._words(self._counts()).ruleset)
+        if self._aliases is None and self._rules.loaded is not self._given:
+            self._aliases = RuleAliases.of(self._given_rules(), self._rules.words(self._rules.counts()))
         return self._aliases
 
     def _given_rules(self) -> Ruleset:
@@ -81,6 +81,9 @@ class MutantBed(Testbed):
 
     def _named_reading(self, counted: CounterReading) -> CounterReading:
         return counted if (names := self._named) is None else names.reading(counted)
+
+    def _named_line(self, line: CounterLine) -> CounterLine:
+        return line if (names := self._named) is None else names.called.get(line, line)
 
     def _named_journey(self, journey: Journey) -> Journey:
         return journey if (names := self._named) is None else names.journey(journey)

@@ -29,9 +29,9 @@ _ERRORS = (3, 4, 5, 11, 12)  # types of ICMP messages that are neither requests 
 _Key = tuple[Topology, str]
 VALUES = {"topology", "backend", "loaded", "processor", "keeps_state"}
 METHODS = {  # that leave behind nothing, or only packets of scripted endpoints and of sockets that were closed
-    *("load", "reset", "ruleset", "words", "counters", "raw_counters", "counting", "tracing"),
-    *("settle", "connections", "forget_connections", "arrival_of", "received_by"),
-    *("tcp", "send", "ping", "send_from_kernel", "free_port"),
+    *("load", "reset", "ruleset", "words", "counters", "raw_counters", "counting", "tracing", "background_tracing"),
+    *("settle", "connections", "forget_connections", "received_by"),
+    *("connect", "send", "ping", "send_from_kernel", "free_port"),
     *("renew", "is_clean"),
 }
 
@@ -89,7 +89,7 @@ class ReusableBed(MutantBed):
     def _disturbed(self) -> bool:
         """Return whether an endpoint sent an ICMP error, or a kernel sent a spontaneous one."""
         self.settle()
-        ends = self._endpoints.values()
+        ends = self._transmission.endpoints.values()
         packets = (packet for end in ends for packet in (*end.arrivals(), *end.sent, *end.departures()))
         routers = {self.topology.host, *(node.name for node in self.topology.nodes if node.passes_on)}
         return any(map(_is_error, packets)) or any(self._namespaces[name].run(sent_errors) for name in routers)

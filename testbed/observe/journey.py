@@ -9,6 +9,7 @@ from typing import Any
 from testbed.kernel.conntrack import Connection
 from testbed.observe.header import TracedHeader
 from testbed.rules.clauses import Clause
+from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
@@ -272,6 +273,18 @@ class Journey:
             "way": list(self.way),
             "copies": [copy.as_dict() for copy in self.copies],
         }
+
+
+def dropping(journey: Journey) -> RuleReference | None:
+    """Return the rule or policy that dropped a packet, by the verdicts of its trace; None if none did."""
+    for _, hook in journey.hooks:
+        for chain in hook.chains:
+            if chain.dropped_by_policy:
+                return RuleReference.policy(chain.table, chain.chain, DROP)
+            if chain.end == "drop":
+                last, asked = list(chain.every)[-1]
+                return RuleReference(last.table, last.chain, asked.number, asked.rule.text)
+    return None
 
 
 def expected_way(text: str) -> tuple[str, ...]:

@@ -20,12 +20,13 @@ from testbed.observe.crosscheck import verify
 from testbed.observe.demultiplexer import Cookie, Passage, TraceDemultiplexer
 from testbed.observe.header import TracedHeader, cookie_of
 from testbed.observe.journey import Journey, NodeTraversal
+from testbed.observe.packet_result import PacketResult
 from testbed.rules.loaded import LoadedRuleset
 from testbed.rules.reading import CounterReading
 from testbed.rules.syntax import Syntax
 from testbed.topology import Port, Topology
 from testbed.traffic.endpoint import Endpoint
-from testbed.traffic.packet import Crossing, Packet
+from testbed.traffic.packet import Packet
 
 _ATTEMPTS = 1000
 _NO_RULES = LoadedRuleset(())
@@ -102,7 +103,7 @@ class _TracedPacket:
 
 
 class Tracing:
-    """A context manager: `with bed.tracing() as tracing: ...`, then `tracing.journey(crossing)`.
+    """A context manager: `with bed.tracing() as tracing: ...`, then `tracing.journey(result)`.
 
     While the block runs, every packet that a router of the bed sees is traced. At the end the trace is compared with
     the rules' counters; raises Disagreement if they differ.
@@ -150,10 +151,10 @@ class Tracing:
         finally:
             self._close()
 
-    def journey(self, of: Crossing | Packet) -> Journey:
+    def journey(self, of: PacketResult | Packet) -> Journey:
         """Return the journey of a packet that was sent in the block; raises TestbedError for another packet."""
         self._require_begun()
-        packet = of.sent if isinstance(of, Crossing) else of
+        packet = of.sent if isinstance(of, PacketResult) else of
         self._collect()
         found = self._latest.get(cookie_of(packet))
         if found is None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
 
-from testbed.analysis.rules import RuleReference
 from testbed.exposure.cells import CellState, ExposureCell, ExposureMatrix, Mark, Way, Why
 from testbed.exposure.columns import ColumnKind, ExposureColumn
 from testbed.exposure.rows import ExposureRow
@@ -14,6 +13,7 @@ from testbed.report.markdown import cell as escaped
 from testbed.report.markdown import code, plain
 from testbed.report.packet_terms import in_words
 from testbed.report.terminal import Text
+from testbed.rules.reference import RuleReference
 
 _GAP = 2
 _SHORTEST = 26  # columns for the names of rows, where there is little room

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from testbed.analysis.plain import PlainHeader
-from testbed.analysis.rules import RuleReference
 from testbed.exposure.cells import ExposureCell, ExposureMatrix, Mark
 from testbed.report.exposure import condition, name, rule, sentences
 from testbed.report.sarif import ERROR, NOTE, WARNING
+from testbed.rules.reference import RuleReference
 from testbed.visible import visible
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from testbed.observe.packet_result import PacketResult
 from testbed.replay import ReplayStep
 from testbed.report.layout import FittedTable
 from testbed.report.terminal import Text
 from testbed.rules.counters import ZERO, Counters
-from testbed.traffic.packet import Crossing
 
 
 def packets(steps: Sequence[ReplayStep]) -> FittedTable:
@@ -19,16 +19,16 @@ def packets(steps: Sequence[ReplayStep]) -> FittedTable:
     for heading in ("packet", "bytes", "left its end as", "came out as"):
         table.add_column(heading, no_wrap=True)
     for step in steps:
-        sent = step.crossing.sent
-        table.add_row(sent.kind, str(sent.length), f"{sent.from_} > {sent.to}", _came_out(step.crossing))
+        sent = step.result.sent
+        table.add_row(sent.kind, str(sent.length), f"{sent.from_} > {sent.to}", _came_out(step.result))
     return FittedTable(table)
 
 
 def conclusion(last: ReplayStep) -> Text | None:
     """Return a sentence on the last packet's outcome; None if it was delivered."""
-    if last.crossing.delivered:
+    if last.result.delivered:
         return None
-    kind, answer = last.crossing.sent.kind, last.answer
+    kind, answer = last.result.sent.kind, last.answer
     if last.absent:
         return Text(
             f"The {kind} was let through to {last.absent}; no container with {last.absent} in this bed (give --host).",
@@ -40,8 +40,8 @@ def conclusion(last: ReplayStep) -> Text | None:
     return Text.assemble((f"The {kind} was lost.", "bold red"), " The rules that counted it are in bold.")
 
 
-def _came_out(crossing: Crossing) -> Text:
-    sent, arrived = crossing.sent, crossing.arrived
+def _came_out(result: PacketResult) -> Text:
+    sent, arrived = result.sent, result.arrived
     if arrived is None:
         return Text("did not arrive", style="bold red")
     source, destination = (
@@ -59,7 +59,7 @@ def counters(steps: Sequence[ReplayStep]) -> FittedTable:
     table.add_column("table", style="dim")
     table.add_column("rule", overflow="fold", ratio=1)
     for step in steps:
-        table.add_column(step.crossing.sent.kind, justify="right", no_wrap=True)
+        table.add_column(step.result.sent.kind, justify="right", no_wrap=True)
     before: str | None = None
     for line, _ in steps[-1].counted.rules:
         if before not in (None, line.table):

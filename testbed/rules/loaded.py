@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testbed.errors import KernelRefused
-from testbed.rules.ruleset import Rule
+from testbed.rules.ruleset import AnyRuleset, Rule
 
 # Priorities of iptables' tables at a hook: include/uapi/linux/netfilter_ipv4.h, enum nf_ip_hook_priorities
 _PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
@@ -72,6 +72,14 @@ class LoadedChain:
 def copies(rule: Rule) -> bool:
     """Return whether a rule sends a copy of the packet elsewhere."""
     return _COPIES.search(rule.spec) is not None
+
+
+def sends_copies(ruleset: AnyRuleset) -> bool:
+    """Return whether a rule set has a rule that sends copies of packets elsewhere."""
+    iptables = ruleset.as_iptables
+    if iptables is None:
+        return _COPIES.search(ruleset.text) is not None
+    return any(copies(rule) for _, rule in iptables.rules)
 
 
 class LoadedRuleset:

@@ -102,6 +102,6 @@ def _require_scripted(bed: Testbed, name: str) -> None:
 
 
 def _exit_code(last: ReplayStep) -> int:
-    if last.crossing.delivered or last.accepted:
+    if last.result.delivered or last.accepted:
         return 0
     return NOT_JUDGED if last.absent else FINDING

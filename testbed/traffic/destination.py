@@ -41,6 +41,18 @@ def pair(to: Destination, topology: Topology) -> tuple[str, int]:
     return _address(to[0], to[0], topology), port_number(to[1])
 
 
+def router(via: str, sender: str, topology: Topology) -> str:
+    """Return the address of a router that is written as its address or as a node.
+
+    Of a node's addresses it is one on a network of the sender's. Raises TestbedError for any other text.
+    """
+    if via not in [node.name for node in topology.nodes]:
+        return _address(via, via, topology)
+    beside = [own.network for own in topology.node(sender).addresses]
+    shared = [own.ip for own in topology.node(via).addresses if own.network in beside]
+    return str(shared[0] if shared else topology.node(via).address)
+
+
 def port_number(value: object) -> int:
     """Return a port from a number or its digits; raises TestbedError unless it is a number from 0 to 65535."""
     digits = isinstance(value, str) and value.isascii() and value.isdigit()

@@ -45,11 +45,20 @@ class EndpointInterface:
         return bytes.fromhex(self.interface.endpoint_mac.replace(":", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A packet as it arrived at an interface of a node."""
+
+    node: str
+    interface: str
+    packet: Packet
+
+
 class Endpoint:
     """The scripted endpoint of a node, with a packet socket on each interface.
 
     `seen` holds every packet that arrived here, `sent` every packet sent from here, `left` every packet that the node's
-    own kernel sent, all in order.
+    own kernel sent, all in order. `put_count` is the number of packets that were sent from here, recorded or not.
 
     A veth hands a packet to the receive queue of the processor that sent it, in order (netif_rx, net/core/dev.c). So an
     endpoint sends on one processor only. ARP requests that follow a packet come back only after the packet has been
@@ -57,9 +66,17 @@ class Endpoint:
     """
 
     def __init__(
-        self, topology: Topology, node: str, ends: Sequence[EndpointInterface], cpu: int, identities: Iterator[int]
+        self,
+        topology: Topology,
+        node: str,
+        ends: Sequence[EndpointInterface],
+        cpu: int,
+        identities: Iterator[int],
+        log: list[Arrival],
     ) -> None:
+        """`log` gets every arrival, beside those of the bed's other endpoints."""
         self.node = node
+        self._log = log
         self._topology = topology
         self._ends = ends
         self._cpu = cpu
@@ -71,6 +88,7 @@ class Endpoint:
         self.sent: list[Packet] = []
         self.left: list[Packet] = []
         self.settled = True
+        self.put_count = 0
         self._ways: dict[tuple[str, str | None], tuple[EndpointInterface, bytes]] = {}
         self._kernels: dict[Port, IPv4Address] = {}
 
@@ -117,6 +135,7 @@ class Endpoint:
         """Send the bytes of an IP packet unchanged, without a record in `sent`."""
         end, header = self._way(destination, via)
         self.settled = False
+        self.put_count += 1
         with on_cpu(self._cpu):
             end.socket.send(header + data)
 
@@ -131,14 +150,10 @@ class Endpoint:
             self._ways[destination, via] = end, bytes(header)
         return self._ways[destination, via]
 
-    def find(self, wanted: Callable[[Packet], bool], settle: Callable[[], None]) -> Packet | None:
-        """Return the first matching packet that arrived here; None once `settle` has shown that none is on its way."""
-        for attempt in (self._collect, settle):
-            attempt()
-            self._collect()
-            if found := next(filter(wanted, self.seen), None):
-                return found
-        return None
+    @property
+    def sockets(self) -> tuple[PacketSocket, ...]:
+        """The packet sockets of its interfaces."""
+        return tuple(end.socket for end in self._ends)
 
     def settle(self) -> None:
         """Return when every packet sent here so far has reached its end, wherever that is."""
@@ -163,12 +178,12 @@ class Endpoint:
 
     def arrivals(self) -> tuple[Packet, ...]:
         """Return every packet that has arrived here since the endpoint was made."""
-        self._collect()
+        self.collect()
         return tuple(self.seen)
 
     def departures(self) -> tuple[Packet, ...]:
         """Return every packet that the node's own kernel has sent since the endpoint was made."""
-        self._collect()
+        self.collect()
         return tuple(self.left)
 
     def wait_for(self, wanted: Callable[[Packet], bool], what: str, seconds: float = 10.0) -> Packet:
@@ -186,14 +201,21 @@ class Endpoint:
 
         Packets that this method yields do not appear in `seen`.
         """
+        return ((data, outgoing) for _, data, outgoing in self._taken())
+
+    def collect(self) -> None:
+        """Record the packets that have arrived or left since the last call."""
+        for interface, data, outgoing in self._taken():
+            packet = Packet.dissect(data)
+            (self.left if outgoing else self.seen).append(packet)
+            if not outgoing:
+                self._log.append(Arrival(self.node, interface, packet))
+
+    def _taken(self) -> Iterator[tuple[str, bytes, bool]]:
         for end in self._ends:
             for frame in end.socket.received():
                 if frame.outgoing or frame.destination == end.mac:  # a switch floods; a card drops frames for others
-                    yield frame.data[_ETHERNET:], frame.outgoing
-
-    def _collect(self) -> None:
-        for data, outgoing in self.taken():
-            (self.left if outgoing else self.seen).append(Packet.dissect(data))
+                    yield end.interface.name, frame.data[_ETHERNET:], frame.outgoing
 
 
 def identities() -> Iterator[int]:

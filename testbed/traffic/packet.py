@@ -146,31 +146,7 @@ def place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """A packet as it left one endpoint and as it arrived at another; None if it did not arrive there."""
-
-    sent: Packet
-    arrived: Packet | None
-
-    @property
-    def delivered(self) -> bool:
-        return self.arrived is not None
-
-    @property
-    def translated(self) -> tuple[str, ...]:
-        """The translations on the path: `source A > B`, `destination A > B`."""
-        if self.arrived is None:
-            return ()
-        pairs = (("source", self.sent.from_, self.arrived.from_), ("destination", self.sent.to, self.arrived.to))
-        return tuple(f"{what} {before} > {after}" for what, before, after in pairs if before != after)
-
-    @property
-    def routers(self) -> int:
-        """The number of routers on the path (each decrements the TTL by one)."""
-        return self.sent.ttl - self.arrived.ttl if self.arrived is not None else 0
-
-    def __str__(self) -> str:
-        if self.arrived is None:
-            return f"{self.sent}: did not arrive"
-        return f"{self.sent}: {', '.join(self.translated) or 'arrived as it was'}"
+def translations(sent: Packet, arrived: Packet) -> tuple[str, ...]:
+    """Return what NAT changed between two capture points: `source A > B`, `destination A > B`."""
+    pairs = (("source", sent.from_, arrived.from_), ("destination", sent.to, arrived.to))
+    return tuple(f"{what} {before} > {after}" for what, before, after in pairs if before != after)

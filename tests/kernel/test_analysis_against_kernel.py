@@ -17,13 +17,13 @@ from testbed.analysis import iptables
 from testbed.analysis.fates import End, fates
 from testbed.analysis.packets import FLAGS, address_bits
 from testbed.analysis.path import Outcome
-from testbed.analysis.rules import RuleReference
 from testbed.analysis.vector import PacketSet
 from testbed.analysis.world import World
 from testbed.behaviour.static_neighbours import add_static_neighbours
 from testbed.docker import article
 from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, LOST, Journey
 from testbed.pytest_plugin import MakeBed
+from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import Ruleset
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
 
@@ -311,7 +311,7 @@ def test_random_packets_fare_as_the_model_says(make_bed: MakeBed, seed: int) -> 
 def followed(bed: Testbed, sent: Sent) -> Journey:
     """The journey of a packet; what the host answers one with is not there when the next is followed."""
     with bed.tracing() as tracing:
-        return tracing.journey(bed.send(sent.origin, sent.layers, to=sent.origin, via=_via(sent)))
+        return tracing.journey(bed.send(sent.layers, sent.origin, via=_via(sent)))
 
 
 def _via(sent: Sent) -> str | None:

@@ -21,7 +21,7 @@ def test_the_first_packet_of_every_fresh_bed_arrives(make_bed: MakeBed) -> None:
     """A link that is not quite up would swallow it (linkwatch.py)."""
     for _ in range(15):
         bed = make_bed()
-        assert bed.tcp("client", "web", PUBLISHED).syn().delivered
+        assert bed.connect("client", PUBLISHED).syn.delivered_to == "web"
         bed.close()
 
 
@@ -37,7 +37,7 @@ def test_a_bed_at_rest_is_silent(article_bed: Testbed) -> None:
 
 def test_two_beds_do_not_know_of_each_other(make_bed: MakeBed) -> None:
     first, second = make_bed(), make_bed()
-    first.tcp("client", "web", PUBLISHED).handshake()
+    first.connect("client", PUBLISHED).handshake()
     assert first.counters().rule("filter", "-A FORWARD -j DOCKER-USER").packets == 3
     assert second.counters().rule("filter", "-A FORWARD -j DOCKER-USER").packets == 0
     assert second.connections() == []
@@ -95,14 +95,14 @@ def test_the_hairpin_of_bridge_ports_follows_the_userland_proxy(make_bed: MakeBe
 
 def test_a_host_with_two_networks_reaches_both_containers(make_bed: MakeBed) -> None:
     bed = make_bed(article.HOST_WITH_TWO_NETWORKS)
-    assert bed.tcp("client", "web", PUBLISHED).syn().translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
-    to_app = bed.tcp("client", "app", ("192.168.66.100", 8082)).syn()
+    assert bed.connect("client", PUBLISHED).syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
+    to_app = bed.connect("client", ("192.168.66.100", 8082)).syn
     assert to_app.translated == ("destination 192.168.66.100:8082 > 172.18.0.2:80",)
 
 
 def test_the_gateway_is_a_router_of_its_own(article_bed: Testbed) -> None:
     """A packet from the internet to the host's published port has two routers on its way."""
-    syn = article_bed.tcp("internet", "web", PUBLISHED).syn()
+    syn = article_bed.connect("internet", PUBLISHED).syn
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert syn.routers == 2
 
@@ -116,7 +116,7 @@ def test_a_host_of_sixty_containers_stands_up_and_each_is_reached(make_bed: Make
     bed = make_bed(host, rules=engine("28").rules(host))
     for number in range(60):
         syn = IP(src="192.168.66.1", dst="192.168.66.100") / TCP(sport=40000, dport=8000 + number)
-        assert bed.send("client", syn, to=f"c{number}").delivered
+        assert bed.send(syn, "client").delivered_to == f"c{number}"
 
 
 def test_a_network_without_containers_keeps_nobody_waiting(make_bed: MakeBed) -> None:
@@ -126,4 +126,4 @@ def test_a_network_without_containers_keeps_nobody_waiting(make_bed: MakeBed) ->
         "services: {web: {network_mode: bridge, ports: ['80:80']}, none: {networks: [empty], scale: 0}}"
     )
     bed = make_bed(host, rules=engine("28").rules(host))
-    assert bed.tcp("client", "web", PUBLISHED).syn().delivered
+    assert bed.connect("client", PUBLISHED).syn.delivered_to == "web"

@@ -22,7 +22,7 @@ INGRESS = [("ingress-netdev.nft", "netdev filter"), ("ingress-inet.nft", "inet f
 def syn(bed: Testbed, to: str, port: int) -> Journey:
     packet = IP(src=CLIENT, dst=to) / TCP(sport=bed.free_port(), dport=port, flags="S")
     with bed.tracing() as tracing:
-        return tracing.journey(bed.send("client", packet, "client", HOST))
+        return tracing.journey(bed.send(packet, "client", via=HOST))
 
 
 def hooks(journey: Journey) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_port_of_a_bridge_and_the_bridge_have_an_ingress_each(make_bed: MakeBe
     bed = make_bed(article.HOST, rulefile.parse(text.replace("device {", "devices = {")))
     packet = IP(src=WEB, dst=CLIENT) / TCP(sport=bed.free_port(), dport=443, flags="S")
     with bed.tracing() as tracing:
-        journey = tracing.journey(bed.send("web", packet, "web"))
+        journey = tracing.journey(bed.send(packet, "web"))
     assert hooks(journey) == ["INGRESS", "PREROUTING", "INGRESS", "FORWARD", "POSTROUTING"]
     assert journey.end.place == "delivered to client"
 

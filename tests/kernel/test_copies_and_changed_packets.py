@@ -35,7 +35,7 @@ def bed_of(make_bed: MakeBed, text: str) -> Testbed:
 def syn(bed: Testbed, origin: str, source: str, to: tuple[str, int], flags: str = "S") -> Journey:
     packet = IP(src=source, dst=to[0]) / TCP(sport=bed.free_port(), dport=to[1], flags=flags)
     with bed.tracing() as tracing:
-        return tracing.journey(bed.send(origin, packet, origin))
+        return tracing.journey(bed.send(packet, origin))
 
 
 def hooks(journey: Journey) -> list[tuple[str, str]]:
@@ -83,8 +83,8 @@ def test_a_copy_by_the_way_of_the_packet_itself(make_bed: MakeBed) -> None:
 def test_a_whole_connection_with_copies_agrees_with_the_counters(make_bed: MakeBed) -> None:
     bed = bed_of(make_bed, (RULES / "tee.rules").read_text())
     with bed.tracing() as tracing:
-        crossings = bed.tcp("client", "web", (HOST, 80), LINUX).handshake()
-        journeys = [tracing.journey(crossing) for crossing in crossings]
+        results = bed.connect("client", (HOST, 80), stack=LINUX).handshake()
+        journeys = [tracing.journey(result) for result in results]
     assert [journey.end.where for journey in journeys] == ["web", "client", "web"]
     assert [len(journey.copies) for journey in journeys] == [1, 1, 1]
 
@@ -93,7 +93,7 @@ def test_dup_of_nftables_is_a_copy_too(make_bed: MakeBed) -> None:
     bed = make_bed(article.HOST, rulefile.read(RULES / "dup.nft"))
     packet = IP(src=CLIENT, dst=WEB) / TCP(sport=bed.free_port(), dport=80, flags="S")
     with bed.tracing() as tracing:
-        journey = tracing.journey(bed.send("client", packet, "client", HOST))
+        journey = tracing.journey(bed.send(packet, "client", via=HOST))
     assert journey.end.place == "delivered to web"
     assert hooks(journey) == FORWARDED
     assert [hooks(copy) for copy in journey.copies] == [COPIED]

@@ -35,9 +35,9 @@ def read(bed: Testbed) -> dict[tuple[str, str], Counters]:
 @pytest.mark.parametrize("engine", ["20.10", "26.1", "28.5"])
 def test_they_equal_what_iptables_save_prints(make_bed: MakeBed, engine: str) -> None:
     bed = make_bed(rules=save.read(CAPTURES / engine / "web80" / "iptables-save.txt"))
-    bed.tcp("client", "web", PUBLISHED).handshake()
-    bed.tcp("web", "internet", ("203.0.113.10", 443), stack=LINUX).handshake()
-    bed.send("client", IP(src="192.168.66.1", dst="192.168.66.100") / UDP(sport=9, dport=9), to="web")
+    bed.connect("client", PUBLISHED).handshake()
+    bed.connect("web", ("203.0.113.10", 443), stack=LINUX).handshake()
+    bed.send(IP(src="192.168.66.1", dst="192.168.66.100") / UDP(sport=9, dport=9), "client")
     read_now, printed_now = read(bed), printed(bed)
     assert read_now == {line: printed_now[line] for line in read_now}
     assert {line for line, counters in printed_now.items() if counters and counters.packets} <= set(read_now)
@@ -49,7 +49,7 @@ def test_a_rule_added_by_hand_is_read_too(article_bed: Testbed) -> None:
     program = article_bed.backend.program
     added = ["-p", "tcp", "-m", "tcp", "--dport", "80", "-j", "RETURN"]
     assert article_bed.host.command([program, "-I", "DOCKER-USER", *added]).returncode == 0
-    article_bed.tcp("client", "web", PUBLISHED).handshake()
+    article_bed.connect("client", PUBLISHED).handshake()
     rule = "-A DOCKER-USER -p tcp -m tcp --dport 80 -j RETURN"
     assert str(article_bed.counters().rule("filter", rule)) == "[2:92]"
     assert str(article_bed.counters().rule("filter", "-A DOCKER-USER -j RETURN")) == "[1:52]"
@@ -69,7 +69,7 @@ def test_rules_added_by_hand_to_two_beds_are_not_mixed_up(make_bed: MakeBed) -> 
 def test_two_rules_of_the_same_text_are_told_apart(make_bed: MakeBed) -> None:
     text = "*filter\n:FORWARD ACCEPT\n-A FORWARD -p tcp\n-A FORWARD -p tcp -j DROP\n-A FORWARD -p tcp\nCOMMIT\n"
     bed = make_bed(rules=save.parse(text))
-    bed.tcp("client", "web", ("172.17.0.2", 80), via="192.168.66.100").syn()
+    bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100")
     assert (
         bed.counters()
         == """
@@ -84,7 +84,7 @@ def test_two_rules_of_the_same_text_are_told_apart(make_bed: MakeBed) -> None:
 def test_a_hundred_connections_are_counted_exactly(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
         for _ in range(100):
-            article_bed.tcp("client", "web", PUBLISHED).syn()
+            article_bed.connect("client", PUBLISHED)
     assert str(counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[100:5200]"
     assert str(counting.result.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")) == "[100:5200]"
     assert len(article_bed.connections()) == 100
@@ -93,6 +93,6 @@ def test_a_hundred_connections_are_counted_exactly(article_bed: Testbed) -> None
 
 
 def test_loading_anew_begins_at_zero(article_bed: Testbed) -> None:
-    article_bed.tcp("client", "web", PUBLISHED).syn()
+    article_bed.connect("client", PUBLISHED)
     article_bed.load(article_bed.ruleset())
     assert all(counters.packets == 0 for _, counters in article_bed.counters())

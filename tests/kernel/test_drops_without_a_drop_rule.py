@@ -27,7 +27,7 @@ _QUEUE_CONFIG, _COMMAND, _BIND = 3 << 8 | 2, 1, 1  # include/uapi/linux/netfilte
 def journey_of(bed: Testbed, port: int, to: str = HOST) -> Journey:
     packet = IP(src=CLIENT, dst=to) / TCP(sport=bed.free_port(), dport=port, flags="S")
     with bed.tracing() as tracing:
-        return tracing.journey(bed.send("client", packet, "client", HOST))
+        return tracing.journey(bed.send(packet, "client", via=HOST))
 
 
 @contextmanager

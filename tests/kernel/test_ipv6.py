@@ -49,7 +49,7 @@ def bed(make_bed: MakeBed) -> Testbed:
 
 def test_a_published_port_is_reached_and_every_counter_says_so(bed: Testbed) -> None:
     with bed.counting() as counting:
-        syn, syn_ack, ack = bed.tcp("client", "web", PUBLISHED).handshake()
+        syn, syn_ack, ack = bed.connect("client", PUBLISHED).handshake()
     assert syn.translated == ("destination [2001:db8:66::100]:80 > [2001:db8:1::2]:80",)
     assert syn_ack.translated == ("source [2001:db8:1::2]:80 > [2001:db8:66::100]:80",)
     assert (syn.routers, ack.delivered, syn.sent.length) == (1, True, 72)
@@ -67,7 +67,7 @@ def test_a_published_port_is_reached_and_every_counter_says_so(bed: Testbed) -> 
 
 
 def test_a_container_goes_out_under_the_hosts_address(bed: Testbed) -> None:
-    syn, *_ = bed.tcp("web", "internet", INTERNET).handshake()
+    syn, *_ = bed.connect("web", INTERNET).handshake()
     assert syn.translated == ("source [2001:db8:1::2]:40000 > [2001:db8:66::100]:40000",)
     assert syn.routers == 2
     (known,) = bed.connections()
@@ -79,13 +79,13 @@ def test_a_drop_is_what_the_policy_counted(bed: Testbed) -> None:
     """Asked by the container's own address, on a port that is not published."""
     with bed.counting() as counting:
         asked = IPv6(src="2001:db8:66::1", dst="2001:db8:1::2") / UDP(sport=5000, dport=53)
-        assert not bed.send("client", asked, to="web", via="2001:db8:66::100").delivered
+        assert not bed.send(asked, "client", via="2001:db8:66::100").delivered
     assert str(counting.result.rule("ip6 filter", ":FORWARD DROP")) == "[1:48]"
 
 
 def test_both_versions_are_counted_apart(bed: Testbed) -> None:
     with bed.counting() as counting:
-        bed.tcp("client", "web", ("192.168.66.100", 80)).handshake()
+        bed.connect("client", ("192.168.66.100", 80)).handshake()
     assert {line.table for line, _ in counting.result.rules.moved} == {"filter", "nat"}
     bed.forget_connections()
     assert bed.connections() == []
@@ -118,4 +118,4 @@ def test_the_hosts_own_kernel_speaks_it(bed: Testbed) -> None:
 def test_an_end_without_ipv6_says_so(make_bed: MakeBed) -> None:
     bed = make_bed()
     with pytest.raises(TestbedError, match="client has no address from which 2001:db8:66::100 can be asked"):
-        bed.tcp("client", "web", PUBLISHED)
+        bed.connect("client", PUBLISHED)

@@ -14,10 +14,10 @@ from testbed.docker.engines import engine
 from testbed.errors import Disagreement, KernelRefused, NameTaken, TestbedError
 from testbed.kernel.tracer import Tracer
 from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, LOST, Journey
+from testbed.observe.packet_result import PacketResult
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import rulefile
 from testbed.traffic.layers import ICMP, IP, TCP, UDP
-from testbed.traffic.packet import Crossing
 
 HOST, WEB, CLIENT = "192.168.66.100", "172.17.0.2", "192.168.66.1"
 TRANSLATED = Path(__file__).parent.parent / "data" / "article-translated.nft"
@@ -25,14 +25,14 @@ TWO = (
     "services: {web: {network_mode: bridge, ports: ['80:80']}, app: {networks: [two], ports: ['8082:80']},"
     " other: {network_mode: bridge}}\nnetworks: {two: {}}"
 )
-Send = Callable[[Testbed], Crossing]
+Send = Callable[[Testbed], PacketResult]
 
 
 def syn(origin: str, to: tuple[str, int], via: str | None = None, flags: str = "S", ttl: int = 64) -> Send:
-    def send(bed: Testbed) -> Crossing:
+    def send(bed: Testbed) -> PacketResult:
         source = bed.endpoint(origin).address_towards(to[0])
         packet = IP(src=source, dst=to[0], ttl=ttl) / TCP(sport=bed.free_port(), dport=to[1], flags=flags)
-        return bed.send(origin, packet, to=origin, via=via)
+        return bed.send(packet, origin, via=via)
 
     return send
 
@@ -162,7 +162,7 @@ def test_a_way_without_a_way_back_is_the_reverse_path_filters(make_bed: MakeBed)
     bed = make_bed()
     bed.host.command(["sysctl", "-qw", "net.ipv4.conf.ens33.rp_filter=1"])
     packet = IP(src="172.17.0.77", dst=HOST) / TCP(sport=1, dport=80)
-    journey = journey_of(bed, lambda own: own.send("client", packet, to="web"))
+    journey = journey_of(bed, lambda own: own.send(packet, "client"))
     assert str(journey.end) == "lost at host: the reverse path filter finds no way back to 172.17.0.77 by ens33"
 
 
@@ -201,7 +201,7 @@ def test_what_the_host_sends_to_itself_goes_out_and_comes_in_again(article_bed: 
 def test_a_packet_is_followed_from_node_to_node(article_bed: Testbed) -> None:
     """Out by the host, which masquerades, and on by the gateway; the answer comes back the same way."""
     with article_bed.tracing() as tracing:
-        talk = article_bed.tcp("web", "internet", ("203.0.113.10", 443), stack=LINUX)
+        talk = article_bed.connect("web", ("203.0.113.10", 443), stack=LINUX)
         out, back, _ = (tracing.journey(packet) for packet in talk.handshake())
     assert [(p.node, p.routed) for p in out.passes] == [
         ("host", "forwarded by ens33"),
@@ -261,9 +261,9 @@ def test_an_error_about_a_packet_has_a_journey_of_its_own(article_bed: Testbed) 
 def test_udp_and_echo_requests_have_journeys_too(article_bed: Testbed) -> None:
     bed = article_bed
     with bed.tracing() as tracing:
-        datagram = bed.send("web", IP(src=WEB, dst="203.0.113.10") / UDP(sport=5, dport=53) / b"q", to="internet")
-        echo = bed.send("web", IP(src=WEB, dst="203.0.113.10") / ICMP(id=7, seq=1), to="internet")
-        journeys = [tracing.journey(crossing) for crossing in (datagram, echo)]
+        datagram = bed.send(IP(src=WEB, dst="203.0.113.10") / UDP(sport=5, dport=53) / b"q", "web")
+        echo = bed.send(IP(src=WEB, dst="203.0.113.10") / ICMP(id=7, seq=1), "web")
+        journeys = [tracing.journey(result) for result in (datagram, echo)]
     assert [str(journey.end) for journey in journeys] == ["delivered to internet"] * 2
     assert all("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE" in journey for journey in journeys)
 
@@ -275,7 +275,7 @@ def test_an_ipv6_packet_passes_the_tables_of_ipv6(make_bed: MakeBed) -> None:
     )
     bed = make_bed(host, rules=engine("28").rules(host))
     with bed.tracing() as tracing:
-        journey = tracing.journey(bed.tcp("client", "web", ("2001:db8:66::100", 80)).syn())
+        journey = tracing.journey(bed.connect("client", ("2001:db8:66::100", 80)).syn)
     assert str(journey.end) == "delivered to web"
     assert {table for table, _ in journey.matched} == {"ip6 nat", "ip6 filter"}
     assert [change.split()[0] for change in journey.translations] == ["destination"]
@@ -294,7 +294,7 @@ def test_the_same_rules_in_nftables_own_syntax_give_the_same_journeys(make_bed: 
     found: list[list[Journey]] = []
     for bed in (make_bed(), make_bed(rules=rulefile.read(TRANSLATED))):
         with bed.tracing() as tracing:
-            talk = bed.tcp("client", "web", (HOST, 80))
+            talk = bed.connect("client", (HOST, 80))
             journeys = [tracing.journey(packet) for packet in talk.handshake()]
             journeys.append(tracing.journey(syn("client", (WEB, 81), via=HOST)(bed)))
             journeys.append(tracing.journey(syn("web", ("203.0.113.10", 80))(bed)))
@@ -342,7 +342,7 @@ def test_a_native_bed_says_the_same_of_its_rules_while_it_is_traced(make_bed: Ma
     bed = make_bed(rules=rulefile.read(TRANSLATED))
     before = bed.ruleset()
     with bed.tracing() as tracing:
-        journey = tracing.journey(bed.tcp("client", "web", (HOST, 80)).syn())
+        journey = tracing.journey(bed.connect("client", (HOST, 80)).syn)
         assert bed.ruleset() == before
     assert str(journey.end) == "delivered to web"
 
@@ -402,9 +402,9 @@ def test_a_packet_of_before_has_no_journey(article_bed: Testbed) -> None:
 
 def test_delivered_packets_are_what_was_captured(article_bed: Testbed) -> None:
     with article_bed.tracing() as tracing:
-        crossing = article_bed.tcp("client", "web", (HOST, 80)).syn()
-        journey = tracing.journey(crossing)
+        result = article_bed.connect("client", (HOST, 80)).syn
+        journey = tracing.journey(result)
     assert journey.end.kind == DELIVERED
-    assert journey.arrived == crossing.arrived
+    assert journey.arrived == result.arrived
     assert journey.connection is not None
     assert journey.connection.translated

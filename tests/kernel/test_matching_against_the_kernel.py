@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from testbed import LINUX, NftRuleset, Testbed
+from testbed.connection import TcpConnection
 from testbed.docker import article
 from testbed.kernel.namespace import quarantine
+from testbed.observe.packet_result import PacketResult
 from testbed.pytest_plugin import MakeBed
 from testbed.rules import nft_clauses
 from testbed.rules.clauses import Clause, clauses
@@ -17,7 +19,7 @@ from testbed.rules.matching import first_failing
 from testbed.rules.packet_context import PacketContext
 from testbed.rules.reading import CounterReading
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPerror, Raw, UDPerror
-from testbed.traffic.packet import Crossing, Packet
+from testbed.traffic.packet import Packet
 
 HOST, CLIENT, WEB, INTERNET = "192.168.66.100", "192.168.66.1", "172.17.0.2", "203.0.113.10"
 TYPES = {HOST: "LOCAL", CLIENT: "UNICAST", WEB: "UNICAST", INTERNET: "UNICAST"}
@@ -123,11 +125,11 @@ def facts(packet: Packet, connection: Connection) -> PacketContext:
     )
 
 
-def as_forwarded(crossing: Crossing) -> Packet:
+def as_forwarded(result: PacketResult) -> Packet:
     """Destination NAT and the time to live come before the rules that are asked here, source NAT comes behind them."""
-    assert crossing.arrived is not None, crossing
-    inward = crossing.arrived.destination == WEB
-    return crossing.arrived if inward else replace(crossing.sent, ttl=crossing.sent.ttl - 1)
+    assert result.arrived is not None, result
+    inward = result.arrived.destination == WEB
+    return result.arrived if inward else replace(result.sent, ttl=result.sent.ttl - 1)
 
 
 @pytest.fixture
@@ -159,38 +161,44 @@ def disagreements(
 
 def converse(bed: Testbed, check: Check) -> None:
     """Packets of ten kinds, each of them checked; `untold` are iptables' options that nothing can be said about."""
-    talk = bed.tcp("client", "web", (HOST, 80), stack=LINUX, port=40000)
+    opened: list[TcpConnection] = []
+
+    def connect() -> PacketResult:
+        opened.append(bed.connect("client", (HOST, 80), stack=LINUX, port=40000))
+        return opened[0].syn
+
     web = (CLIENT, 40000, HOST, 80)
-    check(talk.syn, Connection("NEW", "ORIGINAL", "DNAT", web))
+    check(connect, Connection("NEW", "ORIGINAL", "DNAT", web))
+    (talk,) = opened
     check(talk.syn_ack, Connection("ESTABLISHED", "REPLY", "DNAT CONFIRMED SEEN_REPLY", web))
     established = Connection("ESTABLISHED", "ORIGINAL", "DNAT CONFIRMED SEEN_REPLY ASSURED", web)
     check(talk.ack, established)
     last = IP(src=CLIENT, dst=HOST, ttl=128) / TCP(sport=40000, dport=80, flags="FPA") / Raw(b"bye")
-    check(lambda: bed.send("client", last, to="web"), established)
+    check(lambda: bed.send(last, "client"), established)
 
     asked = (WEB, 5353, INTERNET, 53)
     ask = IP(src=WEB, dst=INTERNET) / UDP(sport=5353, dport=53) / Raw(b"who")
-    check(lambda: bed.send("web", ask, to="internet"), Connection("NEW", "ORIGINAL", "", asked))
+    check(lambda: bed.send(ask, "web"), Connection("NEW", "ORIGINAL", "", asked))
     answer = IP(src=INTERNET, dst=HOST) / UDP(sport=53, dport=5353) / Raw(b"you")
     known = "SNAT CONFIRMED SEEN_REPLY"
-    check(lambda: bed.send("internet", answer, to="web"), Connection("ESTABLISHED", "REPLY", known, asked))
+    check(lambda: bed.send(answer, "internet"), Connection("ESTABLISHED", "REPLY", known, asked))
     quoted = IPerror(src=HOST, dst=INTERNET) / UDPerror(sport=5353, dport=53)
     refused = IP(src=INTERNET, dst=HOST) / ICMP(type=3, code=3) / quoted
     related = Connection("RELATED", "REPLY", known, asked)
-    check(lambda: bed.send("internet", refused, to="web"), related, ["--ctproto"])
+    check(lambda: bed.send(refused, "internet"), related, ["--ctproto"])
 
     ping = IP(src=WEB, dst=INTERNET) / ICMP(type=8, id=7, seq=1)
     pinged = Connection("NEW", "ORIGINAL", "", (WEB, None, INTERNET, None))
-    check(lambda: bed.send("web", ping, to="internet"), pinged, ["--ctorigsrcport", "--ctorigdstport"])
+    check(lambda: bed.send(ping, "web"), pinged, ["--ctorigsrcport", "--ctorigdstport"])
 
     stray = IP(src=CLIENT, dst=WEB) / TCP(sport=40001, dport=80, flags="R")
-    check(lambda: bed.send("client", stray, to="web", via=HOST), Connection("INVALID"), OF_A_CONNECTION)
+    check(lambda: bed.send(stray, "client", via=HOST), Connection("INVALID"), OF_A_CONNECTION)
     untracked = IP(src=CLIENT, dst=WEB) / TCP(sport=UNTRACKED_PORT, dport=80, flags="S")
-    check(lambda: bed.send("client", untracked, to="web", via=HOST), Connection("UNTRACKED"), OF_A_CONNECTION)
+    check(lambda: bed.send(untracked, "client", via=HOST), Connection("UNTRACKED"), OF_A_CONNECTION)
 
 
 def test_every_rule_counts_what_is_reasoned(bed: Testbed) -> None:
-    def check(send: Callable[[], Crossing], connection: Connection, untold: Iterable[str] = ()) -> None:
+    def check(send: Callable[[], PacketResult], connection: Connection, untold: Iterable[str] = ()) -> None:
         with bed.counting() as counting:
             packet = as_forwarded(send())
         known = facts(packet, connection)
@@ -262,7 +270,7 @@ def nft_bed() -> Iterator[Testbed]:
 
 
 def test_every_rule_of_nftables_counts_what_is_reasoned(nft_bed: Testbed) -> None:
-    def check(send: Callable[[], Crossing], connection: Connection, _untold: Iterable[str] = ()) -> None:
+    def check(send: Callable[[], PacketResult], connection: Connection, _untold: Iterable[str] = ()) -> None:
         with nft_bed.counting() as counting:
             packet = as_forwarded(send())
         known = facts(packet, connection)

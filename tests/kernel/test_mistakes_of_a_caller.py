@@ -17,7 +17,7 @@ ADDRESS = "192.168.66.100"
 
 @pytest.mark.parametrize("to", [(ADDRESS, 80), (ADDRESS, "80"), f"{ADDRESS}:80", "host:80", ("host", 80)], ids=str)
 def test_destination_is_read_in_every_natural_form(article_bed: Testbed, to: tuple[str, int]) -> None:
-    syn = article_bed.tcp("client", "web", to=to).syn()
+    syn = article_bed.connect("client", to).syn
     assert syn.translated == (f"destination {ADDRESS}:80 > 172.17.0.2:80",)
 
 
@@ -37,7 +37,7 @@ def test_destination_is_read_in_every_natural_form(article_bed: Testbed, to: tup
 )
 def test_wrong_destination_is_refused_with_a_sentence(article_bed: Testbed, to: object, said: str) -> None:
     with pytest.raises(TestbedError, match=said):
-        article_bed.tcp("client", "web", to=to)  # type: ignore[arg-type]
+        article_bed.connect("client", to)  # type: ignore[arg-type]
     with pytest.raises(TestbedError, match=said):
         article_bed.connect_from_kernel("internet", to)  # type: ignore[arg-type]
 
@@ -53,17 +53,17 @@ def test_wrong_destination_is_refused_with_a_sentence(article_bed: Testbed, to: 
 )
 def test_packet_without_ip_is_refused_with_a_sentence(article_bed: Testbed, packet: object, said: str) -> None:
     with pytest.raises(TestbedError, match=said):
-        article_bed.send("client", packet, to="web")
+        article_bed.send(packet, "client")
 
 
 def test_unknown_node_is_refused_with_the_known_ones(article_bed: Testbed) -> None:
     with pytest.raises(TestbedError, match=r"no node db; this topology has client, gateway"):
-        article_bed.tcp("db", "web", to="host:80")
+        article_bed.connect("db", "host:80")
 
 
 def test_tracing_without_with_has_no_journey(article_bed: Testbed) -> None:
     tracing = article_bed.tracing()
-    syn = article_bed.tcp("client", "web", to="host:80").syn()
+    syn = article_bed.connect("client", "host:80").syn
     for ask in (lambda: tracing.journey(syn), tracing.journeys):
         with pytest.raises(TestbedError, match=r"tracing has not begun\.\nUse it as `with bed\.tracing"):
             ask()
@@ -78,7 +78,7 @@ def test_counting_without_with_has_no_result(article_bed: Testbed) -> None:
 def test_expectation_that_forgets_a_policy_that_dropped_fails(article_bed: Testbed) -> None:
     with article_bed.counting() as counting:
         udp = IP(src="192.168.66.2", dst="172.17.0.2") / UDP(sport=1, dport=9) / b"question"
-        article_bed.send("client", udp, to="web", via=ADDRESS)
+        article_bed.send(udp, "client", via=ADDRESS)
     counted = counting.result
     dropped = counted.rule("filter", ":FORWARD DROP")
     rules = counted.text(counted.rules.moved)
@@ -92,7 +92,7 @@ def test_bed_of_a_host_file_given_by_its_path(make_bed: MakeBed, tmp_path: Path)
     path = tmp_path / "docker.yaml"
     path.write_text("services:\n  mail: {network_mode: bridge, ports: ['2525:25']}\n")
     for host in (path, str(path)):
-        syn = make_bed(host).tcp("client", "mail", to="host:2525").syn()
+        syn = make_bed(host).connect("client", "host:2525").syn
         assert syn.arrived is not None
         assert syn.arrived.destination_port == 25
 

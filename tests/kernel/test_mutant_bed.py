@@ -47,7 +47,7 @@ def bed_of(injection: Injection, backend: str = "nft") -> MutantBed:
 def test_loaded_mutant_is_seen_under_the_names_of_the_rules(backend: str) -> None:
     with bed_of(Injection(applied(mutant("negate", ACCEPT))), backend) as bed:
         with bed.tracing() as tracing, bed.counting() as counting:
-            syn = bed.tcp("client", "web", PUBLISHED).syn()
+            syn = bed.connect("client", PUBLISHED).syn
         journey = tracing.journey(syn)
         assert not syn.delivered
         assert counting.result.rule("filter", ACCEPT).packets == 0
@@ -60,16 +60,16 @@ def test_loaded_mutant_is_seen_under_the_names_of_the_rules(backend: str) -> Non
 
 def test_only_the_rules_of_the_mutant_are_changed() -> None:
     with bed_of(Injection(lambda _: None)) as bed:
-        assert bed.tcp("client", "web", PUBLISHED).syn().delivered
+        assert bed.connect("client", PUBLISHED).syn.delivered_to == "web"
     injection = Injection(lambda rules: applied(mutant("delete", ACCEPT))(rules) if rules != other else None)
     other = article.ruleset().insert("filter", "INPUT", "-j ACCEPT")
     with MutantBed(article.topology(), other, injection=injection) as bed:
-        assert bed.tcp("client", "web", PUBLISHED).syn().delivered
+        assert bed.connect("client", PUBLISHED).syn.delivered_to == "web"
         bed.load(article.ruleset())
-        assert not bed.tcp("client", "web", PUBLISHED).syn().delivered
+        assert not bed.connect("client", PUBLISHED).syn.delivered
         assert ACCEPT in [rule.text for _, rule in bed.words().rules]
         bed.load(other)
-        assert bed.tcp("client", "web", PUBLISHED).syn().delivered
+        assert bed.connect("client", PUBLISHED).syn.delivered_to == "web"
 
 
 def test_observations_of_another_run_can_be_replayed() -> None:
@@ -78,14 +78,14 @@ def test_observations_of_another_run_can_be_replayed() -> None:
     def case(injection: Injection) -> tuple[str, bool, str]:
         with injected(injection), bed_of(injection) as bed:
             with bed.tracing() as tracing, bed.counting() as counting:
-                syn = bed.tcp("client", "web", PUBLISHED).syn()
+                syn = bed.connect("client", PUBLISHED).syn
             return str(counting.result.moved), syn.delivered, str(tracing.journey(syn).way)
 
     plain = Injection()
     before, seen = case(plain), plain.seen
     assert seen.readings
     assert len(seen.journeys) == 1
-    assert [crossing.delivered for crossing in seen.crossings] == [True]
+    assert [result.delivered for result in seen.results] == [True]
     returned = applied(mutant("delete", "-A DOCKER-USER -j RETURN"))
     assert case(Injection(returned)) != before
     assert case(Injection(returned, Replay(seen))) == before
@@ -126,10 +126,10 @@ def test_bed_notifies_its_own_observers_or_those_of_the_block() -> None:
     own, around = Observations(), Observations()
     with observing(around):
         with Testbed.article(observers=(own,)) as bed:
-            bed.tcp("client", "web", PUBLISHED).syn()
+            bed.connect("client", PUBLISHED)
         with Testbed.article() as bed:
             bed.counters()
     with Testbed.article() as bed:
         bed.counters()
-    assert [crossing.delivered for crossing in own.crossings] == [True]
-    assert (len(around.crossings), len(around.readings)) == (0, 1)
+    assert [result.delivered for result in own.results] == [True]
+    assert (len(around.results), len(around.readings)) == (0, 1)

@@ -56,8 +56,8 @@ AFTER_ACK = AFTER_SYN_ACK + "[1:40] -A filter-forward-in__docker0 ct state estab
 
 def test_a_handshake_is_counted_exactly_after_each_packet(bed: Testbed) -> None:
     syn, syn_ack, ack = replay(bed, "client", article.PUBLISHED, WINDOWS)
-    assert syn.crossing.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
-    assert syn_ack.crossing.translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
+    assert syn.result.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
+    assert syn_ack.result.translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
     assert syn.counted == AFTER_SYN
     assert syn_ack.counted == AFTER_SYN_ACK
     assert ack.counted == AFTER_ACK
@@ -65,9 +65,8 @@ def test_a_handshake_is_counted_exactly_after_each_packet(bed: Testbed) -> None:
 
 def test_a_connection_outward_is_masqueraded(bed: Testbed) -> None:
     with bed.counting() as counting:
-        talk = bed.tcp("web", "internet", ("203.0.113.10", 443), stack=LINUX)
-        talk.handshake()
-    assert talk.crossings[0].translated == ("source 172.17.0.2:40000 > 192.168.66.100:40000",)
+        syn, *_ = bed.connect("web", ("203.0.113.10", 443), stack=LINUX).handshake()
+    assert syn.translated == ("source 172.17.0.2:40000 > 192.168.66.100:40000",)
     assert (
         counting.result
         == f"""
@@ -82,7 +81,7 @@ def test_a_connection_outward_is_masqueraded(bed: Testbed) -> None:
 
 def test_access_to_the_containers_own_address_is_dropped_before_it_is_routed(bed: Testbed) -> None:
     with bed.counting() as counting:
-        assert not bed.tcp("client", "web", DIRECTLY, via="192.168.66.100").syn().delivered
+        assert not bed.connect("client", DIRECTLY, via="192.168.66.100").syn.delivered
     assert (
         counting.result
         == """
@@ -95,7 +94,7 @@ def test_access_to_the_containers_own_address_is_dropped_before_it_is_routed(bed
 def test_a_hundred_connections_are_counted_exactly(bed: Testbed) -> None:
     with bed.counting() as counting:
         for _ in range(100):
-            bed.tcp("client", "web", article.PUBLISHED).syn()
+            bed.connect("client", article.PUBLISHED)
     rule = "-A nat-PREROUTING fib daddr type local jump nat-prerouting-and-output"
     assert str(counting.result.rule("ip docker-bridges", rule)) == "[100:5200]"
 
@@ -137,10 +136,10 @@ def listed(bed: Testbed) -> list[tuple[str, str, str]]:
 
 
 def test_they_equal_what_nft_prints(bed: Testbed) -> None:
-    bed.tcp("client", "web", article.PUBLISHED).handshake()
-    bed.tcp("web", "internet", ("203.0.113.10", 443), stack=LINUX).handshake()
-    bed.tcp("client", "web", DIRECTLY, via="192.168.66.100").syn()
-    bed.tcp("client", "web", ("192.168.66.100", 81)).syn()
+    bed.connect("client", article.PUBLISHED).handshake()
+    bed.connect("web", ("203.0.113.10", 443), stack=LINUX).handshake()
+    bed.connect("client", DIRECTLY, via="192.168.66.100")
+    bed.connect("client", ("192.168.66.100", 81))
     reading = bed.counters()
     assert [(line.table, line.text, str(counters)) for line, counters in reading] == listed(bed)
     assert len(reading.moved) == 8
@@ -151,7 +150,7 @@ def test_two_rules_of_the_same_text_are_told_apart(make_nft_bed: MakeNftBed) -> 
     bed = make_nft_bed(
         NftRuleset(f"table ip t {{\n chain c {{\n type filter hook forward priority 0\n {rules}\n }}\n}}\n")
     )
-    bed.tcp("client", "web", DIRECTLY, via="192.168.66.100").syn()
+    bed.connect("client", DIRECTLY, via="192.168.66.100")
     assert (
         bed.counters()
         == """
@@ -193,7 +192,7 @@ def test_tables_of_one_name_are_told_apart_by_family_and_other_kinds_of_counters
     make_nft_bed: MakeNftBed,
 ) -> None:
     bed = make_nft_bed(NftRuleset(TWO_FAMILIES))
-    assert not bed.tcp("client", "web", DIRECTLY, via="192.168.66.100").syn().delivered
+    assert not bed.connect("client", DIRECTLY, via="192.168.66.100").syn.delivered
     expected = """\
 *ip t
 [1:52] -A c
@@ -221,7 +220,7 @@ def by_hand(bed: Testbed, *words: str) -> None:
 def test_a_rule_added_by_hand_is_read_too(bed: Testbed) -> None:
     before = texts(bed.counters())
     by_hand(bed, "add", "rule", "ip", "docker-bridges", "raw-PREROUTING", "tcp", "dport", "80", "counter")
-    bed.tcp("client", "web", article.PUBLISHED).handshake()
+    bed.connect("client", article.PUBLISHED).handshake()
     assert str(bed.counters().rule("ip docker-bridges", "-A raw-PREROUTING tcp dport 80")) == "[2:92]"
     by_hand(bed, "flush", "chain", "ip", "docker-bridges", "raw-PREROUTING")
     assert texts(bed.counters()) == [text for text in before if "raw-PREROUTING" not in text]
@@ -245,7 +244,7 @@ def test_rules_replaced_by_hand_are_read_by_their_new_words(bed: Testbed) -> Non
 
 
 def test_loading_replaces_all_rules_and_begins_at_zero(bed: Testbed) -> None:
-    bed.tcp("client", "web", article.PUBLISHED).handshake()
+    bed.connect("client", article.PUBLISHED).handshake()
     by_hand(bed, "add", "table", "inet", "mine")
     rules = bed.ruleset()
     bed.load(rules)
@@ -253,7 +252,7 @@ def test_loading_replaces_all_rules_and_begins_at_zero(bed: Testbed) -> None:
     assert bed.counters() == ""
     bed.load(ARTICLE)
     assert "mine" not in bed.host.command(["nft", "list", "ruleset"]).stdout
-    bed.tcp("client", "web", article.PUBLISHED).syn()
+    bed.connect("client", article.PUBLISHED)
     assert bed.counters() == AFTER_SYN
 
 
@@ -261,7 +260,7 @@ def test_beds_of_either_kind_stand_beside_each_other(make_nft_bed: MakeNftBed) -
     first, second = make_nft_bed(), make_nft_bed()
     with Testbed.article() as iptables:
         for bed in (first, iptables):
-            assert bed.tcp("client", "web", article.PUBLISHED).handshake()
+            assert bed.connect("client", article.PUBLISHED).handshake()
         assert first.counters() == AFTER_ACK
         assert second.counters() == ""
         assert iptables.counters().rule("filter", "-A FORWARD -j DOCKER-USER").packets == 3
@@ -271,7 +270,7 @@ def test_beds_of_either_kind_stand_beside_each_other(make_nft_bed: MakeNftBed) -
 def test_the_rule_set_decides_whatever_backend_the_fixture_runs_with(make_bed: MakeBed) -> None:
     bed = make_bed(rules=ARTICLE)
     assert (bed.backend.name, bed.backend.program) == ("nftables", "nft")
-    bed.tcp("client", "web", article.PUBLISHED).syn()
+    bed.connect("client", article.PUBLISHED)
     assert bed.counters() == AFTER_SYN
 
 
@@ -315,7 +314,7 @@ def edited(old: str, new: str) -> str:
 def test_broken_text_is_reported_with_file_line_and_nfts_own_complaint_and_nothing_is_changed(
     bed: Testbed, text: str, said: str
 ) -> None:
-    bed.tcp("client", "web", article.PUBLISHED).syn()
+    bed.connect("client", article.PUBLISHED)
     before = bed.ruleset()
     with pytest.raises(RulesError, match=said) as caught:
         bed.load(NftRuleset(text, "my.nft"))

@@ -156,8 +156,9 @@ def test_closed_by_the_client_it_has_counted_the_same(make_bed: MakeBed, probe: 
     via = HOST if probe.origin == "client" else None
     assert probe.port is not None
     with bed.counting() as counting:
-        talk = bed.tcp(origin, server, (probe.address, probe.port), LINUX, via=via)
+        talk = bed.connect(origin, (probe.address, probe.port), via=via, stack=LINUX)
         talk.handshake()
+        assert talk.server == server
         talk.fin()
         if any(counters == "[7:380]" for _, _, counters in probe.closed):
             talk.ack("server")

@@ -79,7 +79,7 @@ def sent(bed: Testbed) -> list[bool]:
 
 def delivered(bed: Testbed, layer: object) -> bool:
     packet = IP(src="192.168.66.1", dst="172.17.0.2") / layer
-    return bed.send("client", packet, to="web", via="192.168.66.100").delivered
+    return bed.send(packet, "client", via="192.168.66.100").delivered
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def assert_counted(recorder: Recorder, counters: CounterReading) -> None:
 def test_what_was_matched_is_what_was_counted(recorder: Recorder, backend: str) -> None:
     with Testbed.article(backend=backend) as bed:
         recorder.test = "one"
-        bed.tcp("client", "web", PUBLISHED).handshake()
+        bed.connect("client", PUBLISHED).handshake()
         bed.send_from_kernel("host", "icmp", ("127.0.0.1", 0))
         counters = bed.counters()
     assert_counted(recorder, counters)
@@ -60,10 +60,10 @@ def test_packets_are_told_apart_by_who_sent_them(recorder: Recorder) -> None:
     """Also through a bed that outlives a test."""
     with Testbed.article() as bed:
         recorder.test = "first"
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
         recorder.ends("first")
         recorder.test = "second"
-        bed.tcp("web", "internet", ("203.0.113.10", 443)).syn()
+        bed.connect("web", ("203.0.113.10", 443))
         recorder.ends("second")
     found = recorder.coverage
     assert found.tests_reaching(*USER) == ("first", "second")
@@ -75,11 +75,11 @@ def test_packets_are_told_apart_by_who_sent_them(recorder: Recorder) -> None:
 def test_a_case_that_traces_itself_is_recorded_before_meanwhile_and_after(recorder: Recorder) -> None:
     with Testbed.article() as bed:
         recorder.test = "one"
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
         with bed.tracing() as tracing:
-            syn = bed.tcp("client", "web", PUBLISHED).syn()
+            syn = bed.connect("client", PUBLISHED).syn
             assert ACCEPTED in tracing.journey(syn)
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
         counters = bed.counters()
     assert_counted(recorder, counters)
     (accepted,) = [rule for rule in rules_of(recorder) if rule.text == ACCEPTED]
@@ -89,10 +89,10 @@ def test_a_case_that_traces_itself_is_recorded_before_meanwhile_and_after(record
 def test_each_rule_set_that_is_loaded_has_its_own_record(recorder: Recorder) -> None:
     with Testbed.article() as bed:
         recorder.test = "one"
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
         shut = article.ruleset().insert("filter", "DOCKER-USER", "-i ens33 -j DROP")
         bed.load(shut)
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
     before, after = recorder.coverage.rule_sets
     assert len(after.rules) == len(before.rules) + 1
     reached = [next(rule.reached for rule in one.rules if rule.key == USER) for one in (before, after)]
@@ -102,7 +102,7 @@ def test_each_rule_set_that_is_loaded_has_its_own_record(recorder: Recorder) -> 
 
 def test_the_only_reason_of_each_miss_is_counted(recorder: Recorder) -> None:
     with Testbed.article() as bed:
-        bed.tcp("client", "web", ("172.17.0.2", 81), via="192.168.66.100").syn()
+        bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100")
     (accepted,) = [rule for rule in rules_of(recorder) if rule.text == ACCEPTED]
     assert {clause.text: clause.alone for clause in accepted.clauses if clause.alone} == {"--dport 80": 1}
 
@@ -110,7 +110,7 @@ def test_the_only_reason_of_each_miss_is_counted(recorder: Recorder) -> None:
 def test_rules_of_nftables_own_are_recorded_too(recorder: Recorder) -> None:
     rules = NATIVE.rules(article.HOST)
     with Testbed(article.topology(), rules) as bed:
-        bed.tcp("client", "web", PUBLISHED).handshake()
+        bed.connect("client", PUBLISHED).handshake()
     assert not recorder.coverage.troubles
     (one,) = recorder.coverage.rule_sets
     assert isinstance(rules, NftRuleset)
@@ -122,8 +122,8 @@ def test_rules_of_nftables_own_are_recorded_too(recorder: Recorder) -> None:
 def test_rules_that_are_changed_behind_its_back_make_it_useless_and_that_is_said(recorder: Recorder) -> None:
     with Testbed.article() as bed:
         recorder.test = "one"
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
         assert bed.host.command(["iptables-nft", "-I", "DOCKER-USER", "-j", "DROP"]).returncode == 0
-        bed.tcp("client", "web", PUBLISHED).syn()
+        bed.connect("client", PUBLISHED)
     assert recorder.coverage.troubles
     assert recorder.coverage.troubles[0].startswith("one: the rules changed while packets were traced")

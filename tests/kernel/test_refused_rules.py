@@ -146,7 +146,7 @@ def remembered() -> list[str]:
 
 def used(bed: Testbed) -> State:
     """What a bed holds after packets: counters, elements that counted, an address that is remembered."""
-    assert bed.tcp("client", "web", PUBLISHED, via="192.168.66.100").syn().delivered
+    assert bed.connect("client", PUBLISHED, via="192.168.66.100").syn.delivered_to == "web"
     before = State.of(bed)
     assert "[1:52] -A FORWARD -p tcp -j ACCEPT" in before.rules
     assert "add known 172.17.0.2 packets 6 bytes 312" in before.sets
@@ -232,7 +232,7 @@ REFUSED_NATIVE = {
 @pytest.mark.parametrize("name", REFUSED_NATIVE)
 def test_refused_rules_in_nftables_syntax_change_nothing(make_bed: MakeBed, name: str) -> None:
     bed = make_bed(rules=NATIVE)
-    assert bed.tcp("client", "web", PUBLISHED, via="192.168.66.100").syn().delivered
+    assert bed.connect("client", PUBLISHED, via="192.168.66.100").syn.delivered_to == "web"
     before = bed.host.command(["nft", "-a", "list", "ruleset"]).stdout
     assert "counter packets 1" in before
     assert "elements = { 192.168.66.1 }" in before
@@ -246,11 +246,11 @@ def test_refused_rules_in_nftables_syntax_change_nothing(make_bed: MakeBed, name
 def test_a_refused_load_in_the_middle_of_a_trace_leaves_it_whole(make_bed: MakeBed, name: str) -> None:
     bed = make_bed(rules=HELD)
     with bed.tracing() as tracing:
-        first = bed.tcp("client", "web", PUBLISHED, via="192.168.66.100").syn()
+        first = bed.connect("client", PUBLISHED, via="192.168.66.100").syn
         with pytest.raises(RulesError):
             bed.load(refused(name))
-        second = bed.tcp("client", "web", PUBLISHED, via="192.168.66.100").syn()
-    ends = [tracing.journey(crossing).end.kind for crossing in (first, second)]
+        second = bed.connect("client", PUBLISHED, via="192.168.66.100").syn
+    ends = [tracing.journey(result).end.kind for result in (first, second)]
     assert ends[0] == ends[1]
     assert str(bed.counters().rule("filter", "-A FORWARD -p tcp -j ACCEPT")) == "[2:104]"
 

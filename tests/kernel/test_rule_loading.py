@@ -55,10 +55,10 @@ def test_a_table_that_the_new_rules_do_not_have_is_emptied(make_bed: MakeBed) ->
     """Those of engine 28 have a table raw, those of 20.10 have none: nothing of the former stays."""
     bed = make_bed(article.HOST, rules=engine("28").rules(article.HOST))
     straight = ("172.17.0.2", 80)
-    assert not bed.tcp("client", "web", straight, via="192.168.66.100").syn().delivered
+    assert not bed.connect("client", straight, via="192.168.66.100").syn.delivered
     bed.load(article.ruleset())
     assert [table.name for table, _ in bed.ruleset().rules if table.name == "raw"] == []
-    assert bed.tcp("client", "web", straight, via="192.168.66.100").syn().delivered
+    assert bed.connect("client", straight, via="192.168.66.100").syn.delivered_to == "web"
 
 
 def test_a_missing_program_is_named(article_bed: Testbed) -> None:
@@ -107,7 +107,7 @@ def test_sets_are_made_before_the_rules_that_match_them(make_bed: MakeBed) -> No
     bed = make_bed(rules=SETS)
     bed.load(SETS)  # the set is there already
     with bed.counting() as counting:
-        assert not bed.tcp("client", "web", ("172.17.0.2", 80), via="192.168.66.100").syn().delivered
+        assert not bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn.delivered
     assert str(counting.result.rule("filter", "-A FORWARD -m set --match-set mine dst -j DROP")) == "[1:52]"
 
 

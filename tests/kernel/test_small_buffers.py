@@ -33,7 +33,7 @@ def traced(bed: Testbed) -> int:
     """Send many SYNs while the bed is traced; return the number of journeys."""
     with bed.tracing() as tracing:
         for number in range(PACKETS):
-            assert bed.tcp("client", "web", to=("192.168.66.100", 80), port=20000 + number).syn().delivered
+            assert bed.connect("client", "host:80", port=20000 + number).syn.delivered_to == "web"
         return len(tracing.journeys())
 
 
@@ -60,6 +60,6 @@ def test_bed_of_many_links_comes_up(small: list[int], monkeypatch: pytest.Monkey
     services = "\n".join(f"  c{number}: {{network_mode: bridge}}" for number in range(CONTAINERS))
     host = hostfile.parse(f"services:\n{services}\n")
     with Testbed(article.topology(host), article.ruleset()) as bed:
-        assert not bed.tcp("client", "c0", to=("192.168.66.100", 81)).syn().delivered
+        assert not bed.connect("client", "host:81").syn.delivered
     assert again  # announcements were lost
     assert small

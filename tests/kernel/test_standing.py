@@ -39,8 +39,8 @@ def used(
 def handshake(bed: Testbed) -> tuple[object, ...]:
     """All that a case can know of a handshake."""
     with bed.counting() as counting:
-        crossings = bed.tcp("client", "web", PUBLISHED).handshake()
-    told = [(str(c.sent), c.sent.identification, c.translated, c.routers) for c in crossings]
+        results = bed.connect("client", PUBLISHED).handshake()
+    told = [(str(c.sent), c.sent.identification, c.translated, c.routers) for c in results]
     return (
         told,
         str(counting.result),
@@ -61,9 +61,9 @@ def test_it_is_used_again_and_a_case_sees_what_it_sees_on_a_new_one(beds: BedPoo
 
 def test_rules_of_one_case_are_not_there_for_the_next(beds: BedPool) -> None:
     more = article.ruleset().insert("mangle", "FORWARD", "-j DROP").delete("filter", ACCEPT)
-    first = used(beds, lambda bed: bed.tcp("client", "web", PUBLISHED).syn(), more)
+    first = used(beds, lambda bed: bed.connect("client", PUBLISHED).syn, more)
     delivered: list[bool] = []
-    again = used(beds, lambda bed: delivered.append(bed.tcp("client", "web", PUBLISHED).syn().delivered))
+    again = used(beds, lambda bed: delivered.append(bed.connect("client", PUBLISHED).syn.delivered))
     assert again is first
     assert delivered == [True]
 
@@ -71,7 +71,7 @@ def test_rules_of_one_case_are_not_there_for_the_next(beds: BedPool) -> None:
 def traced(bed: Testbed) -> list[str]:
     """What the trace of a handshake says."""
     with bed.tracing() as tracing:
-        bed.tcp("client", "web", PUBLISHED).handshake()
+        bed.connect("client", PUBLISHED).handshake()
     return [str(journey) for journey in tracing.journeys()]
 
 
@@ -123,32 +123,30 @@ def test_after_a_kernels_own_questions_a_case_sees_what_it_sees_on_a_new_one(
 
 
 def in_use(bed: Testbed) -> object:
-    return bed.send("client", IP(src="192.168.66.1", dst="172.17.0.2", flags="MF") / UDP(), to="web")
+    return bed.send(IP(src="192.168.66.1", dst="172.17.0.2", flags="MF") / UDP(), "client")
 
 
 def about_another(bed: Testbed) -> object:
     quoted = IPerror(src="192.168.66.1", dst="172.17.0.2") / TCPerror(sport=40123, dport=80)
-    return bed.send("web", IP(src="172.17.0.2", dst="192.168.66.1") / ICMP(type=3, code=4) / quoted, to="client")
+    return bed.send(IP(src="172.17.0.2", dst="192.168.66.1") / ICMP(type=3, code=4) / quoted, "web")
 
 
 def expiring(bed: Testbed) -> object:
     bed.endpoint("client")
-    return bed.send(
-        "client", IP(src="192.168.66.1", dst="203.0.113.10", ttl=1) / TCP(), to="internet", via=PUBLISHED[0]
-    )
+    return bed.send(IP(src="192.168.66.1", dst="203.0.113.10", ttl=1) / TCP(), "client", via=PUBLISHED[0])
 
 
 def redirected(bed: Testbed) -> object:
     """The host tells a container that its neighbour is on the same network, and its own rules drop that."""
     bed.load(bed.ruleset().insert("filter", "OUTPUT", "-p icmp -j DROP"))
-    return bed.send("web", IP(src="172.17.0.2", dst="172.17.0.2") / UDP(), to="web", via="172.17.0.1")
+    return bed.send(IP(src="172.17.0.2", dst="172.17.0.2") / UDP(), "web", via="172.17.0.1")
 
 
 def to_nobody(bed: Testbed) -> object:
     """The host asks for three seconds who has that address, and then tells the client that nobody does."""
     bed.load(bed.ruleset().insert("filter", "DOCKER-USER", "-j ACCEPT"))
     packet = IP(src="192.168.66.1", dst="172.17.0.99") / UDP(dport=9)
-    return bed.send("client", packet, to="web", via="192.168.66.100")
+    return bed.send(packet, "client", via="192.168.66.100")
 
 
 def with_a_proxy(bed: Testbed) -> None:
@@ -197,13 +195,13 @@ COMMIT
 
 
 def passes(bed: Testbed) -> bool:
-    return bed.tcp("client", "web", ("172.17.0.2", 80), via="192.168.66.100").syn().delivered
+    return bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn.delivered
 
 
 @pytest.mark.parametrize("backend", ["nft", "legacy"])
 def test_bed_whose_rules_remember_packets_is_not_used_again(beds: BedPool, backend: str) -> None:
     def knocks(bed: Testbed) -> None:
-        bed.tcp("client", "web", ("172.17.0.2", 1234), via="192.168.66.100").syn()
+        bed.connect("client", ("172.17.0.2", 1234), via="192.168.66.100")
         delivered.append(passes(bed))
 
     delivered: list[bool] = []

@@ -125,7 +125,7 @@ def test_a_packet_comes_in_by_the_interface_that_leads_to_its_sender(
     source = bed.endpoint(origin).address_towards(to)
     via = "10.0.0.5" if to == "192.168.122.10" else None
     packet = IP(src=source, dst=to) / UDP(sport=4000, dport=9) / b"x"
-    moved = moved_by(bed, lambda: bed.send(origin, packet, to=origin, via=via))
+    moved = moved_by(bed, lambda: bed.send(packet, origin, via=via))
     assert [rule for rule in moved if rule in COUNTED] == [counted]
 
 
@@ -141,7 +141,7 @@ def test_the_hosts_own_packets_leave_by_a_tunnel_for_its_peer(bed: Testbed, to: 
 
 def test_a_macvlan_container_reaches_its_segment_and_not_the_host(bed: Testbed) -> None:
     for to in ("10.0.1.1", "203.0.113.5"):
-        sent = bed.send("nas", IP(src="10.0.1.40", dst=to) / UDP(sport=4000, dport=9) / b"x", to="client-br0")
-        assert sent.delivered == (to == "10.0.1.1")
+        sent = bed.send(IP(src="10.0.1.40", dst=to) / UDP(sport=4000, dport=9) / b"x", "nas")
+        assert sent.delivered_to == ("client-br0" if to == "10.0.1.1" else None)
     assert bed.connect_from_kernel("host", ("10.0.1.40", 80)).outcome != "accepted"
     assert [packet for packet in bed.received_by("nas") if packet.source == "10.0.1.5"] == []

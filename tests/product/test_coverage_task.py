@@ -20,12 +20,12 @@ PUBLISHED = ("192.168.66.100", 80)
 
 
 def test_by_the_fixture(article_bed):
-    assert article_bed.tcp("client", "web", to=PUBLISHED).syn().delivered
+    assert article_bed.connect("client", PUBLISHED).syn.delivered_to == "web"
 
 
 def test_by_hand(make_bed):
     with Testbed(article.topology(), article.ruleset()) as bed, bed.tracing() as tracing:
-        syn = bed.tcp("client", "web", to=PUBLISHED).syn()
+        syn = bed.connect("client", PUBLISHED).syn
         assert "-A DOCKER-USER -j RETURN" in tracing.journey(syn)
 
 
@@ -35,7 +35,7 @@ def test_nothing():
 BEHIND_ITS_BACK = """
 def test_rules_by_a_program(article_bed):
     article_bed.host.command(["iptables-nft", "-I", "DOCKER-USER", "-j", "DROP"])
-    assert not article_bed.tcp("client", "web", to=("192.168.66.100", 80)).syn().delivered
+    assert not article_bed.connect("client", ("192.168.66.100", 80)).syn.delivered
 """
 
 

@@ -18,7 +18,7 @@ HANGING = """
 import signal
 
 def test_that_hangs_in_a_bed(article_bed):
-    article_bed.tcp("client", "web", ("192.168.66.100", 80)).handshake()
+    article_bed.connect("client", ("192.168.66.100", 80)).handshake()
     print("hanging", flush=True)
     signal.pause()
 """
@@ -26,7 +26,7 @@ FAILING = """
 import os, pytest
 
 def test_that_fails_in_the_middle(make_bed):
-    make_bed(), make_bed().tcp("client", "web", ("192.168.66.100", 80)).syn()
+    make_bed(), make_bed().connect("client", ("192.168.66.100", 80)).syn
     raise ValueError("in the middle")
 
 def test_that_leaves_the_process(article_bed):

@@ -20,7 +20,7 @@ def test_reaches(make_bed, rules_under_test):
     from testbed.traffic.layers import IP, TCP
     bed = make_bed(article.HOST, rules=rules_under_test)
     packet = IP(src="192.168.66.1", dst="172.17.0.2") / TCP(sport=40000, dport=80, flags="S", seq=1000)
-    assert bed.send("client", packet, to="web", via="192.168.66.100").delivered
+    assert bed.send(packet, "client", via="192.168.66.100").delivered_to == "web"
 """
 
 

@@ -33,18 +33,18 @@ WEB, CLIENT, HOST = "172.17.0.2", "192.168.66.1", "192.168.66.100"
 
 
 def test_the_lan_reaches_the_web_server(article_bed):
-    assert article_bed.tcp("client", "web", to=(WEB, 80), via=HOST).syn().delivered
+    assert article_bed.connect("client", (WEB, 80), via=HOST).syn.delivered_to == "web"
 
 
 def test_the_lan_reaches_no_other_port(article_bed):
-    assert not article_bed.tcp("client", "web", to=(WEB, 81), via=HOST).syn().delivered
+    assert not article_bed.connect("client", (WEB, 81), via=HOST).syn.delivered
     asked = IP(src=CLIENT, dst=WEB) / UDP(sport=4000, dport=80)
-    assert not article_bed.send("client", asked, to="web", via=HOST).delivered
+    assert not article_bed.send(asked, "client", via=HOST).delivered
 
 
 def test_the_container_reaches_the_lan(article_bed):
-    assert article_bed.tcp("web", "client", to=(CLIENT, 443)).syn().delivered
-    assert article_bed.send("web", IP(src=WEB, dst=CLIENT) / ICMP(type=8, id=1), to="client").delivered
+    assert article_bed.connect("web", (CLIENT, 443)).syn.delivered_to == "client"
+    assert article_bed.send(IP(src=WEB, dst=CLIENT) / ICMP(type=8, id=1), "web").delivered_to == "client"
 """
 REFUSING = "def test_the_lan_reaches_no_other_port"
 

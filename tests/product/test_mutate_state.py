@@ -18,7 +18,7 @@ COMMIT
 """
 CASES = """\
 def syn(bed, port):
-    return bed.tcp("client", "web", to=("172.17.0.2", port), via="192.168.66.100").syn().delivered
+    return bed.connect("client", ("172.17.0.2", port), via="192.168.66.100").syn.delivered_to == "web"
 
 
 def test_who_has_knocked_is_let_in(article_bed):

@@ -26,7 +26,7 @@ def test_of_something_else():
 
 def test_published_port_is_delivered(make_bed):
     bed = make_bed()
-    syn = bed.tcp("client", "web", to=("192.168.66.100", 80)).syn()
+    syn = bed.connect("client", "host:80").syn
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
 """
 

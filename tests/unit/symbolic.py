@@ -8,11 +8,11 @@ from testbed.analysis.context import Context
 from testbed.analysis.opaque import OpaqueClauses
 from testbed.analysis.packets import FLAGS, STATE_BITS, OriginalTuple, State, SymbolicPacket, address_bits
 from testbed.analysis.routing import Routing, interfaces_of
-from testbed.analysis.rules import RuleReference
 from testbed.analysis.space import Space
 from testbed.analysis.vector import PacketSet
 from testbed.docker import article
 from testbed.rules.packet_context import PacketContext
+from testbed.rules.reference import RuleReference
 from testbed.rules.values import protocol_number
 from testbed.topology import Topology
 

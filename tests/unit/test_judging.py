@@ -12,22 +12,24 @@ from testbed.mutation.injection import Observations
 from testbed.mutation.judge import CaseRun, MutantJudge
 from testbed.mutation.outcome import BEHAVIOUR, COUNTERS, ERROR, KILLED, SURVIVED, MutantResult
 from testbed.mutation.plan import Plan, Task
+from testbed.observe.packet_result import PacketResult
 from testbed.rules.counters import Counters
 from testbed.rules.reading import CounterLine, CounterReading
-from testbed.traffic.packet import Crossing, Packet
+from testbed.traffic.endpoint import Arrival
+from testbed.traffic.packet import Packet
 
 RULES = article.ruleset()
 MUTANT = mutants(RULES)[0]
 SYN = Packet("192.168.66.1", "192.168.66.100", "tcp", identification=2, ttl=128, length=52, destination_port=80)
 ARRIVED = replace(SYN, destination="172.17.0.2", ttl=127)
-TRANSLATED = Crossing(SYN, ARRIVED)
-LOST = Crossing(SYN, None)
+TRANSLATED = PacketResult("client", SYN, Arrival("web", "eth0", ARRIVED))
+LOST = PacketResult("client", SYN, None)
 FAILED = "E   assert False"
 
 
-def told(counted: int = 1, *crossings: Crossing) -> Observations:
+def told(counted: int = 1, *sent: PacketResult) -> Observations:
     return Observations(
-        [CounterReading({CounterLine("filter", ":FORWARD DROP"): Counters(counted, 52)})], [], list(crossings)
+        [CounterReading({CounterLine("filter", ":FORWARD DROP"): Counters(counted, 52)})], [], list(sent)
     )
 
 
@@ -54,7 +56,7 @@ def test_where_only_counters_were_others_the_case_runs_once_more_and_is_told_the
 
 
 def test_a_packet_that_was_sent_with_the_mistake_alone_is_compared_with_none() -> None:
-    other = Crossing(replace(SYN, destination_port=81), None)
+    other = PacketResult("client", replace(SYN, destination_port=81), None)
     outcome, ran = judged(
         CaseRun(FAILED, told(2, other)), CaseRun("", told(1, TRANSLATED)), CaseRun("", told(2, other))
     )

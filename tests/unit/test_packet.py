@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from scapy.layers.inet6 import ICMPv6EchoRequest
 
-from testbed import Crossing, Packet
-from testbed.observe.received import crossings
+from testbed import Packet, PacketResult, TestbedError
+from testbed.observe.received import matched
+from testbed.traffic.endpoint import Arrival
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, Raw
 from testbed.traffic.tcp import LINUX, WINDOWS, Stack
 
@@ -112,25 +113,45 @@ def test_an_icmp_error_is_the_same_whatever_it_quotes(error: int) -> None:
     assert not dissected(asked[0]).same_as(dissected(asked[1]))
 
 
-def test_a_crossing_says_what_was_translated_and_how_many_routers_took_it_on() -> None:
-    crossing = Crossing(dissected(segment()), dissected(segment(dst="172.17.0.2", ttl=126)))
-    assert crossing.delivered
-    assert crossing.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
-    assert crossing.routers == 2
-    back = Crossing(dissected(segment(src="172.17.0.2")), dissected(segment(src="192.168.66.100")))
+def result(sent: Packet, arrived: Packet | None) -> PacketResult:
+    return PacketResult("client", sent, Arrival("web", "eth0", arrived) if arrived is not None else None)
+
+
+def test_result_has_translations_and_the_number_of_routers() -> None:
+    through = result(dissected(segment()), dissected(segment(dst="172.17.0.2", ttl=126)))
+    assert through.delivered
+    assert (through.delivered_to, through.interface) == ("web", "eth0")
+    assert through.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
+    assert (through.dnat, through.snat) == ("172.17.0.2:80", "")
+    assert through.routers == 2
+    back = result(dissected(segment(src="172.17.0.2")), dissected(segment(src="192.168.66.100")))
     assert back.translated == ("source 172.17.0.2:40000 > 192.168.66.100:40000",)
-    unchanged = Crossing(dissected(segment()), dissected(segment(ttl=127)))
+    assert (back.dnat, back.snat) == ("", "192.168.66.100:40000")
+    unchanged = result(dissected(segment()), dissected(segment(ttl=127)))
     assert (unchanged.translated, unchanged.routers) == ((), 1)
-    assert str(unchanged).endswith("42 bytes: arrived as it was")
-    lost = Crossing(dissected(segment()), None)
-    assert (lost.delivered, lost.translated, lost.routers) == (False, (), 0)
-    assert str(lost) == "SYN/ACK 192.168.66.1:40000 > 192.168.66.100:80, 42 bytes: did not arrive"
+    assert str(unchanged).endswith("42 bytes: delivered to web, not translated")
+    lost = result(dissected(segment()), None)
+    assert (lost.delivered, lost.delivered_to, lost.routers) == (False, None, 0)
+    assert str(lost) == "SYN/ACK 192.168.66.1:40000 > 192.168.66.100:80, 42 bytes: arrived at no node"
+
+
+@pytest.mark.parametrize("name", ["verdict", "dropped", "rejected", "dropped_by", "dnat", "snat", "journey", "counted"])
+def test_attribute_that_no_observation_proves_is_an_error(name: str) -> None:
+    with pytest.raises(TestbedError, match="trace=True"):
+        getattr(result(dissected(segment()), None), name)
+
+
+def test_drop_of_a_delivered_packet_is_an_error() -> None:
+    through = result(dissected(segment()), dissected(segment(dst="172.17.0.2")))
+    assert not through.dropped
+    with pytest.raises(TestbedError, match="was not dropped: delivered to web"):
+        _ = through.dropped_by
 
 
 def test_each_departure_is_matched_with_its_own_arrival_and_a_lost_one_with_none() -> None:
     left = [dissected(segment(id=number)) for number in (1, 2, 3, 3)]
     arrived = [dissected(segment(id=number, dst="172.17.0.2", ttl=127)) for number in (3, 1)]
-    assert [crossing.arrived for crossing in crossings(left, arrived)] == [arrived[1], None, arrived[0], None]
+    assert [came for _, came in matched(left, arrived)] == [arrived[1], None, arrived[0], None]
 
 
 @pytest.mark.parametrize(("stack", "syn", "ack"), [(WINDOWS, 52, 40), (LINUX, 60, 52)], ids=["windows", "linux"])
@@ -154,7 +175,7 @@ def test_of_fragments_the_lost_one_is_found() -> None:
         dissected(IP(**common, frag=at // 8, flags=more) / Raw(whole[at : at + 32]))
         for at, more in ((0, "MF"), (32, "MF"), (64, 0))
     ]
-    assert [crossing.delivered for crossing in crossings(pieces, [pieces[0], pieces[2]])] == [True, False, True]
+    assert [came is not None for _, came in matched(pieces, [pieces[0], pieces[2]])] == [True, False, True]
     assert all(piece.good for piece in pieces)
 
 
