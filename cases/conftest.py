@@ -1,4 +1,7 @@
-"""Lets a case be chosen by the claim it proves (`invoke test -k A15`), and says at the end what was changed."""
+"""Lets a case be chosen by the claim it proves (`invoke test -k A15`), and says at the end what was changed.
+
+A case that determines a part of a document announces that part by a hook of its own; `invoke docs` writes it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,23 @@ import difflib
 from pathlib import Path
 
 import pytest
+from documents import Documented, DocumentHooks
 
 from testbed.claims import read
 from testbed.docker import article
 from testbed.rules import rulefile
 
 LEDGER = Path(__file__).parent / "article" / "claims.toml"
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(DocumentHooks)
+
+
+@pytest.fixture
+def documented(request: pytest.FixtureRequest) -> Documented:
+    """Announce a part of a document, before the case compares the document with what came out."""
+    return lambda path, edit: request.config.hook.pytest_document_part(path=path, edit=edit)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -78,10 +78,9 @@ class Record:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on what was added to the bed for its rules, and on what they name and the topology lacks."""
-        on = self.fitted
-        host = on.host
-        return [*on.said, *host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
+        """Sentences on what the host's description leaves open, and on what its rules name and the topology lacks."""
+        host = self.fitted.host
+        return [*host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
 
 
 @dataclass(frozen=True, slots=True)

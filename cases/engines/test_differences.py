@@ -1,16 +1,16 @@
 """The table of docs/engines.md: what the generations do differently, as the kernel does it, not as anybody says.
 
-With GUIDE=write in the environment each engine's column is written into the guide: what it says is what came out here.
+`invoke docs` writes that table, engine by engine.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from itertools import takewhile, zip_longest
 from pathlib import Path
 
 import pytest
+from documents import Documented
 
 from testbed import Testbed
 from testbed.docker import hostfile
@@ -73,12 +73,13 @@ QUESTIONS: tuple[tuple[str, str, Callable[[Testbed], PacketResult]], ...] = (
 
 
 @pytest.mark.parametrize("known", EVERY, ids=lambda known: known.name)
-def test_the_table_of_the_guide_is_what_the_kernel_does(make_bed: MakeBed, known: Engine[AnyRuleset]) -> None:
+def test_the_table_of_the_guide_is_what_the_kernel_does(
+    make_bed: MakeBed, documented: Documented, known: Engine[AnyRuleset]
+) -> None:
     questions = [question for question, *_ in QUESTIONS]
     found = [outcome(make_bed, text, ask, known) for _, text, ask in QUESTIONS]
-    if os.environ.get("GUIDE") == "write":
-        guide = GUIDE.read_text()
-        GUIDE.write_text(with_columns(guide, columns_of(guide) | {"": questions, known.name: found}))
+    told = {"": questions, known.name: found}
+    documented(GUIDE, lambda guide: with_columns(guide, columns_of(guide) | told))
     columns = columns_of(GUIDE.read_text())
     assert dict(zip(columns[""], columns[known.name], strict=True)) == dict(zip(questions, found, strict=True))
     assert list(columns) == ["", *(one.name for one in EVERY)]

@@ -1,7 +1,6 @@
 """The table of docs/recipes.md: what each recipe closes and leaves open, engine by engine, as the kernel does it.
 
-With GUIDE=write in the environment the guide is written, recipe by recipe and so in one process: what it says is what
-came out here.
+`invoke docs` writes that table, recipe by recipe.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from documents import Documented
 from guide import GUIDE, Tried, part, parts, with_part, without_a_recipe
 from outcomes import outcomes
 from recipes import RECIPES, Recipe
@@ -25,11 +25,12 @@ NO_SUCH_CHAIN = "No chain/target/match by that name"
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-def test_a_recipe_does_what_the_guide_says(make_bed: MakeBed, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_recipe_does_what_the_guide_says(
+    make_bed: MakeBed, documented: Documented, recipe: Recipe, tmp_path: Path
+) -> None:
     tried = {name: on_engine(make_bed, recipe, name, tmp_path / "lock") for name in ENGINES}
     found = part(recipe, tried, without_a_recipe() if recipe is not RECIPES[0] else {})
-    if os.environ.get("GUIDE") == "write":
-        GUIDE.write_text(with_part(GUIDE.read_text(), recipe, found))
+    documented(GUIDE, lambda guide: with_part(guide, recipe, found))
     assert parts(GUIDE.read_text())[recipe.name] == found
 
 

@@ -15,6 +15,7 @@ from testbed.behaviour.table import Row
 from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost
 from testbed.docker.fitted import fitted
+from testbed.docker.guess import Guess
 
 _OTHER_RULES = "The table was not written for these rules, and a table has no rules: compare the rule sets themselves."
 _CHANCE = "{} of {} probes fared differently, in chains with rules that count: that may be chance."
@@ -33,8 +34,8 @@ class Given:
 class Comparison:
     """The differences among `compared` probes, the lines that the probes do not judge, and other limits as sentences.
 
-    `answers` is None if both sides are tables. `remarks` are sentences on the bed. `assumed` are sentences on what was
-    added to the host since rules name it. `host` is the host that was probed.
+    `answers` is None if both sides are tables. `remarks` are sentences on the bed. `guesses` are what was added to
+    the host since rules name it. `host` is the host that was probed.
     """
 
     host: DockerHost
@@ -44,7 +45,7 @@ class Comparison:
     sentences: tuple[str, ...]
     remarks: tuple[str, ...]
     answers: Answers | None
-    assumed: tuple[str, ...] = ()
+    guesses: tuple[Guess, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -78,7 +79,7 @@ def compare(
     sentences += [_OTHER_RULES] if len({_fingerprint(one) for one in sides}) > 1 and len(own) < len(sides) else []
     remarks = answers.missing if answers is not None else ()
     told = tuple(found), tuple(lines), tuple(sentences), tuple(remarks)
-    return Comparison(on.host, len(old), *told, answers, on.said)
+    return Comparison(on.host, len(old), *told, answers, on.guesses)
 
 
 def _fingerprint(one: Given) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from testbed.behaviour.referenced_values import ReferencedValues
+from testbed.docker.beside import peer_name
 from testbed.docker.host import Container, DockerHost
 from testbed.topology import Address, Prefix, Topology
 from testbed.traffic.packet import place
@@ -144,17 +145,39 @@ def _ways_of(topology: Topology, host: DockerHost, to: _Places) -> Iterator[tupl
     yield "client", [to.host, to.outside], False
     yield "client", [*to.also, *inside, *to.unused, to.loopback, to.outside], True
     yield "internet", [to.host, *to.also], False
-    yield topology.host, [to.host, *to.also, *inside, *to.unused, to.outside, to.loopback], False
+    for origin, direct in _others(topology, host, to.version):
+        yield origin, [to.host, *to.also, *(inside if direct else ())], direct
+    beyond = _beyond(topology, host, to.version)
+    yield topology.host, [to.host, *to.also, *inside, *to.unused, *beyond, to.outside, to.loopback], False
     for container in _askers(host):
         near = [net for own in container.attachments for net in (own.network.subnet, own.network.subnet6) if net]
         mine = {str(address) for own in container.attachments for address in (own.address, own.address6)}
         on_link = [address for address in inside if address not in mine and _within(address, near)]
         beyond = [
-            address for address in (to.host, *to.also, *inside, *to.unused, to.outside) if not _within(address, near)
+            address
+            for address in (to.host, *to.also, *inside, *to.unused, *_beyond(topology, host, to.version), to.outside)
+            if not _within(address, near)
         ]
         if to.version == 4 or any(own.address6 is not None for own in container.attachments):
             yield container.name, on_link, False
             yield container.name, beyond, container.gateway is None
+
+
+def _others(topology: Topology, host: DockerHost, version: int) -> Iterator[tuple[str, bool]]:
+    """Yield the other nodes outside, and whether the host is beside them: clients of further uplinks, peers, guests."""
+    beside = [lan.named("client") for lan in host.around.lans[1:]]
+    beside += [peer_name(tunnel) for tunnel in host.surroundings.tunnels]
+    beside += [guest.name for guest in host.surroundings.guests()]
+    asked = [*((name, True) for name in beside), *((one.name, False) for one in host.surroundings.machines)]
+    for name, direct in asked:
+        if any(own.version == version for own in topology.node(name).addresses):
+            yield name, direct
+
+
+def _beyond(topology: Topology, host: DockerHost, version: int) -> list[str]:
+    """Return the addresses of those nodes."""
+    nodes = [topology.node(name) for name, _ in _others(topology, host, version)]
+    return [str(next(own.ip for own in node.addresses if own.version == version)) for node in nodes]
 
 
 def _within(address: str, networks: Iterable[Prefix]) -> bool:

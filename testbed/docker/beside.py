@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_interface, ip_network
 
 from testbed.docker.lan import EVERYWHERE, EVERYWHERE6, Around, Lan
-from testbed.docker.surroundings import MacvlanContainer, Surroundings, Tunnel, UplinkKind
+from testbed.docker.surroundings import Machine, MacvlanContainer, Surroundings, Tunnel, UplinkKind
 from testbed.docker.sysctls import NO_IPV6, PLAIN, ROUTER, ROUTER6, SWITCH, of_ipv6
-from testbed.topology import Address, AddressWithPrefix, Bridge, Interface, Link, Node, Port, Route
+from testbed.topology import Address, AddressWithPrefix, Bridge, Interface, Link, Neighbour, Node, Port, Prefix, Route
 
 _WAN = "wan"  # the switch between several gateways and the internet
 _INTERNET_MAC = "00:00:5e:00:53:0a"  # for documentation, as those of the switches (RFC 7042)
@@ -18,10 +19,10 @@ def nodes(surroundings: Surroundings, around: Around, six: bool, scripted: bool)
     """Yield every node beside the host; `scripted`: no kernel answers for those that send and receive."""
     for number, lan in enumerate(around.lans):
         yield _client(lan, number, scripted, six)
-        yield _gateway(lan, number, six)
+        yield _gateway(lan, number, six, _behind(surroundings, lan))
     yield _internet(around, scripted, six)
     for number, lan in enumerate(around.lans):
-        yield _switch(lan, number, _stations(surroundings, lan))
+        yield _switch(lan, number, _stations(surroundings, lan), _plugged(surroundings, lan))
     if len(around.lans) > 1:
         yield _wan(around)
     for tunnel in surroundings.tunnels:
@@ -32,6 +33,9 @@ def nodes(surroundings: Surroundings, around: Around, six: bool, scripted: bool)
     for lan in around.lans:
         for station in _stations(surroundings, lan):
             yield _machine(station.name, station.mac, station.addresses, lan.gateway, scripted, six)
+        for machine in _machines(surroundings, lan):
+            own = _addresses(machine, lan)
+            yield _machine(machine.name, machine.mac, own, lan.gateway, scripted, six)
 
 
 def links(surroundings: Surroundings, around: Around) -> Iterator[Link]:
@@ -49,6 +53,10 @@ def links(surroundings: Surroundings, around: Around) -> Iterator[Link]:
     for lan in around.lans:
         for number, station in enumerate(_stations(surroundings, lan)):
             yield Link(Port(station.name, "eth0"), Port(lan.named("lan"), _station_port(number)))
+        for number, machine in enumerate(_plugged(surroundings, lan)):
+            yield Link(Port(machine.name, "eth0"), Port(lan.named("lan"), _machine_port(number)))
+        for number, machine in enumerate(_behind(surroundings, lan)):
+            yield Link(Port(machine.name, "eth0"), Port(lan.named("gateway"), _gateway_port(number)))
 
 
 def device_of(lan: Lan) -> str:
@@ -93,11 +101,44 @@ def _client(lan: Lan, number: int, scripted: bool, six: bool) -> Node:
     return Node(lan.named("client"), (eth0,), routes=routes, sysctls=(*of_ipv6(six and not scripted), *PLAIN))
 
 
-def _gateway(lan: Lan, number: int, six: bool) -> Node:
+def _gateway(lan: Lan, number: int, six: bool, behind: Sequence[Machine]) -> Node:
     inner = Interface("eth0", f"00:50:56:e0:{2 * number:02x}:fe", lan.gateway)
     outer = Interface("eth1", f"00:50:56:e0:{2 * number + 1:02x}:fe", lan.outside)
     sysctls = (*of_ipv6(six), *ROUTER, *(ROUTER6 if six else ()))
-    return Node(lan.named("gateway"), (inner, outer), routes=tuple(_to_the_host(lan)), sysctls=sysctls)
+    ports = tuple(Interface(_gateway_port(place), _mac(number, 0x200 + place)) for place in range(len(behind)))
+    routes = (Route(ip_network(one.address), device=_gateway_port(place)) for place, one in enumerate(behind))
+    entries = (Neighbour(one.address, one.mac, _gateway_port(place)) for place, one in enumerate(behind))
+    return Node(
+        lan.named("gateway"),
+        (inner, outer, *ports),
+        routes=(*_to_the_host(lan), *(route for route in routes if six or route.destination.version == 4)),
+        sysctls=sysctls,
+        static_neighbours=tuple(entry for entry in entries if six or entry.address.version == 4),
+    )
+
+
+def _machines(surroundings: Surroundings, lan: Lan) -> list[Machine]:
+    return [machine for machine in surroundings.machines if machine.uplink == lan.uplink.name]
+
+
+def _plugged(surroundings: Surroundings, lan: Lan) -> list[Machine]:
+    """The machines that are in the LAN itself."""
+    return [one for one in _machines(surroundings, lan) if _subnet_of(one, lan) is not None]
+
+
+def _behind(surroundings: Surroundings, lan: Lan) -> list[Machine]:
+    """The machines that are behind the LAN's gateway."""
+    return [one for one in _machines(surroundings, lan) if _subnet_of(one, lan) is None]
+
+
+def _subnet_of(machine: Machine, lan: Lan) -> Prefix | None:
+    return next((own.network for own in lan.uplink.addresses if machine.address in own.network), None)
+
+
+def _addresses(machine: Machine, lan: Lan) -> tuple[AddressWithPrefix, ...]:
+    """A machine's address, with the prefix of the LAN that it is in."""
+    subnet = _subnet_of(machine, lan)
+    return machine.addresses if subnet is None else (ip_interface(f"{machine.address}/{subnet.prefixlen}"),)
 
 
 def _to_the_host(lan: Lan) -> Iterator[Route]:
@@ -110,17 +151,19 @@ def _to_the_host(lan: Lan) -> Iterator[Route]:
             yield Route(type(own.network)(own.ip), device="eth0")
 
 
-def _switch(lan: Lan, number: int, stations: Sequence[MacvlanContainer]) -> Node:
+def _switch(lan: Lan, number: int, stations: Sequence[MacvlanContainer], machines: Sequence[Machine]) -> Node:
     """The LAN itself: a bridge that filters nothing and sends nothing of its own."""
     name = lan.named("lan")
-    ports = ["client", "gateway", "host", *(_station_port(one) for one in range(len(stations)))]
+    isolated = [_station_port(one) for one in range(len(stations))]
+    ports = ["client", "gateway", "host", *isolated, *(_machine_port(one) for one in range(len(machines)))]
+    isolated += ["host"] if stations else []
     plugged = tuple(
         Interface(
             port,
             _mac(number, _FIRST_PORT + place),
             index=_FIRST_PORT + place,
             master="lan",
-            isolated=bool(stations) and place > 1,
+            isolated=port in isolated,
         )
         for place, port in enumerate(ports)
     )
@@ -133,6 +176,14 @@ def _mac(number: int, last: int) -> str:
 
 def _station_port(number: int) -> str:
     return f"station{number}"
+
+
+def _machine_port(number: int) -> str:
+    return f"machine{number}"
+
+
+def _gateway_port(number: int) -> str:
+    return f"eth{number + 2}"
 
 
 def _stations(surroundings: Surroundings, lan: Lan) -> list[MacvlanContainer]:

@@ -1,187 +1,302 @@
-"""The host that rules were written on, as far as they tell: its interface, addresses, containers, and IPv6.
+"""The host that rules were written on, as far as they tell: its interfaces, addresses, containers, machines, and IPv6.
 
-Rules alone name what the article's host has not. What follows from them is added, and every addition is said.
+What rules name and no description of the host does is built, and each part is a guess that the result lists first.
+Of a host that a file describes, the file's containers are the only ones, and its section `host` is the whole of its
+surroundings.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+    ip_network,
+)
 from typing import Any
 
-from testbed.docker import naming
-from testbed.docker.host import LOOPBACK, Container, DockerHost, Network
-from testbed.rules import environment
-from testbed.rules.clauses import clauses, target_of
+from testbed.docker import named_by_rules, naming
+from testbed.docker.article_surroundings import SURROUNDINGS
+from testbed.docker.guess import Guess, GuessKind
+from testbed.docker.host import LOOPBACK, LOOPBACK6, Container, DockerHost, Network
+from testbed.docker.host_section import guest, peers_of, tunnel_kind
+from testbed.docker.lan import free_addresses
+from testbed.docker.surroundings import GuestBridge, Machine, Tunnel, Uplink
+from testbed.rules.environment import Mention
 from testbed.rules.ruleset import AnyRuleset
-from testbed.topology import LONGEST_NAME, Prefix
+from testbed.topology import Address, Prefix
 
-_TO = re.compile(r"(?:--to-destination |\bdnat (?:ip )?to )(\d+\.\d+\.\d+\.\d+)(?![-\d.])")
-_PUBLISHED_AT = re.compile(r"\bip daddr (\d+\.\d+\.\d+\.\d+)(?![/\d.]).*\bdnat\b")
-_LEADS_TO = re.compile(r'\boif(?:name)? "([^"]+)".*\bip daddr (\d+\.\d+\.\d+\.\d+)(?![/\d.])')
-_IPV6 = re.compile(r"^\s*(?:add )?table (?:ip6|inet) ", re.MULTILINE)
 _PREFIX = {172: 16}  # of the subnets that Docker chooses for networks: 172.17.0.0/16 and following, else /24
 _PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]  # RFC 1918
+_POOL = IPv4Network("10.0.0.0/8")  # of subnets for interfaces whose subnet no rule gives
+_TAILSCALE = IPv4Network("100.64.0.0/10")  # shared address space (RFC 6598)
+_NOT_OF_A_MACHINE: list[Prefix] = [
+    *(IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4")),
+    *(IPv6Network(text) for text in ("::/96", "::ffff:0:0/96", "2002::/16", "fe80::/10", "ff00::/8")),  # mapped, 6to4
+]
+MOST = 12  # uplinks, bridges, tunnels and machines that are added, of each so many
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A host with what rules need, and sentences on what was added."""
+    """A host with what rules need, and what was added."""
 
     host: DockerHost
-    said: tuple[str, ...] = ()
+    guesses: tuple[Guess, ...] = ()
+
+    def added(self, host: DockerHost, *guesses: Guess) -> Fitted:
+        return Fitted(host, (*self.guesses, *guesses))
 
 
 def fitted(host: DockerHost, rulesets: Sequence[AnyRuleset], described: bool) -> Fitted:
-    """The host with all that follows from the rules; of one that is `described` in a file only IPv6 is added."""
-    found = Fitted(host)
-    for add in (_with_ipv6,) if described else (_with_ipv6, _with_uplink, _with_addresses, _with_containers):
-        found = add(found, rulesets)
+    """Return the host with all that follows from the rules; `described`: a file describes it."""
+    found = _with_ipv6(Fitted(host), rulesets)
+    if host.surroundings == SURROUNDINGS:
+        found = _with_uplinks(found, rulesets)
+        found = _with_addresses(found, rulesets)
+        found = _with_tunnels(found, rulesets)
+    if not described:
+        found = _with_containers(found, rulesets)
+    if host.surroundings == SURROUNDINGS:
+        found = _with_bridges(found, rulesets)
+        found = _with_machines(found, rulesets, described)
     return found
 
 
 def _with_ipv6(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
-    if given.host.ipv6 or not any(map(_has_ipv6, rulesets)):
+    if given.host.ipv6 or not any(map(named_by_rules.has_ipv6, rulesets)):
         return given
-    said = "The host has IPv6, as there are rules of IPv6; its containers have none."
-    return Fitted(_with_surroundings(given.host, ipv6=True), (*given.said, said))
+    return given.added(_changed(given.host, ipv6=True), Guess(GuessKind.IPV6, "host"))
 
 
-def _has_ipv6(rules: AnyRuleset) -> bool:
-    if (iptables := rules.as_iptables) is None:
-        return bool(_IPV6.search(rules.text))
-    return any(table.of_ipv6 and table.touched for table in iptables.tables)
+def _with_uplinks(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
+    """The main uplink under a name that rules give it, and an uplink for each other name of this kind."""
+    host, guesses = given.host, []
+    named = [one for one in named_by_rules.mentions(rulesets) if named_by_rules.is_uplink(one.name)]
+    if not any(mention.is_one_of([host.surroundings.main.name]) for mention in named) and named:
+        name = named_by_rules.concrete(_main_of(named).name)
+        first, *others = host.surroundings.uplinks
+        host = _changed(host, uplinks=(replace(first, name=name, altnames=()), *others))
+        guesses.append(Guess(GuessKind.UPLINK_NAME, name))
+    for mention in named[:MOST]:
+        known = [uplink.name for uplink in host.surroundings.uplinks]
+        if mention.is_one_of(known):
+            continue
+        name = named_by_rules.concrete(mention.name)
+        subnet, assumed = _subnet_for(host, mention, rulesets)
+        own = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
+        uplink = Uplink(name, naming.local_mac(f"uplink {name}"), (own,))
+        host = _changed(host, uplinks=(*host.surroundings.uplinks, uplink))
+        guesses.append(Guess(GuessKind.UPLINK, name, (str(own),), assumed=assumed))
+    return given.added(host, *guesses)
 
 
-def _with_uplink(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
-    """The external interface under the name that rules give it, where that is one alone."""
-    named = {mention.name for rules in rulesets for mention in environment.mentions(rules)}
-    outward = {
-        name for name in named if environment.is_outward(name) and name[-1] not in "+*" and len(name) <= LONGEST_NAME
-    }
-    if given.host.surroundings.main.name in named or len(outward) != 1:
-        return given
-    (name,) = outward
-    said = f"{name} is the host's external interface, as rules name no other."
-    return Fitted(_with_main_uplink(given.host, name=name, altnames=()), (*given.said, said))
+def _main_of(named: Sequence[Mention]) -> Mention:
+    """The interface that leads to the internet, as far as names tell: no wildcard if there is another."""
+    exact = [one for one in named if not one.name.endswith(named_by_rules.WILDCARDS)]
+    return (exact or list(named))[0]
 
 
 def _with_addresses(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
-    """The addresses at which rules publish ports."""
-    host, said = given.host, [*given.said]
-    for address in dict.fromkeys(a for rules in rulesets for a in _published_at(rules)):
-        known = address in host.addresses() or any(address in own for own in (*_of_others(host), *_subnets(host)))
-        if not known and not address.is_multicast and not address.is_unspecified:
-            own = (*host.surroundings.main.addresses, IPv4Interface(address))
-            host = _with_main_uplink(host, addresses=own)
-            said.append(f"The host has the address {address}, at which rules publish ports.")
-    return Fitted(host, tuple(said))
-
-
-def _published_at(rules: AnyRuleset) -> Iterator[IPv4Address]:
-    if (iptables := rules.as_iptables) is None:
-        yield from map(IPv4Address, _PUBLISHED_AT.findall(rules.text))
-        return
-    for table, rule in iptables.rules:
-        target = target_of(rule.spec)
-        if table.name == "nat" and target is not None and target.name == "DNAT":
-            yield from (
-                address
-                for clause in clauses(rule.spec)
-                if clause.option == "-d" and not clause.negated
-                for address in _single(clause.values)
-            )
-
-
-def _single(values: Sequence[str]) -> Iterator[IPv4Address]:
-    """The addresses among values, without prefixes."""
-    for value in values:
-        try:
-            found = ip_address(value.removesuffix("/32"))
-        except ValueError:
+    """The addresses at which rules publish ports or let packets in, and under which they send packets out."""
+    host, guesses = given.host, []
+    asked = ((named_by_rules.published_at(rulesets), "publish"), (named_by_rules.sources(rulesets), "snat"))
+    for address, because in ((address, why) for addresses, why in asked for address in addresses):
+        known = address in host.own_addresses() or address in host.addresses()
+        inside = any(
+            address in own for own in (*_outside(host), *_docker_subnets(host)) if address.version == own.version
+        )
+        if known or inside or _is_special(address):
             continue
-        if isinstance(found, IPv4Address):
-            yield found
+        first, *others = host.surroundings.uplinks
+        first = replace(first, addresses=(*first.addresses, ip_interface(address)))
+        host = _changed(host, uplinks=(first, *others))
+        guesses.append(Guess(GuessKind.ADDRESS, first.name, (str(address),), because=because))
+    return given.added(host, *guesses)
+
+
+def _with_tunnels(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
+    host, guesses = given.host, []
+    named = [one for one in named_by_rules.mentions(rulesets) if named_by_rules.is_tunnel(one.name)]
+    for mention in named[:MOST]:
+        if mention.is_one_of(host.surroundings.interfaces()):
+            continue
+        name = named_by_rules.concrete(mention.name)
+        subnet, assumed = _subnet_for(host, mention, rulesets)
+        own = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
+        tunnel = Tunnel(name, naming.local_mac(f"tunnel {name}"), (own,), peers_of([own]), kind=tunnel_kind(name))
+        host = _changed(host, tunnels=(*host.surroundings.tunnels, tunnel))
+        guesses.append(
+            Guess(GuessKind.TUNNEL, name, (str(own), *(str(one.ip) for one in tunnel.peer)), assumed=assumed)
+        )
+    return given.added(host, *guesses)
+
+
+def _with_bridges(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
+    """A bridge with a guest for each other interface that rules name."""
+    host, guesses = given.host, []
+    for mention in named_by_rules.mentions(rulesets)[: 2 * MOST]:
+        name, surroundings = named_by_rules.concrete(mention.name), host.surroundings
+        present = ["lo", *surroundings.interfaces(), *(network.bridge for network in host.networks)]
+        if mention.is_one_of(present) or named_by_rules.is_bridge_port(name) or _goes_out(name):
+            continue
+        subnet, assumed = _subnet_for(host, mention, rulesets)
+        own = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
+        first = next(free_addresses(subnet, {own.ip}))
+        inside = guest(name, f"guest-{name}", (IPv4Interface(f"{first}/{subnet.prefixlen}"),))
+        bridge = GuestBridge(name, naming.local_mac(f"bridge {name}"), (own,), (inside,))
+        host = _changed(host, bridges=(*surroundings.bridges, bridge))
+        guesses.append(Guess(GuessKind.BRIDGE, name, (str(own), str(first)), assumed=assumed))
+    return given.added(host, *guesses)
+
+
+def _goes_out(name: str) -> bool:
+    return named_by_rules.is_uplink(name) or named_by_rules.is_tunnel(name)
 
 
 def _with_containers(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
     """A container for each address that packets are translated to, on its network."""
-    host, said = given.host, [*given.said]
-    for address in dict.fromkeys(a for rules in rulesets for a in _targets(rules)):
-        if not _may_have(host, address):
+    host, guesses = given.host, []
+    for address in named_by_rules.targets(rulesets):
+        if not _may_be_a_containers(host, address):
             continue
-        network = next((own for own in host.networks if address in own.subnet), None)
+        network = _network_of(host, address)
         if network is None:
-            network, how = _network(host, address, rulesets)
+            network, assumed = _new_network(host, address, rulesets)
             host = replace(host, networks=(*host.networks, network))
-            said.append(f"{network.bridge} is made with {network.gateway}, {how}.")
-        elif address == network.gateway.ip:
+            gateways = tuple(str(own) for own in (network.gateway, network.gateway6) if own is not None)
+            guesses.append(Guess(GuessKind.NETWORK, network.bridge, gateways, because=str(address), assumed=assumed))
+        if address in (network.gateway.ip, network.gateway6 and network.gateway6.ip):
             continue
-        made = _container(address, network)
+        made = _container(host, address, network)
         host = replace(host, containers=(*host.containers, made))
-        said.append(f"{made.name} is made on {network.bridge}: rules translate to {address}.")
-    return Fitted(host, tuple(said))
+        guesses.append(Guess(GuessKind.CONTAINER, made.name, (str(address),), network.bridge))
+    return given.added(host, *guesses)
 
 
-def _targets(rules: AnyRuleset) -> list[IPv4Address]:
-    iptables = rules.as_iptables
-    specs = [rules.text] if iptables is None else [rule.spec for _, rule in iptables.rules]
-    return [IPv4Address(found) for spec in specs for found in _TO.findall(spec)]
+def _with_machines(given: Fitted, rulesets: Sequence[AnyRuleset], described: bool) -> Fitted:
+    """A machine outside for each address that rules translate to and each prefix that they name, if no node has it."""
+    host, guesses = given.host, []
+    wanted: list[tuple[Prefix, str]] = []
+    if not described:
+        wanted += [(ip_network(address), "dnat") for address in named_by_rules.targets(rulesets)]
+    wanted += [(prefix, "prefix") for prefix in named_by_rules.prefixes(rulesets)]
+    for prefix, because in wanted:
+        if (prefix.version == 6 and not host.ipv6) or not _is_absent(host, prefix, because == "dnat"):
+            continue
+        if len(host.surroundings.machines) == MOST:
+            break
+        address = prefix[0] if prefix.num_addresses <= 2 else prefix[1]
+        name = machine_name(address)
+        machine = Machine(name, naming.local_mac(name), address, host.surroundings.main.name)
+        host = _changed(host, machines=(*host.surroundings.machines, machine))
+        guesses.append(Guess(GuessKind.MACHINE, name, (str(address),), because=str(prefix)))
+    return given.added(host, *guesses)
 
 
-def _may_have(host: DockerHost, address: IPv4Address) -> bool:
-    """Whether it is an address that a container of this host may get."""
-    taken = address in host.addresses() or address in host.own_addresses()
-    private = any(address in network for network in _PRIVATE)
-    return private and not taken and not any(address in network for network in _of_others(host))
+def machine_name(address: Address) -> str:
+    """Return the name of the node that stands for an address outside."""
+    return f"at-{str(address).replace(':', '-')}"
 
 
-def _of_others(host: DockerHost) -> list[Prefix]:
+def _is_absent(host: DockerHost, prefix: Prefix, exact: bool) -> bool:
+    """Whether no node of the bed has an address in a prefix; `exact`: networks do not count, only addresses."""
+    known = [ip_network(address) for address in (*host.own_addresses(), *host.addresses())]
+    known += [ip_network(own.ip) for own in host.surroundings.addresses()]
+    known += [ip_network(own.ip) for own in host.around.internet]
+    if not exact:
+        known += [*_outside(host), *_docker_subnets(host), *(own.network for own in host.around.internet)]
+        known += _NOT_OF_A_MACHINE
+    elif _is_special(prefix[0]):
+        return False
+    return not any(one.version == prefix.version and one.overlaps(prefix) for one in known)
+
+
+def _is_special(address: Address) -> bool:
+    return any(address.version == one.version and address in one for one in _NOT_OF_A_MACHINE)
+
+
+def _outside(host: DockerHost) -> list[Prefix]:
     """The networks outside, in which no container has an address."""
-    return [LOOPBACK, *(network for _, network in host.surroundings.networks())]
+    lans = [own.network for lan in host.around.lans for own in lan.uplink.addresses if own.network.num_addresses > 1]
+    return [LOOPBACK, LOOPBACK6, *lans, *(network for _, network in host.surroundings.networks())]
 
 
-def _with_surroundings(host: DockerHost, **changed: Any) -> DockerHost:
+def _docker_subnets(host: DockerHost) -> list[Prefix]:
+    return [own for network in host.networks for own in (network.subnet, network.subnet6) if own is not None]
+
+
+def _changed(host: DockerHost, **changed: Any) -> DockerHost:
+    """The host with other surroundings."""
     return replace(host, surroundings=replace(host.surroundings, **changed))
 
 
-def _with_main_uplink(host: DockerHost, **changed: Any) -> DockerHost:
-    first, *others = host.surroundings.uplinks
-    return _with_surroundings(host, uplinks=(replace(first, **changed), *others))
+def _subnet_for(host: DockerHost, mention: Mention, rulesets: Sequence[AnyRuleset]) -> tuple[IPv4Network, bool]:
+    """The subnet at an interface, and whether it is assumed: the rules' own, else one that no rule and no node has."""
+    used = [*_outside(host), *_docker_subnets(host), *(own.network for own in host.around.internet)]
+    tied = named_by_rules.private(mention.subnet)
+    if tied is None and mention.name.startswith("tailscale"):
+        tied = _TAILSCALE
+    if tied is not None and not any(tied.version == one.version and tied.overlaps(one) for one in used):
+        return tied, False
+    used += [prefix for prefix in named_by_rules.prefixes(rulesets) if prefix.prefixlen > _POOL.prefixlen]
+    return next(_free_subnets(used)), True
 
 
-def _subnets(host: DockerHost) -> list[IPv4Network]:
-    return [network.subnet for network in host.networks]
+def _free_subnets(used: Iterable[Prefix]) -> Iterator[IPv4Network]:
+    taken = [own for own in used if isinstance(own, IPv4Network)]
+    return (own for own in _POOL.subnets(new_prefix=24) if not any(own.overlaps(one) for one in taken))
 
 
-def _network(host: DockerHost, address: IPv4Address, rulesets: Sequence[AnyRuleset]) -> tuple[Network, str]:
-    """The network that has an address: by the rules' own words, else assumed."""
-    mentions = [mention for rules in rulesets for mention in environment.mentions(rules)]
+def _may_be_a_containers(host: DockerHost, address: Address) -> bool:
+    """Whether it is an address that a container of this host may get."""
+    if address in host.addresses() or address in host.own_addresses():
+        return False
+    outside = any(address.version == own.version and address in own for own in _outside(host))
+    if isinstance(address, IPv6Address):
+        return not outside and not _is_special(address)
+    return not outside and any(address in network for network in _PRIVATE)
+
+
+def _network_of(host: DockerHost, address: Address) -> Network | None:
+    if isinstance(address, IPv6Address):
+        return next((own for own in host.networks if own.subnet6 is not None and address in own.subnet6), None)
+    return next((own for own in host.networks if address in own.subnet), None)
+
+
+def _new_network(host: DockerHost, address: Address, rulesets: Sequence[AnyRuleset]) -> tuple[Network, bool]:
+    """The network that has an address, and whether it is assumed: by the rules' own words, else one around it."""
+    if isinstance(address, IPv6Address):
+        return _new_network6(host, address, rulesets), True
+    used = [*_docker_subnets(host), *_outside(host)]
+    mentions = named_by_rules.mentions(rulesets)
     tied = [(m.name, m.subnet) for m in mentions if m.subnet is not None and address in m.subnet]
-    if tied and not any(tied[0][1].overlaps(own) for own in (*_subnets(host), *_of_others(host))):
-        return _bridge(tied[0][0], tied[0][1]), "as rules name it"
+    if tied and not any(tied[0][1].overlaps(own) for own in used if isinstance(own, IPv4Network)):
+        return _bridge(tied[0][0], tied[0][1]), False
     assumed = IPv4Network((address, _PREFIX.get(address.packed[0], 24)), strict=False)
-    if any(assumed.overlaps(own) for own in _subnets(host)) or address in (assumed[0], assumed[1], assumed[-1]):
+    overlapping = any(assumed.overlaps(own) for own in used if isinstance(own, IPv4Network))
+    if overlapping or address in (assumed[0], assumed[1], assumed[-1]):
         assumed = IPv4Network((int(address) & ~3, 30)) if int(address) & 3 == 2 else assumed
-    name = next((name for rules in rulesets for name in _leading_to(rules, address)), "")
-    taken = {network.bridge for network in host.networks}
-    name = name if name and name not in taken else naming.bridge(str(assumed))
-    return _bridge(
-        name, assumed
-    ), f"which is assumed: rules translate to {address}, and say of no network that it has it"
+    return _bridge(_bridge_name(host, address, str(assumed), rulesets), assumed), True
 
 
-def _leading_to(rules: AnyRuleset, address: IPv4Address) -> Iterator[str]:
-    """The bridges by which rules say that an address is reached."""
-    if (iptables := rules.as_iptables) is None:
-        yield from (name for name, to in _LEADS_TO.findall(rules.text) if to == str(address))
-        return
-    for _, rule in iptables.rules:
-        asked = {clause.option: clause for clause in clauses(rule.spec) if not clause.negated}
-        if {"-d", "-o"} <= asked.keys() and address in _single(asked["-d"].values):
-            yield asked["-o"].values[0]
+def _new_network6(host: DockerHost, address: IPv6Address, rulesets: Sequence[AnyRuleset]) -> Network:
+    subnet6 = IPv6Network((address, 64), strict=False)
+    subnet = next(_free_subnets([*_outside(host), *_docker_subnets(host), *named_by_rules.prefixes(rulesets)]))
+    name = _bridge_name(host, address, str(subnet6), rulesets)
+    return replace(_bridge(name, subnet), gateway6=IPv6Interface((subnet6[1], subnet6.prefixlen)))
+
+
+def _bridge_name(host: DockerHost, address: Address, subnet: str, rulesets: Sequence[AnyRuleset]) -> str:
+    name = next(named_by_rules.leading_to(rulesets, address), "")
+    taken = {*(network.bridge for network in host.networks), *host.surroundings.interfaces()}
+    return name if name and name not in taken else naming.bridge(subnet)
 
 
 def _bridge(name: str, subnet: IPv4Network) -> Network:
@@ -189,6 +304,17 @@ def _bridge(name: str, subnet: IPv4Network) -> Network:
     return Network(name, gateway, naming.mac(gateway.ip), name=name)
 
 
-def _container(address: IPv4Address, network: Network) -> Container:
-    name = f"container-{str(address).replace('.', '-')}"
-    return Container(name, network, address, naming.mac(address), naming.veth(name), naming.veth_mac(name))
+def _container(host: DockerHost, address: Address, network: Network) -> Container:
+    name = f"container-{str(address).replace('.', '-').replace(':', '-')}"
+    six = address if isinstance(address, IPv6Address) else None
+    four = address if isinstance(address, IPv4Address) else _next_free(host, network)
+    if six is None and network.gateway6 is not None and network.subnet6 is not None:
+        taken = {network.gateway6.ip, *host.addresses()}
+        six = next(one for one in free_addresses(network.subnet6, taken) if isinstance(one, IPv6Address))
+    mac, veth = naming.mac(four), naming.veth(name)
+    return Container(name, network, four, mac, veth, naming.veth_mac(name), address6=six)
+
+
+def _next_free(host: DockerHost, network: Network) -> IPv4Address:
+    taken = {network.gateway.ip, *host.addresses()}
+    return next(one for one in free_addresses(network.subnet, taken) if isinstance(one, IPv4Address))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import ip_interface
 
 from testbed.errors import TopologyError
 from testbed.topology import (
@@ -122,6 +123,20 @@ class MacvlanContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """Another machine outside: in the LAN of an uplink if that has its address, else behind the uplink's gateway."""
+
+    name: str
+    mac: str
+    address: Address
+    uplink: str
+
+    @property
+    def addresses(self) -> tuple[AddressWithPrefix, ...]:
+        return (ip_interface(self.address),)
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """The uplinks of a host and all that it has besides Docker; `routes` are those of all tables.
 
@@ -143,13 +158,14 @@ class Surroundings:
     stations: tuple[MacvlanContainer, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     ipv6: bool | None = None
+    machines: tuple[Machine, ...] = ()
     routes_complete: bool = False
 
     def __post_init__(self) -> None:
         if not self.uplinks:
             raise TopologyError("the host has no uplink.", "Describe one, with a name and an address.")
         _once("interface", self.interfaces())
-        _once("node", (own.name for own in self.machines))
+        _once("node", (own.name for own in self.named))
         _once("address", (str(own.ip) for own in self.addresses() if not own.ip.is_link_local))
         for name in self.interfaces():
             if len(name) > LONGEST_NAME:
@@ -160,8 +176,8 @@ class Surroundings:
         for tunnel in self.tunnels:
             if not tunnel.peer:
                 raise TopologyError(f"the tunnel {tunnel.name} has no peer.", "Give the address of its other end.")
-        for station in self.stations:
-            self.uplink(station.uplink)
+        for name in (*(one.uplink for one in self.stations), *(one.uplink for one in self.machines)):
+            self.uplink(name)
 
     @property
     def main(self) -> Uplink:
@@ -188,9 +204,9 @@ class Surroundings:
         return (*self.uplinks, *self.tunnels, *self.bridges)
 
     @property
-    def machines(self) -> tuple[Guest | MacvlanContainer, ...]:
-        """The guests and the stations."""
-        return (*self.guests(), *self.stations)
+    def named(self) -> tuple[Guest | MacvlanContainer | Machine, ...]:
+        """Everything that is a node by its own name: guests, stations, machines."""
+        return (*self.guests(), *self.stations, *self.machines)
 
     def guests(self) -> Iterator[Guest]:
         for bridge in self.bridges:
@@ -206,7 +222,7 @@ class Surroundings:
         yield from self.own_addresses()
         for tunnel in self.tunnels:
             yield from tunnel.peer
-        for machine in self.machines:
+        for machine in self.named:
             yield from machine.addresses
 
     def networks(self) -> Iterator[tuple[str, Prefix]]:

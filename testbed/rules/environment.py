@@ -82,14 +82,14 @@ def warnings(topology: Topology, rulesets: Sequence[AnyRuleset]) -> list[str]:
     """Return warnings about names in rules that the bed lacks; `topology` has no added bridges yet."""
     made = _made(topology, rulesets)
     said = [
-        f"{bridge.name} is made{f' with {address}' if address else ''}, as rules name it; nobody is behind it."
+        f"{bridge.name} is made{f' with {address}' if address else ''}, as rules name it; no machine is behind it."
         for bridge in made
         for address in [next(iter(bridge.addresses), None)]
     ]
     named = list(dict.fromkeys(mention for rules in rulesets for mention in mentions(rules)))
-    said += _nobodys(topology.node(topology.host), named, {bridge.name for bridge in made})
+    said += _missing(topology.node(topology.host), named, {bridge.name for bridge in made})
     absent = [str(prefix) for prefix in _absent(with_missing_bridges(topology, rulesets), rulesets)]
-    return [*said, f"Nobody here has an address in {_some(absent)}, which rules name."] if absent else said
+    return [*said, f"No node has an address in {_some(absent)}, which rules name."] if absent else said
 
 
 def require_sets(ruleset: AnyRuleset) -> None:
@@ -175,7 +175,7 @@ def _present(host: Node) -> frozenset[str]:
     return frozenset(("lo", *(device.name for device in host.devices)))
 
 
-def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[str]:
+def _missing(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[str]:
     """Yield warnings: no packet passes a missing interface; every packet matches its negated clause."""
     present = _present(host) | made
     missing = [mention for mention in named if not mention.is_one_of(present)]
@@ -184,7 +184,7 @@ def _nobodys(host: Node, named: Iterable[Mention], made: set[str]) -> Iterator[s
         for outward in (True, False):
             of_it = [m for m in missing if m.way == way and bool(_OUTWARD.match(m.name)) == outward]
             names = list(dict.fromkeys(mention.name for mention in of_it if not mention.negated))
-            why = f"the bed's external interface is {outside}" if outward else "nobody is behind it here"
+            why = f"the bed's external interface is {outside}" if outward else "no machine is behind it here"
             if names:
                 yield f"No packet {way} {_some(names)}, which rules name: {why}."
             negated = list(dict.fromkeys(mention.name for mention in of_it if mention.negated))

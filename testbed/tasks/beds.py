@@ -39,7 +39,7 @@ def up(
     from testbed import named
     from testbed.kernel.backends import ALL, backend_for
     from testbed.kernel.requirements import require
-    from testbed.report import beds
+    from testbed.report import beds, guesses
     from testbed.report import map as map_of_bed
     from testbed.report.terminal import Text
     from testbed.tasks.chosen import choose
@@ -55,7 +55,7 @@ def up(
     note = f"{record.ruleset.number_of_rules} rules ({record.source}), {ALL[record.backend].program}"
     out.print(Text.assemble("The bed ", (name, "bold"), f" {'is up' if made else 'was up already'}."))
     out.print(map_of_bed.tree(record.topology, name, note))
-    for remark in record.remarks:
+    for remark in (*guesses.sentences(record.fitted.guesses), *record.remarks):
         out.print(remark, soft_wrap=True)
     out.print(Text("What to try next", style="bold"))
     option = "" if name == DEFAULT_NAME else f" --name {name}"

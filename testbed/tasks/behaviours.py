@@ -42,6 +42,7 @@ def behaviours(
     from testbed.behaviour.not_asked import not_asked
     from testbed.behaviour.probing import ask, without_proxy
     from testbed.behaviour.variant import RulesetVariant
+    from testbed.report import guesses
     from testbed.rules import files
     from testbed.tasks.chosen import choose
     from testbed.tasks.progress import asked
@@ -53,17 +54,18 @@ def behaviours(
     answers = asked(lambda step: ask(on.host, [RulesetVariant(chosen.rules, backend)], step))
     rows = table.rows(answers.sides[0])
     open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
-    remarks, proxy = [*on.said, *answers.missing], without_proxy(on.host)
+    guessed, proxy = guesses.sentences(on.guesses), without_proxy(on.host)
+    remarks = [*guessed, *answers.missing]
     written = table.text(
         rows,
         chosen.rules.source,
-        [*chosen.contradictions, *remarks, *(f"Not asked: {one}" for one in open_), *proxy],
+        [*guessed, *chosen.contradictions, *answers.missing, *(f"Not asked: {one}" for one in open_), *proxy],
         fingerprint(chosen.rules),
     )
     if json:
         listed = [{"probe": row.probe, "outcome": row.outcome, "by": list(row.by)} for row in rows]
         about = {"contradictions": list(chosen.contradictions), "remarks": [*remarks, *proxy], "not_asked": open_}
-        as_json({"behaviours": listed, **about})
+        as_json({"guesses": guesses.as_dicts(on.guesses), "behaviours": listed, **about})
     elif not out:
         console().print(written, end="", soft_wrap=True)
     else:

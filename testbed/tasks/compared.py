@@ -14,7 +14,7 @@ from testbed.behaviour.explanation import Explained, explained
 from testbed.behaviour.variant import RulesetVariant
 from testbed.errors import TestbedError
 from testbed.report import difference as report
-from testbed.report import not_asked, page
+from testbed.report import guesses, not_asked, page
 from testbed.report.annotations import annotated
 from testbed.report.located import Source
 from testbed.report.page.difference import ComparedRulesets
@@ -76,11 +76,15 @@ class ComparisonReport:
         return not_asked.sentences(self.made, *self.sources)
 
     @property
+    def guessed(self) -> list[str]:
+        return guesses.sentences(self.made.guesses)
+
+    @property
     def remarks(self) -> list[str]:
-        """What was assumed of the host, what the bed has not, and of what no ways can be shown."""
+        """What was added to the host, what the bed has not, and of what no ways can be shown."""
         tables = any(one.old is None or one.new is None for one in self.causes)
         apart = [sentence for side in self.sides for sentence in side.contradictions]
-        return [*self.made.assumed, *apart, *self.made.remarks, *([report.TABLE] if tables else [])]
+        return [*self.guessed, *apart, *self.made.remarks, *([report.TABLE] if tables else [])]
 
     def write(self, markdown: str, html: str, sarif: str) -> None:
         """The files that are asked for; an empty name is none."""
@@ -96,6 +100,7 @@ class ComparisonReport:
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {
+            "guesses": guesses.as_dicts(self.made.guesses),
             "compared": self.made.compared,
             "changes": [report.as_dict(change) for change in self.made.found],
             "causes": [cause.as_dict() for cause in self.causes],
@@ -111,11 +116,11 @@ class ComparisonReport:
 
     def lines(self, ways: bool, annotations: bool) -> Iterator[Text]:
         """For a person."""
-        yield from map(Text, self.made.assumed)
+        yield from map(Text, self.guessed)
         yield Text(self.heading)
         yield from report.lines(self.causes, ways)
         yield from map(Text, not_asked.paragraphs(self.made, *self.sources))
-        yield from map(Text, self.remarks[len(self.made.assumed) :])
+        yield from map(Text, self.remarks[len(self.guessed) :])
         if annotations:
             yield from map(Text, annotated(self.causes, *self.sources, self.made.lines))
 

@@ -52,6 +52,7 @@ def exposure(
 
     from testbed.exposure.made import ExposureStand
     from testbed.report import exposure as report
+    from testbed.report import guesses
     from testbed.report.exposure_files import as_dict
     from testbed.report.exposure_files import sarif as log
     from testbed.rules import files
@@ -64,7 +65,7 @@ def exposure(
     on = chosen.fitted
     stand = ExposureStand.of(on.host, chosen.rules, backend)
     made = stand.confirmed()
-    remarks = [*on.said, *chosen.host.remarks, *chosen.contradictions, *stand.remarks]
+    remarks = [*guesses.sentences(on.guesses), *chosen.host.remarks, *chosen.contradictions, *stand.remarks]
     heading = f"Who reaches what: {chosen.rules.source}, {stand.program}. {_count(made)}"
     if markdown:
         files.write(markdown, report.markdown(made, heading, remarks))

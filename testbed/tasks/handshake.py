@@ -57,6 +57,7 @@ def handshake(
     from testbed.kernel.backends import ALL
     from testbed.question import TCP
     from testbed.replay import replay
+    from testbed.report import guesses
     from testbed.report import handshake as tables
     from testbed.tasks.captured import captured, journeys, write_capture
     from testbed.tasks.opened import opened_bed
@@ -74,10 +75,13 @@ def handshake(
     write_capture(pcap, capture, traced, opened.publishers.rules)
     if json:
         steps = [step.as_dict() for connection in connections for step in connection]
-        about = {"contradictions": list(opened.contradictions), "remarks": list(opened.remarks)}
+        guessed = guesses.as_dicts(opened.guesses)
+        about = {"guesses": guessed, "contradictions": list(opened.contradictions), "remarks": list(opened.remarks)}
         as_json({"bed": opened.name, "backend": kind, "client": client, "steps": steps, **about})
     else:
         out = console()
+        for sentence in guesses.sentences(opened.guesses):
+            out.print(sentence, soft_wrap=True)
         out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client")
         for connection in connections:
             out.print(tables.packets(connection), crop=False)

@@ -11,6 +11,7 @@ from testbed.bed import Testbed
 from testbed.bedrecord import Record
 from testbed.default_port import Place, Publishers, places
 from testbed.docker import article
+from testbed.docker.guess import Guess
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
 from testbed.kernel.namespace import quarantine
@@ -29,14 +30,15 @@ from testbed.traffic import destination
 class OpenedBed:
     """A bed to ask, its name, what publishes ports there, and the source of its rules.
 
-    `remarks` are about what the rules name and the bed does not have, `contradictions` about ports that the host
-    publishes and the rules lead elsewhere.
+    `guesses` are what was added to the host for its rules. `remarks` are about what the rules name and the bed does
+    not have, `contradictions` about ports that the host publishes and the rules lead elsewhere.
     """
 
     bed: Testbed
     name: str
     publishers: Publishers
     source: str
+    guesses: tuple[Guess, ...] = ()
     remarks: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
 
@@ -96,7 +98,14 @@ def opened_bed(
     if standing is not None and of_the_project and backend in ("", standing.backend):
         publishers = Publishers(standing.ruleset, standing.docker_host, standing.host is not None)
         with named.attached(standing.name) as bed:
-            yield OpenedBed(bed, f"the bed {standing.name}", publishers, standing.source, tuple(standing.remarks))
+            yield OpenedBed(
+                bed,
+                f"the bed {standing.name}",
+                publishers,
+                standing.source,
+                standing.fitted.guesses,
+                tuple(standing.remarks),
+            )
         return
     chosen = choose(host, engine, rules)
     chosen.warn()
@@ -104,10 +113,12 @@ def opened_bed(
     require(loaded_by)
     on = chosen.fitted
     topology = article.topology(on.host)
-    remarks = (*on.said, *chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
+    remarks = (*chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
     publishers = Publishers(chosen.rules, on.host, bool(host) or not rules)
     with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(on.host):
-        yield OpenedBed(bed, "a bed of its own", publishers, chosen.rules.source, remarks, chosen.contradictions)
+        yield OpenedBed(
+            bed, "a bed of its own", publishers, chosen.rules.source, on.guesses, remarks, chosen.contradictions
+        )
 
 
 def _standing(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from testbed.bed import Testbed
+from testbed.docker.guess import Guess
 from testbed.errors import TestbedError
 from testbed.question import Question, talk
+from testbed.report import guesses
 from testbed.report import journey as report
 from testbed.tasks.console import console
 from testbed.topology import Topology
@@ -35,9 +37,11 @@ def followed(bed: Testbed, question: Question, client: str) -> tuple[CountedJour
     return sent[:1] if question.packets == ONE else sent  # a socket that answers on the host sends packets too
 
 
-def print_story(story: Story, remarks: tuple[str, ...]) -> None:
-    """Print the journeys, and what the rules name and the bed does not have."""
+def print_story(story: Story, guessed: tuple[Guess, ...], remarks: tuple[str, ...]) -> None:
+    """Print what was added to the host, the journeys, and what the rules name and the bed does not have."""
     out = console()
+    for sentence in guesses.sentences(guessed):
+        out.print(sentence, soft_wrap=True)
     out.print(f"{story.title}, {story.about}")
     for packet in story.packets:
         out.print()

@@ -57,6 +57,7 @@ def trace(
     """
     from testbed.observe.journey import DELIVERED, LET_THROUGH, LOCAL_INPUT
     from testbed.question import PROTOCOLS, Question
+    from testbed.report import guesses
     from testbed.tasks.captured import captured, write_capture
     from testbed.tasks.opened import opened_bed
     from testbed.tasks.packets import CLOSE, HANDSHAKE, ONE, followed, print_story, require_sender
@@ -88,9 +89,16 @@ def trace(
         )
     write_capture(pcap, capture, [packet.journey for packet in packets], opened.publishers.rules)
     if json:
-        as_json({**story.as_dict(), "contradictions": list(opened.contradictions), "remarks": list(opened.remarks)})
+        as_json(
+            {
+                "guesses": guesses.as_dicts(opened.guesses),
+                **story.as_dict(),
+                "contradictions": list(opened.contradictions),
+                "remarks": list(opened.remarks),
+            }
+        )
     else:
-        print_story(story, opened.remarks)
+        print_story(story, opened.guesses, opened.remarks)
     kinds = {packet.journey.end.kind for packet in packets}
     if kinds - {DELIVERED, LOCAL_INPUT, LET_THROUGH}:
         raise Exit(code=FINDING)

@@ -17,6 +17,7 @@ from testbed.behaviour.probing import ask
 from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import article, hostfile
 from testbed.docker.fitted import fitted
+from testbed.report.guesses import sentences
 from testbed.rules import AnyRuleset, rulefile, save
 
 DATA = Path(__file__).parents[1] / "data" / "compared"
@@ -61,7 +62,7 @@ def test_rules_of_ipv6_are_asked_on_a_host_that_has_none_described() -> None:
     made = compared(old, new)
     assert {change.kind for change in made.found} == {CLOSED}
     assert "client tcp [2001:db8:66::100]:22" in [change.probe for change in made.found]
-    assert made.assumed == ("The host has IPv6, as there are rules of IPv6; its containers have none.",)
+    assert sentences(made.guesses) == ["The host has IPv6, as there are rules of IPv6."]
 
 
 def test_a_host_has_the_interface_and_the_address_that_its_rules_name() -> None:
@@ -71,10 +72,10 @@ def test_a_host_has_the_interface_and_the_address_that_its_rules_name() -> None:
         (CLOSED, "internet tcp 198.51.100.2:80"),
     ]
     assert [one.why for one in made.lines] == ["! --src-range 192.0.2.1-192.0.2.3"]
-    assert made.assumed == (
-        "eth0 is the host's external interface, as rules name no other.",
-        "The host has the address 198.51.100.2, at which rules publish ports.",
-    )
+    assert sentences(made.guesses) == [
+        "eth0 is the host's uplink to client and internet, as rules name it.",
+        "The host has the address 198.51.100.2, at which rules publish ports or let packets in.",
+    ]
 
 
 def test_an_interface_that_nftables_looks_up_is_the_external_one() -> None:
@@ -94,10 +95,10 @@ def test_a_container_is_made_for_each_address_that_rules_translate_to() -> None:
     (side,) = ask(on.host, [RulesetVariant(rules, "nft")], silent).sides
     outcome = {str(one.probe): one.outcome for one in side}["client tcp 192.168.66.100:80"]
     assert outcome == "reaches container-172-18-0-2 at 172.18.0.2:80, answered from 192.168.66.100:80"
-    assert on.said == (
+    assert sentences(on.guesses) == [
         "br-0123456789ab is made with 172.18.0.1/16, as rules name it.",
         "container-172-18-0-2 is made on br-0123456789ab: rules translate to 172.18.0.2.",
-    )
+    ]
 
 
 def test_what_is_let_through_for_a_container_that_a_described_host_has_not_is_open() -> None:

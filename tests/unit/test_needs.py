@@ -78,32 +78,32 @@ def test_both_sides_of_a_comparison_get_the_bridges_of_both() -> None:
                 )
             ],
         ),
-        (rules("-o tun0 -j DROP"), ["No packet leaves by tun0, which rules name: nobody is behind it here."]),
-        (rules("-i cali+ -j DROP"), ["No packet comes in by cali+, which rules name: nobody is behind it here."]),
+        (rules("-o tun0 -j DROP"), ["No packet leaves by tun0, which rules name: no machine is behind it here."]),
+        (rules("-i cali+ -j DROP"), ["No packet comes in by cali+, which rules name: no machine is behind it here."]),
         (rules("-i docker+ -j DROP", "-i lo -j DROP", "-m physdev --physdev-in veth+ -j DROP"), []),
         (
             rules("-s 10.244.0.0/16 -j DROP", "-d 8.8.8.8/32 -j DROP"),
-            ["Nobody here has an address in 10.244.0.0/16 or 8.8.8.8/32, which rules name."],
+            ["No node has an address in 10.244.0.0/16 or 8.8.8.8/32, which rules name."],
         ),
         (rules("-s 192.168.66.77/32 -j DROP", "-d 224.0.0.251/32 -j DROP", "-d 0.0.0.0/0 -j DROP"), []),
         (
             rules(*(f"-s 10.{number}.0.0/16 -j DROP" for number in range(6))),
             [
                 (
-                    "Nobody here has an address in 10.0.0.0/16, 10.1.0.0/16, 10.2.0.0/16, 10.3.0.0/16 and 2 more, "
+                    "No node has an address in 10.0.0.0/16, 10.1.0.0/16, 10.2.0.0/16, 10.3.0.0/16 and 2 more, "
                     "which rules name."
                 )
             ],
         ),
         (
             rules("-i virbr0 -s 192.168.122.0/24 -j DROP"),
-            ["virbr0 is made with 192.168.122.1/24, as rules name it; nobody is behind it."],
+            ["virbr0 is made with 192.168.122.1/24, as rules name it; no machine is behind it."],
         ),
         (
             native('iifname { "eth0", "docker0" } drop', 'oifname "wg*" drop'),
             [
                 "No packet comes in by eth0, which rules name: the bed's external interface is ens33.",
-                "No packet leaves by wg*, which rules name: nobody is behind it here.",
+                "No packet leaves by wg*, which rules name: no machine is behind it here.",
             ],
         ),
     ],
