@@ -104,4 +104,6 @@ def _relays(host: DockerHost) -> Iterator[str]:
         if 4 in versions:
             yield f"{port.protocol}/{port.address or '0.0.0.0'}/{port.host}/{to.address}/{port.container}"
         if 6 in versions:
-            yield f"{port.protocol}/{port.address or '::'}/{port.host}/{to.address6 or to.address}/{port.container}"
+            six = container.gateway6
+            target = six.address6 if six is not None else to.address
+            yield f"{port.protocol}/{port.address or '::'}/{port.host}/{target}/{port.container}"

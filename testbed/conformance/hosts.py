@@ -21,6 +21,11 @@ def _network(option: str, value: str, *, internal: bool = False) -> str:
     )
 
 
+def _other_option(option: str, value: str) -> str:
+    """Return the same with an option that is not of bridges alone."""
+    return _network("name", "br-back").replace(f"{_OPTION}name: 'br-back'", f"com.docker.network.{option}: '{value}'")
+
+
 _LOOPBACK_AND_UDP = """services:
   web: {network_mode: bridge, ports: ['80:80']}
   lo8081: {network_mode: bridge, ports: ['127.0.0.1:8081:80']}
@@ -94,6 +99,13 @@ _ON_DOCKER0 = """services:
   dns: {network_mode: bridge, ports: ['5353:53/udp', '[::1]:8081:80']}
   app: {networks: [six], ports: ['8082:80']}
 networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}}
+"""
+_SIX_BESIDE_FOUR = """networks:
+  aa: {}
+  zz: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}
+services:
+  web: {networks: [aa, zz], ports: ['80:80']}
+  app: {networks: [zz, aa], ports: ['[::]:8082:80', '8083:83/udp']}
 """
 _ROUTED6 = """networks:
   six:
@@ -170,6 +182,12 @@ _DESCRIBED = {
     "containers on two networks": _ON_TWO,
     "containers on two networks, without proxy": _NO_PROXY + _ON_TWO,
     "a bit of everything": _MIXED,
+    "an IPv6 network beside one without": _SIX_BESIDE_FOUR,
+    "an IPv6 network beside one without, ip6tables": _IP6TABLES + _SIX_BESIDE_FOUR,
+    "network with an MTU": _other_option("driver.mtu", "1400"),
+    "network under an address of the host": _other_option("host_ipv4", "192.168.66.100"),
+    "network whose bridge has no address": _network("inhibit_ipv4", "true"),
+    "network that trusts an interface": _network("trusted_host_interfaces", "ens33"),
     "gateway mode nat-unprotected": _network("gateway_mode_ipv4", "nat-unprotected"),
     "gateway mode routed": _network("gateway_mode_ipv4", "routed"),
     "gateway mode isolated": _ISOLATED,

@@ -56,7 +56,8 @@ def _of_a_port(host: dict[int, str], container: Container, port: PublishedPort) 
     gateway = container.gateway
     if port.protocol == "sctp" or gateway is None:
         return
-    for version, own in ((4, gateway.address), (6, gateway.address6)):
+    gateway6 = container.gateway6
+    for version, own in ((4, gateway.address), (6, gateway6.address6 if gateway6 is not None else None)):
         if port.in_version(version) and own is not None:
             via = host[version]
             asked = via if port.address is None or port.everywhere else str(port.address)

@@ -7,12 +7,13 @@ from typing import Any
 
 from testbed.conformance import image
 from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network, PublishedPort
-from testbed.topology import AddressWithPrefix
+from testbed.topology import MTU, AddressWithPrefix
 
 DEFAULT_BRIDGE = "docker0"
 _DEFAULT_NETWORK = "bridge"  # the engine's name for the network of docker0
 _ADDRESSES_IN_TURN_SINCE = 28
-_OPTION = "com.docker.network.bridge."
+_OF_ANY_DRIVER = "com.docker.network."
+_OPTION = f"{_OF_ANY_DRIVER}bridge."
 
 
 def daemon(host: DockerHost) -> list[str]:
@@ -60,6 +61,15 @@ def network(wanted: Network) -> dict[str, Any]:
         options["gateway_mode_ipv4"] = wanted.mode.value
     if wanted.mode6 is not GatewayMode.NAT:
         options["gateway_mode_ipv6"] = wanted.mode6.value
+    if wanted.trusted:
+        options["trusted_host_interfaces"] = ":".join(wanted.trusted)
+    if not wanted.addressed:
+        options["inhibit_ipv4"] = "true"
+    others = {
+        "driver.mtu": "" if wanted.mtu == MTU else wanted.mtu,
+        "host_ipv4": wanted.snat,
+        "host_ipv6": wanted.snat6,
+    }
     pools = (wanted.gateway,) if wanted.gateway6 is None else (wanted.gateway, wanted.gateway6)
     return {
         "Name": called(wanted),
@@ -67,7 +77,10 @@ def network(wanted: Network) -> dict[str, Any]:
         "Internal": wanted.internal,
         "EnableIPv6": wanted.gateway6 is not None,
         "IPAM": {"Config": [_pool(gateway) for gateway in pools]},
-        "Options": {f"{_OPTION}{key}": value for key, value in options.items()},
+        "Options": {
+            **{f"{_OPTION}{key}": value for key, value in options.items()},
+            **{f"{_OF_ANY_DRIVER}{key}": str(value) for key, value in others.items() if value},
+        },
     }
 
 

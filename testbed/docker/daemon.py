@@ -9,14 +9,16 @@ from testbed.docker.compose import keys
 from testbed.docker.host import VersionRequirement
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
+from testbed.topology import MTU
 
 BRIDGE_OPTION = "com.docker.network.bridge."
+DEFAULT_BRIDGE = "docker0"
 _POOLS = (
     *((IPv4Network(f"172.{second}.0.0/16"), 16) for second in range(17, 32)),
     (IPv4Network("192.168.0.0/16"), 20),
 )
 _DOCKER0 = IPv4Interface("172.17.0.1/16")
-_MTU = 1500  # of every link of a bed
+_LEAST_MTU, _LEAST_MTU6, _MOST_MTU = 68, 1280, 65535  # of IPv4 (RFC 791), of IPv6 (RFC 8200), of the kernel
 _NEW_KEYS: dict[str, tuple[int, ...]] = {
     "default-network-opts": (24, 0),
     "ip-forward-no-drop": (28, 0),
@@ -24,7 +26,6 @@ _NEW_KEYS: dict[str, tuple[int, ...]] = {
     "firewall-backend": (29, 0),
 }  # the first version that knows the key
 _UNBUILT = {
-    "bridge": "name the network's bridge instead (`driver_opts`), or leave the key out",
     "bip6": "write `fixed-cidr-v6`",
     "default-gateway": "leave it out: the gateway of a container is its network's bridge",
     "default-gateway-v6": "leave it out: the gateway of a container is its network's bridge",
@@ -32,6 +33,7 @@ _UNBUILT = {
 }
 _FILTERED = (
     *("userland-proxy", "icc", "ip-masq", "iptables", "ip6tables", "ip-forward", "bip", "fixed-cidr", "ipv6"),
+    "bridge",
     *("fixed-cidr-v6", "ip", "mtu", "default-address-pools", "experimental", *_NEW_KEYS, *_UNBUILT),
 )
 _WITHOUT_PART = """
@@ -61,8 +63,9 @@ class Pool:
 class Daemon:
     """What daemon.json says, with the engine's defaults.
 
-    `binding` is where ports of docker0 are published that name no address. `network_options` are the driver options of
-    networks that do not say otherwise. `requirements` are the keys that only newer engines know.
+    `docker0` is the address of the engine's own bridge, `bridge` that bridge's name, `mtu` its MTU. `binding` is where
+    ports of docker0 are published that name no address. `network_options` are the driver options of networks that do
+    not say otherwise. `requirements` are the keys that only newer engines know.
     """
 
     userland_proxy: bool = True
@@ -76,6 +79,8 @@ class Daemon:
     native: bool | None = None
     docker0: IPv4Interface | None = _DOCKER0
     docker0_range: IPv4Network | None = None
+    bridge: str = DEFAULT_BRIDGE
+    mtu: int = MTU
     subnet6: IPv6Network | None = None
     binding: IPv4Address | None = None
     pools: tuple[Pool, ...] = tuple(Pool(*pool) for pool in _POOLS)
@@ -87,7 +92,7 @@ def read(tree: Tree, problems: Problems) -> Daemon:
     """Return what the keys say; those that have no part in filtering are passed over."""
     keys.only(tree, (*_FILTERED, *_PASSED), problems)
     for key, remedy in _UNBUILT.items():
-        if not (entry := tree.child(key)).is_absent and not (key == "bridge" and entry.value == "none"):
+        if not (entry := tree.child(key)).is_absent:
             problems.add(entry.error(f"a bed cannot be built with the daemon's {key}.", f"{remedy.capitalize()}."))
     with problems.collected():
         return _read(tree)
@@ -98,8 +103,6 @@ def _read(tree: Tree) -> Daemon:
     backend = tree.text("firewall-backend")
     if backend not in ("", "iptables", "nftables"):
         raise tree.child("firewall-backend").error(f"{backend} is no firewall backend.", "It is iptables or nftables.")
-    if tree.number("mtu", _MTU) not in (0, _MTU):
-        raise tree.child("mtu").error(f"every link of a bed has an MTU of {_MTU}.", "Leave the key out.")
     return Daemon(
         userland_proxy=tree.flag("userland-proxy", True),
         icc=tree.flag("icc", True),
@@ -111,6 +114,8 @@ def _read(tree: Tree) -> Daemon:
         direct_routing=tree.flag("allow-direct-routing", False),
         native=None if not backend else backend == "nftables",
         docker0=_docker0(tree),
+        bridge=_bridge(tree),
+        mtu=mtu_of(tree, "mtu") or MTU,
         docker0_range=_part_of_docker0(tree),
         subnet6=_subnet6(tree),
         binding=_binding(tree),
@@ -122,6 +127,22 @@ def _read(tree: Tree) -> Daemon:
             if not tree.child(key).is_absent
         ),
     )
+
+
+def mtu_of(tree: Tree, key: str) -> int:
+    """Return the MTU that a key gives, 0 where it gives none; TopologyError for one that no network can have."""
+    mtu = tree.number(key, 0)
+    if mtu and not _LEAST_MTU <= mtu <= _MOST_MTU:
+        raise tree.child(key).error(f"{mtu} is no MTU.", f"An MTU is {_LEAST_MTU} to {_MOST_MTU}.")
+    return mtu
+
+
+def _bridge(tree: Tree) -> str:
+    """The bridge of the engine's own network: one that is there already, or docker0."""
+    name = tree.text("bridge")
+    if name not in ("", "none") and tree.text("bip"):
+        raise tree.child("bridge").error("an engine takes `bridge` or `bip`, not both.", "Leave out one of them.")
+    return name or DEFAULT_BRIDGE
 
 
 def _docker0(tree: Tree) -> IPv4Interface | None:

@@ -12,7 +12,7 @@ from testbed.docker.article_surroundings import SURROUNDINGS
 from testbed.docker.lan import Around, around
 from testbed.docker.surroundings import Surroundings
 from testbed.errors import TopologyError
-from testbed.topology import AddressWithPrefix
+from testbed.topology import MTU, AddressWithPrefix
 
 LOOPBACK, LOOPBACK6 = IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")
 
@@ -21,7 +21,7 @@ class GatewayMode(Enum):
     """How a network's containers are reached from outside (com.docker.network.bridge.gateway_mode_ipv4).
 
     NAT: by published ports, which are translated. NAT_UNPROTECTED: also by their own addresses, on every port
-    (since engine 28). ROUTED: by their own addresses, on published ports, without translation (since 28).
+    (since engine 28). ROUTED: by their own addresses, on published ports, without translation (since 27).
     ISOLATED: not at all, and not by the host itself either, since the bridge has no address (since 28).
     """
 
@@ -121,6 +121,7 @@ class Network:
     snat: IPv4Address | None = None
     snat6: IPv6Address | None = None
     trusted: tuple[str, ...] = ()
+    mtu: int = MTU
     addressed: bool = True
     routes_out: bool = False
 
@@ -158,9 +159,25 @@ class Attachment:
     gateway_priority: int = 0
 
 
+def outward_order(priority: int, six: bool, name: str) -> tuple[int, int, str]:
+    """The key by which engines order networks for a default route: the highest `gw_priority` comes first.
+
+    Among equals it is a network with IPv6, then the one whose name comes first (moby, libnetwork/sandbox.go:
+    Endpoint.Less; seen with 20.10.24, 26.1.5 and 28.5.2).
+    """
+    return -priority, -six, name
+
+
+def _outward_order(own: Attachment) -> tuple[int, int, str]:
+    return outward_order(own.gateway_priority, own.network.gateway6 is not None, own.network.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container on a network, as Attachment says it, and maybe on more (`also`); its ends are eth0, eth1 ..."""
+    """A container on a network, as Attachment says it, and maybe on more (`also`); its ends are eth0, eth1 ...
+
+    Without `outward` its default route, and with it its published ports, are by a network that is no bridge (macvlan).
+    """
 
     name: str
     network: Network
@@ -174,6 +191,7 @@ class Container:
     address6: IPv6Address | None = None
     also: tuple[Attachment, ...] = ()
     gateway_priority: int = 0
+    outward: bool = True
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
@@ -201,11 +219,19 @@ class Container:
     def gateway(self) -> Attachment | None:
         """The connection that has its default route, and by which its ports are published; None: it has none.
 
-        Of the networks that are not internal it is the one of the highest `gw_priority`, and among equals the one whose
-        name comes first (moby, libnetwork/sandbox.go: epHeap.Less; seen with 20.10.24, 26.1.5 and 28.5.2).
+        Of the networks that are not internal it is the first in the engine's order (`outward_order`).
         """
-        outward = [attachment for attachment in self.attachments if not attachment.network.internal]
-        return min(outward, key=lambda own: (-own.gateway_priority, own.network.name), default=None)
+        return min(self._outward, key=_outward_order, default=None)
+
+    @property
+    def gateway6(self) -> Attachment | None:
+        """The same for IPv6: the first connection that has it. Engines before 28 have no other than `gateway`."""
+        six = [own for own in self._outward if own.address6 is not None]
+        return min(six, key=_outward_order, default=None)
+
+    @property
+    def _outward(self) -> list[Attachment]:
+        return [own for own in self.attachments if self.outward and not own.network.internal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +347,8 @@ class DockerHost:
         gateway = container.gateway
         if gateway is None:
             return ()
-        modes = {4: gateway.network.mode, 6: gateway.network.mode6} if self.ipv6 else {4: gateway.network.mode}
+        gateway6 = container.gateway6 or gateway
+        modes = {4: gateway.network.mode, 6: gateway6.network.mode6} if self.ipv6 else {4: gateway.network.mode}
         return tuple(v for v, mode in modes.items() if port.in_version(v) and mode is not GatewayMode.ROUTED)
 
 

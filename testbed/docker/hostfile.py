@@ -98,13 +98,14 @@ def _host(project: Project, in_bed: bool) -> tuple[DockerHost, Tree]:
     networks = Networks(daemon, used, problems, surroundings.value, in_bed)
     containers = Containers(name, networks, started, problems)
     problems.raise_all()
+    beside = _with_services(surroundings.value, containers)
     remarks = [
         *surroundings.remarks,
         *networks.remarks,
         *containers.remarks,
         *_left_out(known, used, services, started),
     ]
-    host = _assembled(daemon, surroundings.value, networks, containers, remarks, tree)
+    host = _assembled(daemon, beside, networks, containers, remarks, tree)
     return host, _only(tree, started)
 
 
@@ -141,6 +142,12 @@ def _only(tree: Tree, started: list[ServiceRequest]) -> Tree:
     }
     parts = {key: part for key, part in tree.mapping if key in ("name", "networks", "daemon", "host")}
     return tree.with_value({**parts, "services": tree.child("services").with_value(kept)})
+
+
+def _with_services(surroundings: Surroundings, containers: Containers) -> Surroundings:
+    """The surroundings with services that stand in the LAN, or listen in the host's own network."""
+    listeners = dict.fromkeys((*surroundings.listeners, *containers.listeners()))
+    return replace(surroundings, stations=(*surroundings.stations, *containers.stations), listeners=tuple(listeners))
 
 
 def _assembled(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
 from testbed.docker.beside import interfaces, links, nodes, own_bridges
-from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode, Network
+from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode
 from testbed.docker.lan import EVERYWHERE, EVERYWHERE6, Around, around
 from testbed.docker.routes import host_routes
 from testbed.docker.surroundings import Surroundings
@@ -35,7 +35,7 @@ def topology(docker: DockerHost, scripted: bool = True) -> Topology:
     the containers' kernels discard what comes from there, because a strict reverse-path filter finds no way back (a
     blackhole route), before any socket sees it (fib_validate_source, net/ipv4/fib_frontend.c).
     """
-    _published_at_own_addresses(docker)
+    _require_own_addresses(docker)
     around, six = docker.around, docker.ipv6
     containers = [_container(container, around, scripted) for container in docker.containers]
     plugged = (
@@ -63,12 +63,19 @@ def refuse_subnet_of_bed(subnet: Prefix, surroundings: Surroundings) -> None:
             )
 
 
-def _published_at_own_addresses(docker: DockerHost) -> None:
+def _require_own_addresses(docker: DockerHost) -> None:
     for network in docker.networks:
         for subnet in (network.subnet, network.subnet6):
             if subnet is not None:
                 refuse_subnet_of_bed(subnet, docker.surroundings)
     own = docker.own_addresses()
+    for network in docker.networks:
+        for address in (network.snat, network.snat6):
+            if address is not None and address not in own:
+                raise TopologyError(
+                    f"{network.bridge} goes out under {address}, but the host has no such address.",
+                    f"It has {', '.join(map(str, own))}.",
+                )
     for container, port in docker.published():
         if not (port.everywhere or port.on_loopback or port.address in own):
             raise TopologyError(
@@ -81,11 +88,19 @@ def _host(docker: DockerHost, around: Around) -> Node:
     six, surroundings = docker.ipv6, docker.surroundings
     hairpin = not docker.userland_proxy
     veths = (
-        Interface(own.veth, own.veth_mac, (), index=own.veth_index, master=own.network.bridge, hairpin=hairpin)
+        Interface(
+            own.veth,
+            own.veth_mac,
+            (),
+            index=own.veth_index,
+            master=own.network.bridge,
+            hairpin=hairpin,
+            mtu=own.network.mtu,
+        )
         for container in docker.containers
         for own in container.attachments
     )
-    bridges = (Bridge(n.bridge, n.mac, n.bridge_addresses, n.index) for n in docker.networks)
+    bridges = (Bridge(n.bridge, n.mac, n.bridge_addresses, n.index, n.mtu) for n in docker.networks)
     return Node(
         "host",
         (*interfaces(surroundings, around, six), *veths),
@@ -118,10 +133,7 @@ def _of_bridges(docker: DockerHost) -> Iterator[tuple[str, str]]:
 def _container(container: Container, around: Around, scripted: bool) -> Node:
     six = any(own.address6 is not None for own in container.attachments)
     ends = tuple(_end(number, own, scripted) for number, own in enumerate(container.attachments))
-    gateway = container.default_route
-    routes: tuple[Route, ...] = ()
-    if gateway is not None:
-        routes = _by_gateways(gateway.network)
+    routes = tuple(_default_routes(container))
     if scripted:
         return Node(container.name, ends, routes=routes, sysctls=(*NO_IPV6, *PLAIN))
     strangers = (own.ip for lan in around.lans for own in lan.scripted if six or own.version == 4)
@@ -130,9 +142,12 @@ def _container(container: Container, around: Around, scripted: bool) -> Node:
     return Node(container.name, ends, routes=(*routes, *nowhere), sysctls=(*of_ipv6(six), strict))
 
 
-def _by_gateways(network: Network) -> tuple[Route, ...]:
-    to_all = Route(EVERYWHERE, network.gateway.ip)
-    return (to_all,) if network.gateway6 is None else (to_all, Route(EVERYWHERE6, network.gateway6.ip))
+def _default_routes(container: Container) -> Iterator[Route]:
+    gateway, gateway6 = container.default_route, container.gateway6 or container.default_route
+    if gateway is not None:
+        yield Route(EVERYWHERE, gateway.network.gateway.ip)
+    if gateway6 is not None and gateway6.network.gateway6 is not None:
+        yield Route(EVERYWHERE6, gateway6.network.gateway6.ip)
 
 
 def _end(number: int, own: Attachment, scripted: bool) -> Interface:
@@ -141,4 +156,4 @@ def _end(number: int, own: Attachment, scripted: bool) -> Interface:
     if network.subnet6 is not None:
         addresses.append(IPv6Interface(f"{own.address6}/{network.subnet6.prefixlen}"))
     kernels, scripts = ((), tuple(addresses)) if scripted else (tuple(addresses), ())
-    return Interface(f"eth{number}", own.mac, kernels, scripts, index=own.index)
+    return Interface(f"eth{number}", own.mac, kernels, scripts, index=own.index, mtu=network.mtu)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from testbed.docker.host import PublishedPort
+from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
 
@@ -42,6 +43,15 @@ def requested(tree: Tree) -> tuple[PortRequest, ...]:
         return _long(tree)
     with tree.blamed():
         return _short(tree.word)
+
+
+def exposed(tree: Tree, problems: Problems) -> Iterator[tuple[int, str]]:
+    """Yield the ports that `expose` names, with their protocols; what is none is reported."""
+    for item in tree.items:
+        with problems.collected(), item.blamed():
+            ports, _, protocol = item.word.strip().partition("/")
+            for port in _spoken(ports):
+                yield port, protocol.lower() or "tcp"
 
 
 def _short(text: str) -> tuple[PortRequest, ...]:

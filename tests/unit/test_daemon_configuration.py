@@ -119,8 +119,9 @@ def test_a_key_that_an_engine_does_not_know_is_refused_with_its_place(
     ("keys", "said"),
     [
         ({"usrland_proxy": True}, "the key usrland-proxy is not known here"),
-        ({"mtu": 1400}, "every link of a bed has an MTU of 1500"),
-        ({"bridge": "br0"}, "cannot be built with the daemon's bridge"),
+        ({"mtu": 60}, "60 is no MTU"),
+        ({"mtu": 65536}, "65536 is no MTU"),
+        ({"bridge": "br0", "bip": "10.0.0.1/24"}, "an engine takes `bridge` or `bip`, not both"),
         ({"ip": "a"}, "Expected 4 octets"),
         ({"firewall_backend": "ebpf"}, "ebpf is no firewall backend"),
         ({"fixed_cidr": "10.0.0.0/24"}, r"10\.0\.0\.0/24 is not in docker0's subnet 172\.17\.0\.0/16"),
@@ -132,3 +133,22 @@ def test_a_key_that_an_engine_does_not_know_is_refused_with_its_place(
 def test_what_cannot_be_built_is_refused_with_its_line(keys: dict[str, object], said: str) -> None:
     with pytest.raises(TopologyError, match=f"mine, line [12]: .*{said}"):
         host_of(**keys)
+
+
+def test_the_mtu_is_that_of_docker0_and_of_no_other_network() -> None:
+    host = host_of(mtu=1400)
+    assert [network.mtu for network in host.networks] == [1400, 1500]
+    assert host_of(mtu=0) == host_of(), "0 is the engine's default"
+    option = {"bridge": {"com.docker.network.driver.mtu": "1280"}}
+    assert [network.mtu for network in host_of(default_network_opts=option).networks] == [1500, 1280]
+
+
+def test_another_bridge_stands_for_docker0_and_its_address_is_assumed() -> None:
+    host = host_of(bridge="br0")
+    assert host.networks[0].bridge == "br0"
+    assert str(host.containers[0].address) == "172.17.0.2"
+    (remark,) = host.remarks
+    assert remark.startswith("the bridge br0 is one of the host's own")
+    rules = text_of(chosen_for(host, "28").rules(host))
+    assert "-A DOCKER ! -i br0 -o br0 -j DROP" in rules
+    assert "docker0" not in rules

@@ -166,3 +166,20 @@ def test_what_cannot_be_is_refused() -> None:
         pair(name="sixteen-letters-")
     with pytest.raises(TopologyError, match="the device of a eth0 is there twice"):
         Topology((replace(a, bridges=(Bridge("eth0", "02:00:00:00:00:03"),)), b), good.links, host="a")
+
+
+def test_isolated_ports_of_a_switch_keep_devices_apart() -> None:
+    def plugged(name: str, isolated: bool) -> Interface:
+        return Interface(name, f"02:00:00:00:01:0{len(name)}", master="lan", isolated=isolated)
+
+    names = {"a": True, "bb": True, "ccc": False}
+    nodes = [
+        Node(name, (Interface("eth0", f"02:00:00:00:00:0{len(name)}", (IPv4Interface(f"192.0.2.{len(name)}/24"),)),))
+        for name in names
+    ]
+    switch = Node("s", tuple(plugged(*one) for one in names.items()), (Bridge("lan", "02:00:00:00:01:00"),))
+    links = tuple(Link(Port(name, "eth0"), Port("s", name)) for name in names)
+    topology = Topology((switch, *nodes), links, host="a")
+    reached = {name: sorted(node.name for node, _ in topology.segment(Port(name, "eth0"))) for name in names}
+    assert reached == {"a": ["ccc"], "bb": ["ccc"], "ccc": ["a", "bb"]}
+    assert topology.nearest_kernel(Port("bb", "eth0")) == IPv4Address("192.0.2.3"), "not the host, which is kept apart"

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Generic, TypeVar
 
 from testbed.docker import naming
-from testbed.docker.compose.networks import DOCKER0, DOCKER0_KEY, IpamPool, NetworkRequest, built
-from testbed.docker.daemon import Daemon
+from testbed.docker.compose.networks import (
+    DOCKER0,
+    DOCKER0_KEY,
+    HOST,
+    NONE,
+    NetworkRequest,
+    IpamPool,
+    built,
+    gateway_of,
+)
+from testbed.docker.daemon import DEFAULT_BRIDGE, Daemon
 from testbed.docker.host import Network, VersionRequirement, isolated_only_within
 from testbed.docker.network import refuse_subnet_of_bed
 from testbed.docker.problems import Problems
-from testbed.docker.surroundings import Surroundings
+from testbed.docker.surroundings import Surroundings, Uplink
 from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
 
@@ -59,6 +69,15 @@ class Addresses(Generic[A]):
         raise TopologyError(f"{self._subnet} has no free address any more.", "Give the network a larger subnet.")
 
 
+@dataclass(frozen=True, slots=True)
+class StationNetwork:
+    """A macvlan or ipvlan network; its containers stand in the LAN of `uplink`, or, without one, in none of the bed."""
+
+    request: NetworkRequest
+    addresses: Addresses[IPv4Address]
+    uplink: Uplink | None
+
+
 class Networks:
     """The networks of a host: the engine's own, and those of the file that services use.
 
@@ -78,7 +97,9 @@ class Networks:
         self._in_bed = in_bed
         self._problems = problems
         self._explicit = [pool.subnet for request in requests.values() for pool in request.pools.values()]
+        self.requests = requests
         self.made: dict[str, Network] = {}
+        self.stations: dict[str, StationNetwork] = {}
         self.addresses: dict[str, Addresses[IPv4Address]] = {}  # by bridge
         self.addresses6: dict[str, Addresses[IPv6Address]] = {}
         self.remarks: list[str] = []
@@ -109,7 +130,7 @@ class Networks:
         subnet6 = daemon.subnet6
         gateway6 = IPv6Interface(f"{subnet6[1]}/{subnet6.prefixlen}") if subnet6 is not None else None
         network = Network(
-            "docker0",
+            daemon.bridge,
             gateway,
             naming.mac(gateway.ip),
             name=DOCKER0,
@@ -117,7 +138,13 @@ class Networks:
             masquerade=daemon.masquerade,
             gateway6=gateway6,
             binding=daemon.binding,
+            mtu=daemon.mtu,
         )
+        if daemon.bridge != DEFAULT_BRIDGE:
+            self.remarks.append(
+                f"the bridge {daemon.bridge} is one of the host's own, whose address daemon.json does not say: here it"
+                f" has {gateway}."
+            )
         part = daemon.docker0_range
         pool = IpamPool(gateway.network, gateway.ip, part, ()) if part is not None else None
         self._add(DOCKER0_KEY, network, {4: pool} if pool is not None else {})
@@ -126,6 +153,12 @@ class Networks:
         if request.docker0:
             self.made[request.key] = self.network(DOCKER0_KEY)
             return
+        if request.driver in (HOST, NONE):
+            return
+        if request.of_stations:
+            self.stations[request.key] = self._of_stations(request)
+            return
+        self.requirements += request.options.requirements()
         subnet = self._subnet(request)
         network = built(request, subnet, self._subnet6(request), naming.bridge(request.name))
         isolated_only_within(network)
@@ -135,6 +168,19 @@ class Networks:
                 f"the network {request.name} is external and not described, so it has the engine's defaults here; a "
                 f"second file may describe it: networks: {{{request.key}: {{external: false, name: {request.name}}}}}."
             )
+
+    def _of_stations(self, request: NetworkRequest) -> StationNetwork:
+        """A network in the LAN, where its subnet is that of an uplink; else one that the bed does not have."""
+        subnet = self._subnet(request)
+        self._unlike_others(request.name, subnet)
+        addresses = Addresses(subnet, request.pools.get(4), IPv4Address(gateway_of(request, subnet)))
+        inside = [
+            uplink
+            for uplink in self._surroundings.uplinks
+            for own in uplink.addresses
+            if isinstance(own, IPv4Interface) and subnet.subnet_of(own.network) and not request.internal
+        ]
+        return StationNetwork(request, addresses, inside[0] if inside else None)
 
     def _add(self, key: str, network: Network, pools: dict[int, IpamPool]) -> None:
         for subnet in (network.subnet, network.subnet6):
@@ -149,6 +195,9 @@ class Networks:
     def _claim(self, bridge: str, subnet: _Subnet) -> None:
         if self._in_bed:
             refuse_subnet_of_bed(subnet, self._surroundings)
+        self._unlike_others(bridge, subnet)
+
+    def _unlike_others(self, bridge: str, subnet: _Subnet) -> None:
         for other, taken in self._taken:
             if taken.version == subnet.version and taken.overlaps(subnet):
                 raise TopologyError(f"the subnets of {other} and {bridge} overlap: {taken}.", "Choose another subnet.")

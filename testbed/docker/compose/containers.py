@@ -7,16 +7,17 @@ from dataclasses import replace
 
 from testbed.docker import naming
 from testbed.docker.compose.addresses import Networks
+from testbed.docker.compose.published import Ports
 from testbed.docker.compose.services import CONTAINER, HOST, NONE, SERVICE, EndpointRequest, ServiceRequest
-from testbed.docker.host import Attachment, Container, PublishedPort, VersionRequirement
+from testbed.docker.compose.start_order import in_start_order
+from testbed.docker.compose.stations import Stations
+from testbed.docker.host import Attachment, Container, VersionRequirement
 from testbed.docker.network import AROUND
-from testbed.docker.ports import PortRequest
 from testbed.docker.problems import Problems
-from testbed.docker.tree import Tree
 from testbed.errors import TopologyError
+from testbed.topology import Listener
 
 _GATEWAY_PRIORITY = (28, 0)  # the first version that knows it
-_EPHEMERAL = range(32768, 61000)  # net.ipv4.ip_local_port_range of every bed
 
 
 class Containers:
@@ -28,22 +29,29 @@ class Containers:
         self._services = {service.name: service for service in services}
         self._problems = problems
         self._ports = Ports(services)
+        self._stations = Stations(networks)
         self._nodes: dict[str, list[str]] = {}  # of each service
         self._taken: set[str] = set(AROUND)
         self._docker_names: set[str] = set()
         self._refused: set[str] = set()  # services whose network is refused
         self.made: list[Container] = []
+        self._listeners: dict[Listener, ServiceRequest] = {}  # of services in the host's own network
         self.names: list[tuple[str, str]] = []
         self.remarks: list[str] = []
         self.requirements: list[VersionRequirement] = []
         for service in in_start_order(services, problems):
             with problems.collected():
                 self._make(service)
-        self.remarks += self._ports.remarks
+        self.remarks += [*self._stations.remarks, *self._ports.remarks]
+        self.stations = self._stations.made
 
     def _make(self, service: ServiceRequest) -> None:
         self.remarks += service.remarks
         self._nodes[service.name] = []
+        if any(endpoint.network in self._networks.refused for endpoint in service.endpoints):
+            self._refused.add(service.name)
+            return
+        service = self._stations.in_its_mode(service)
         if service.mode in (HOST, NONE) or service.mode.startswith((SERVICE, CONTAINER)):
             self._without_network(service)
             return
@@ -54,15 +62,15 @@ class Containers:
                     "It is bridge, host, none, service:NAME or container:NAME.",
                 )
             return
-        if any(endpoint.network in self._networks.refused for endpoint in service.endpoints):
-            self._refused.add(service.name)
-            return
+        service = self._stations.without_lan(service)
         for number in range(1, service.replicas + 1):
             name = self._docker_name(service, number)
             node = self._node(service, number, name)
             with service.tree.blamed():
-                container = self._container(service, node)
-            self.made.append(container)
+                if service.on_bridges:
+                    self.made.append(self._container(service, node))
+                elif not self._stations.place(service, node):
+                    continue
             self._nodes[service.name].append(node)
             self._known(service, name, node)
         if service.name in AROUND and self._nodes[service.name]:
@@ -103,19 +111,42 @@ class Containers:
             raise service.tree.child("ports").error(
                 f"{service.name} has no ports of its own in network_mode {service.mode}.", "Publish them there."
             )
+        shared = service.mode.partition(":")[2]
+        if service.mode.startswith(SERVICE) and shared in self._stations.absent:
+            self._stations.absent.add(service.name)
+            self.remarks.append(f"{service.name} shares the network of {shared}, and is not in the bed either.")
+            return
         names = (service.name, service.container_name or f"{self._project}-{service.name}-1")
         if service.mode == NONE:
             self.remarks.append(f"{service.name} has no network (network_mode: none), and is not in the bed.")
             return
         if service.mode == HOST:
             node = HOST
-            self.remarks.append(
-                f"{service.name} has the host's own network (network_mode: host): it listens on the host."
-            )
+            self._listen(service)
         else:
             node = self._shared(service)
         self._nodes[service.name] = [node]
         self._call(node, *names)
+
+    def _listen(self, service: ServiceRequest) -> None:
+        """Open the ports that a service in the host's network names; SCTP has no listeners in a bed."""
+        asked = [*((port.container, port.protocol) for port, _ in service.ports), *service.exposed]
+        opened = {(port, protocol): Listener(protocol, port) for port, protocol in asked if protocol in ("tcp", "udp")}
+        self._listeners |= dict.fromkeys(opened.values(), service)
+        on = ", ".join(f"{port}/{protocol}" for port, protocol in opened) or "ports that the file does not name"
+        self.remarks.append(
+            f"{service.name} has the host's own network (network_mode: host): it listens on the host, on {on}."
+        )
+
+    def listeners(self) -> Iterator[Listener]:
+        """Yield the sockets of services in the host's network, but for ports that containers publish."""
+        published = {(port.host, port.protocol): one.name for one in self.made for port in one.published}
+        for listener, service in self._listeners.items():
+            if name := published.get((listener.port, listener.protocol)):
+                where = f"{listener.port}/{listener.protocol}"
+                self.remarks.append(f"{name} publishes port {where}, so {service.name} does not listen there.")
+            else:
+                yield listener
 
     def _shared(self, service: ServiceRequest) -> str:
         """The node in whose namespace a service runs."""
@@ -146,6 +177,7 @@ class Containers:
             address6=first.address6,
             also=tuple(also),
             gateway_priority=first.gateway_priority,
+            outward=self._stations.leaves_outward(service),
         )
         gateway = container.gateway
         binding = gateway.network.binding if gateway is not None else None
@@ -189,73 +221,3 @@ class Containers:
             address6=address6,
             gateway_priority=endpoint.gateway_priority,
         )
-
-
-class Ports:
-    """The ports of the host that are given out so far."""
-
-    def __init__(self, services: list[ServiceRequest]) -> None:
-        self._given: dict[tuple[int, str], list[tuple[str, PublishedPort]]] = {}
-        self._asked = {
-            (port.hosts[0], port.protocol) for service in services for port, _ in service.ports if len(port.hosts) == 1
-        }
-        self.remarks: list[str] = []
-
-    def publish(self, name: str, request: PortRequest, tree: Tree) -> PublishedPort:
-        """Return the port that a container gets; TopologyError, with the line, for one that is taken."""
-        with tree.blamed():
-            if len(request.hosts) == 1:
-                wanted = request.on(request.hosts[0])
-                self._refuse_taken(name, wanted)
-            else:
-                wanted = self._chosen(name, request)
-        self._given.setdefault((wanted.host, wanted.protocol), []).append((name, wanted))
-        return wanted
-
-    def _chosen(self, name: str, request: PortRequest) -> PublishedPort:
-        """The first port that is free, of a range or of those that the engine may choose."""
-        for number in request.hosts or _EPHEMERAL:
-            wanted = request.on(number)
-            if (number, request.protocol) not in self._asked and self._other(wanted) is None:
-                self.remarks.append(f"{name}: the engine chooses the host's port for {wanted}.")
-                return wanted
-        raise TopologyError(f"no port of {request.hosts or _EPHEMERAL} is free any more.", "Choose other ports.")
-
-    def _refuse_taken(self, name: str, port: PublishedPort) -> None:
-        other = self._other(port)
-        if other is not None:
-            raise TopologyError(f"port {port.host}/{port.protocol} is published by {other} and by {name}.")
-
-    def _other(self, port: PublishedPort) -> str | None:
-        """The container that has a port already with which this one collides."""
-        given = self._given.get((port.host, port.protocol), [])
-        return next((name for name, other in given if port.collides_with(other)), None)
-
-
-def in_start_order(services: list[ServiceRequest], problems: Problems) -> list[ServiceRequest]:
-    """Return services behind those that they need, and as they stand in the file otherwise."""
-    known = {service.name: service for service in services}
-    done: dict[str, ServiceRequest] = {}
-    for service in services:
-        with problems.collected():
-            _start(service, known, done)
-    return list(done.values())
-
-
-def _start(service: ServiceRequest, known: dict[str, ServiceRequest], done: dict[str, ServiceRequest]) -> None:
-    """Start what a service needs, then itself, without recursion: chains may be long."""
-    waiting: dict[str, Iterator[str]] = {service.name: iter(service.needs)}
-    while waiting:
-        name = next(reversed(waiting))
-        other = next((need for need in waiting[name] if need not in done), None)
-        if other is None:
-            done[name] = known[name]
-            del waiting[name]
-        elif other in waiting:
-            raise known[name].tree.error(f"{name} and {other} wait for each other.", "Remove one dependency.")
-        elif other not in known:
-            raise known[name].tree.error(
-                f"{name} needs the service {other}, which is not there.", "Add it, or switch on its profile."
-            )
-        else:
-            waiting[other] = iter(known[other].needs)

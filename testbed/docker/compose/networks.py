@@ -16,22 +16,19 @@ from ipaddress import (
 
 from testbed.docker import naming
 from testbed.docker.compose import keys
-from testbed.docker.daemon import BRIDGE_OPTION, Daemon
+from testbed.docker.compose.network_options import DriverOptions
+from testbed.docker.daemon import Daemon
 from testbed.docker.host import GatewayMode, Network
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
-from testbed.errors import TopologyError
 
 DEFAULT = "default"  # the network of services that name none
 DOCKER0 = "bridge"  # what the engine calls the network of docker0
 DOCKER0_KEY = "docker0:"  # the key of that network, which no file can have
 _ROOM = 4  # addresses: two of a subnet's own, a bridge's, a container's
-_MTU = 1500
-_MODES = {4: f"{BRIDGE_OPTION}gateway_mode_ipv4", 6: f"{BRIDGE_OPTION}gateway_mode_ipv6"}
-_BINDING = f"{BRIDGE_OPTION}host_binding_ipv4"
-_FLAGS = tuple(f"{BRIDGE_OPTION}{key}" for key in ("enable_icc", "enable_ip_masquerade"))
-_OPTIONS = (f"{BRIDGE_OPTION}name", *_FLAGS, *_MODES.values(), _BINDING, "com.docker.network.driver.mtu")
-_PASSED_OPTIONS = ("com.docker.network.container_iface_prefix", "com.docker.network.container_interface_prefix")
+BRIDGE, MACVLAN, IPVLAN, HOST, NONE = "bridge", "macvlan", "ipvlan", "host", "none"
+_REMEDIES = {"overlay": "Compose makes no overlay network where no swarm is; for one host, write `driver: bridge`."}
+_LEAST_MTU6 = 1280  # RFC 8200
 _Subnet = IPv4Network | IPv6Network
 
 
@@ -47,38 +44,30 @@ class IpamPool:
 
 @dataclass(frozen=True, slots=True)
 class NetworkRequest:
-    """A network as the file asks for it; `name` is what the engine calls it."""
+    """A network as the file asks for it; `name` is what the engine calls it.
+
+    With the driver macvlan or ipvlan its containers are stations of the LAN, with host or none it is that mode.
+    """
 
     key: str
     name: str
     tree: Tree
+    options: DriverOptions
+    driver: str = BRIDGE
     external: bool = False
     internal: bool = False
     ipv6: bool = False
     pools: dict[int, IpamPool] = field(default_factory=dict)
-    options: dict[str, Tree] = field(default_factory=dict)
-
-    def option(self, key: str) -> str:
-        """Return the value of a driver option, empty where it is absent."""
-        tree = self.options.get(key)
-        return "" if tree is None or tree.is_absent else tree.word
-
-    def mode(self, version: int) -> GatewayMode:
-        """Return how its containers are reached in a version of IP."""
-        value = self.option(_MODES[version])
-        if not value:
-            return GatewayMode.NAT
-        with self.options[_MODES[version]].blamed():
-            return GatewayMode(value)
-
-    def flag(self, key: str) -> bool:
-        """Return an option of the bridge that is on unless it is switched off."""
-        return Tree(dict(self.options), self.tree.source, self.tree.line).flag(f"{BRIDGE_OPTION}{key}", True)
 
     @property
     def docker0(self) -> bool:
         """Whether this is the engine's own network."""
         return self.external and self.name == DOCKER0
+
+    @property
+    def of_stations(self) -> bool:
+        """Whether its containers stand in the LAN, beside the host."""
+        return self.driver in (MACVLAN, IPVLAN)
 
 
 def requested(tree: Tree, project: str, daemon: Daemon, problems: Problems) -> dict[str, NetworkRequest]:
@@ -88,7 +77,8 @@ def requested(tree: Tree, project: str, daemon: Daemon, problems: Problems) -> d
         with problems.collected():
             found[key] = _request(key, entry, project, daemon, problems)
     if DEFAULT not in dict(tree.mapping):
-        found[DEFAULT] = NetworkRequest(DEFAULT, f"{project}_{DEFAULT}", tree, options=dict(daemon.network_options))
+        options = DriverOptions(tree, dict(daemon.network_options))
+        found[DEFAULT] = NetworkRequest(DEFAULT, f"{project}_{DEFAULT}", tree, options, ipv6=options.ipv6)
     return found
 
 
@@ -96,27 +86,22 @@ def _request(key: str, tree: Tree, project: str, daemon: Daemon, problems: Probl
     keys.only(tree, keys.NETWORK, problems)
     external, name = _external(tree)
     name = name or tree.text("name") or (key if external else f"{project}_{key}")
-    if external and name == DOCKER0:
-        return NetworkRequest(key, name, tree, external=True)
-    _driver(tree)
-    if not tree.flag("enable_ipv4", True):
+    if external and name in (DOCKER0, HOST, NONE):
+        return NetworkRequest(key, name, tree, DriverOptions(tree), name, external=True)
+    driver = _driver(tree)
+    defaults = dict(daemon.network_options) if driver == BRIDGE else {}
+    options = DriverOptions(tree, defaults | dict(tree.child("driver_opts").mapping))
+    for problem in options.problems(driver == BRIDGE):
+        problems.add(problem)
+    if not tree.flag("enable_ipv4", options.ipv4):
         raise tree.child("enable_ipv4").error("every network of a bed has IPv4.", "Leave `enable_ipv4` out.")
-    options = dict(daemon.network_options) | dict(tree.child("driver_opts").mapping)
-    for option in _unknown(options):
-        problems.add(option)
-    request = NetworkRequest(
-        key,
-        name,
-        tree,
-        external,
-        tree.flag("internal", False),
-        tree.flag("enable_ipv6", False),
-        _pools(tree, problems),
-        options,
-    )
-    for version in _MODES:
-        request.mode(version)
-    return request
+    ipv6 = tree.flag("enable_ipv6", options.ipv6)
+    if ipv6 and options.mtu < _LEAST_MTU6:
+        raise tree.error(
+            f"the kernel has no IPv6 on links with an MTU of {options.mtu}.", f"Give {_LEAST_MTU6} or more."
+        )
+    internal = tree.flag("internal", False)
+    return NetworkRequest(key, name, tree, options, driver, external, internal, ipv6, _pools(tree, ipv6, problems))
 
 
 def _external(tree: Tree) -> tuple[bool, str]:
@@ -127,31 +112,28 @@ def _external(tree: Tree) -> tuple[bool, str]:
     return tree.flag("external", False), ""
 
 
-def _driver(tree: Tree) -> None:
-    driver = tree.text("driver", "bridge")
-    if driver in ("bridge", "default", ""):
-        return
-    remedies = {
-        "overlay": "An overlay network spans several hosts; for one host, write `driver: bridge`.",
-        "macvlan": "Its containers stand in the LAN themselves, and no rule of the host filters them.",
-        "ipvlan": "Its containers stand in the LAN themselves, and no rule of the host filters them.",
-    }
-    remedy = remedies.get(driver, "Write `driver: bridge`, or leave the network out.")
-    raise tree.child("driver").error(f"the driver {driver} is not known to a bed, which has bridge networks.", remedy)
+def _driver(tree: Tree) -> str:
+    """The driver of a network that a bed has."""
+    driver = tree.text("driver", BRIDGE) or BRIDGE
+    if driver in (BRIDGE, DEFAULT):
+        return BRIDGE
+    if driver not in (MACVLAN, IPVLAN):
+        remedy = _REMEDIES.get(driver, "Write `driver: bridge`, or leave the network out.")
+        raise tree.child("driver").error(f"the driver {driver} is not known to a bed.", remedy)
+    mode = tree.child("driver_opts").text("ipvlan_mode", "l2")
+    if driver == IPVLAN and mode != "l2":
+        raise (
+            tree.child("driver_opts")
+            .child("ipvlan_mode")
+            .error(
+                f"packets of an ipvlan in mode {mode} are routed by the host's kernel, which a bed does not build.",
+                "Write l2, or leave the network out.",
+            )
+        )
+    return driver
 
 
-def _unknown(options: dict[str, Tree]) -> list[TopologyError]:
-    """What is wrong with the names and values of driver options."""
-    found = []
-    for key, tree in options.items():
-        if key not in (*_OPTIONS, *_PASSED_OPTIONS):
-            found.append(tree.error(f"the key {key} is not known here.", f"Known are {', '.join(_OPTIONS)}."))
-        elif key.endswith(".mtu") and tree.word != str(_MTU):
-            found.append(tree.error(f"every link of a bed has an MTU of {_MTU}, not {tree.word}.", "Leave it out."))
-    return found
-
-
-def _pools(tree: Tree, problems: Problems) -> dict[int, IpamPool]:
+def _pools(tree: Tree, ipv6: bool, problems: Problems) -> dict[int, IpamPool]:
     ipam = tree.child("ipam")
     keys.only(ipam, ("config", "driver", "options"), problems)
     if (driver := ipam.text("driver", "default")) != "default":
@@ -165,7 +147,7 @@ def _pools(tree: Tree, problems: Problems) -> dict[int, IpamPool]:
         if pool.subnet.version in found:
             raise item.error(f"a network of a bed has one subnet of IPv{pool.subnet.version}.")
         found[pool.subnet.version] = pool
-    if 6 in found and not tree.flag("enable_ipv6", False):
+    if 6 in found and not ipv6:
         raise tree.error(
             "a network with IPv6 has `enable_ipv6: true` and a subnet of IPv6 in `ipam.config`.",
             "Write both or neither; without the first an engine passes over the second.",
@@ -201,27 +183,30 @@ def _network(text: str) -> _Subnet:
 
 def built(request: NetworkRequest, subnet: IPv4Network, subnet6: IPv6Network | None, bridge: str) -> Network:
     """Return the network of an engine that has these subnets, with the gateways asked for, or the first addresses."""
-    gateway = IPv4Interface(f"{_gateway(request, subnet)}/{subnet.prefixlen}")
-    gateway6 = IPv6Interface(f"{_gateway(request, subnet6)}/{subnet6.prefixlen}") if subnet6 is not None else None
-    binding = request.option(_BINDING)
-    with request.options.get(_BINDING, request.tree).blamed():
-        address = IPv4Address(binding) if binding else None
+    gateway = IPv4Interface(f"{gateway_of(request, subnet)}/{subnet.prefixlen}")
+    gateway6 = IPv6Interface(f"{gateway_of(request, subnet6)}/{subnet6.prefixlen}") if subnet6 is not None else None
+    options = request.options
     return Network(
-        request.option(f"{BRIDGE_OPTION}name") or bridge,
+        options.name or bridge,
         gateway,
         naming.mac(gateway.ip),
         name=request.name,
-        icc=request.flag("enable_icc"),
-        masquerade=request.flag("enable_ip_masquerade"),
+        icc=options.icc,
+        masquerade=options.masquerade,
         internal=request.internal,
-        mode=request.mode(4),
+        mode=options.mode(4),
         gateway6=gateway6,
-        mode6=request.mode(6),
-        binding=None if address is None or address.is_unspecified else address,
+        mode6=options.mode(6),
+        binding=options.binding,
+        snat=options.snat,
+        snat6=options.snat6,
+        trusted=options.trusted,
+        addressed=not options.inhibited,
+        mtu=options.mtu,
     )
 
 
-def _gateway(request: NetworkRequest, subnet: _Subnet) -> IPv4Address | IPv6Address:
+def gateway_of(request: NetworkRequest, subnet: _Subnet) -> IPv4Address | IPv6Address:
     """The gateway asked for, else the first address; in mode isolated the subnet's own, which no container gets.
 
     In that mode an engine keeps none back that is not asked for, and the first is a container's (28.5.2).
@@ -229,7 +214,7 @@ def _gateway(request: NetworkRequest, subnet: _Subnet) -> IPv4Address | IPv6Addr
     pool = request.pools.get(subnet.version)
     if pool is not None and pool.gateway is not None:
         return pool.gateway
-    if request.mode(subnet.version) is GatewayMode.ISOLATED:
+    if request.options.mode(subnet.version) is GatewayMode.ISOLATED:
         return subnet[0]
     part = pool.part if pool is not None and pool.part is not None else subnet
     return part[0] if part[0] not in (subnet[0],) else subnet[1]

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from testbed.docker.compose import keys
 from testbed.docker.compose.networks import DEFAULT, DOCKER0, DOCKER0_KEY
 from testbed.docker.ports import PortRequest
+from testbed.docker.ports import exposed as exposed_ports
 from testbed.docker.ports import requested as requested_ports
 from testbed.docker.problems import Problems
 from testbed.docker.tree import Tree
@@ -38,7 +39,10 @@ class EndpointRequest:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRequest:
-    """A service as the file asks for it; with a `mode` other than bridge it has no networks of its own."""
+    """A service as the file asks for it; with a `mode` other than bridge it has no networks of its own.
+
+    `exposed` are ports with their protocols. Without `on_bridges` all its networks are of the LAN.
+    """
 
     name: str
     tree: Tree
@@ -50,6 +54,8 @@ class ServiceRequest:
     needs: tuple[str, ...]
     profiles: tuple[str, ...]
     remarks: tuple[str, ...]
+    exposed: tuple[tuple[int, str], ...] = ()
+    on_bridges: bool = True
 
 
 def requested(tree: Tree, known: Mapping[str, object], problems: Problems) -> list[ServiceRequest]:
@@ -79,6 +85,7 @@ def _request(name: str, tree: Tree, known: Mapping[str, object], problems: Probl
         tuple(_needs(tree, mode)),
         tuple(tree.child("profiles").words),
         tuple(_remarks(name, tree)),
+        tuple(exposed_ports(tree.child("expose"), problems)),
     )
 
 

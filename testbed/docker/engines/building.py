@@ -35,7 +35,7 @@ class Building:
     def _network(self, network: Network) -> Network:
         if not network.internal:
             return network
-        return replace(network, routes_out=self.default_route, addressed=self.bridge_address)
+        return replace(network, routes_out=self.default_route, addressed=network.addressed and self.bridge_address)
 
 
 AS_BUILT = Building()  # by engines since 25.0.4

@@ -139,12 +139,12 @@ def wants_ip6(host: DockerHost) -> bool:
 
 
 def _proxied(host: DockerHost, container: Container, attachment: Attachment) -> tuple[PublishedPort, ...]:
-    if not host.userland_proxy or attachment.address6 is not None:
+    if not host.userland_proxy or container.gateway6 is not None or attachment != container.gateway:
         return ()
-    return tuple(port for port in _ports(container, attachment, 6) if not port.in_version(4))
+    return tuple(port for port in container.published if not port.in_version(4))
 
 
 def _ports(container: Container, attachment: Attachment, version: int) -> tuple[PublishedPort, ...]:
-    if attachment != container.gateway:
+    if attachment != (container.gateway if version == 4 else container.gateway6):
         return ()
     return tuple(port for port in container.published if port.in_version(version))
