@@ -149,6 +149,6 @@ def test_another_bridge_stands_for_docker0_and_its_address_is_assumed() -> None:
     assert str(host.containers[0].address) == "172.17.0.2"
     (remark,) = host.remarks
     assert remark.startswith("the bridge br0 is one of the host's own")
-    rules = text_of(chosen_for(host, "28").rules(host))
+    rules = chosen_for(host, "28").rules(host).text
     assert "-A DOCKER ! -i br0 -o br0 -j DROP" in rules
     assert "docker0" not in rules

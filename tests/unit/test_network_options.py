@@ -10,7 +10,6 @@ import pytest
 from testbed.docker import DockerHost, article, hostfile
 from testbed.docker.engines import chosen_for
 from testbed.errors import TestbedError, TopologyError
-from testbed.rules.rulefile import text_of
 
 BRIDGE, NETWORK = "com.docker.network.bridge.", "com.docker.network."
 SIX = {"enable_ipv6": True, "ipam": {"config": [{"subnet": "10.6.0.0/24"}, {"subnet": "2001:db8:1::/64"}]}}
@@ -24,7 +23,7 @@ def host_with(options: dict[str, str], **network: object) -> DockerHost:
 
 
 def rules(host: DockerHost, version: str = "28") -> list[str]:
-    return text_of(chosen_for(host, version).rules(host)).splitlines()
+    return chosen_for(host, version).rules(host).text.splitlines()
 
 
 def test_host_addresses_are_those_under_which_containers_go_out() -> None:

@@ -159,9 +159,10 @@ class Generation:
             for interface in network.trusted:
                 tables.append("raw", "PREROUTING", f"{to_it} -i {interface} -j ACCEPT")
             tables.append("raw", "PREROUTING", f"{to_it} ! -i {network.bridge} -j DROP")
+        proxied = set(attached.proxied)
         for port in sorted((*attached.published, *attached.proxied), key=by_container):
             self._raw(tables, view, attached, port)
-            if port in attached.published:
+            if port not in proxied:
                 self._port(tables, view, attached, port)
 
     def _raw(self, tables: Tables, view: View, attached: NetworkAttachment, port: PublishedPort) -> None:
