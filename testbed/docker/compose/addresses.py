@@ -13,8 +13,8 @@ from testbed.docker.compose.networks import (
     DOCKER0_KEY,
     HOST,
     NONE,
-    NetworkRequest,
     IpamPool,
+    NetworkRequest,
     built,
     gateway_of,
 )
