@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from testbed.topology import Topology
 from testbed.traffic import destination
 from testbed.traffic.destination import Destination
 from testbed.traffic.endpoint import Endpoint
+from testbed.traffic.listening import Listening
 from testbed.traffic.packet import Packet
 from testbed.traffic.sockets import Attempt, KernelEndpoint
 from testbed.traffic.tcp import WINDOWS, Stack
@@ -70,6 +72,7 @@ class Testbed:
             else:
                 with self.backend.loading(self._host, ruleset):
                     devices.build(topology, namespaces)
+            self._listening.open(self._host, topology.node(topology.host))
             self._notify_loaded()
         except BaseException:
             self.close()
@@ -111,6 +114,7 @@ class Testbed:
         self._connections = ConnectionTable(self._host)
         self._next_port = FIRST_PORT
         self._cpu = syscalls.current_cpu()
+        self._listening = Listening()
         self._transmission = self._new_transmission()
         self._rules = HostRules(self._host, self.backend, ruleset)
         self._begin_ledger(all_zero=not self._rules.native)
@@ -126,6 +130,7 @@ class Testbed:
         """Release the namespaces; the kernel deletes those that no other process or name holds."""
         self._notify_leaving()
         self._transmission.close()
+        self._listening.close()
         self._rules.close()
         self._connections.close()
         for namespace in self._namespaces.values():
@@ -158,6 +163,11 @@ class Testbed:
     def endpoint(self, name: str) -> Endpoint:
         """Return the scripted endpoint of a node, on all of its interfaces; each node has one."""
         return self._transmission.endpoint(name)
+
+    @property
+    def listening(self) -> tuple[socket.socket, ...]:
+        """The open sockets of the host's own listeners (Node.listeners), while this process holds the bed."""
+        return tuple(self._listening.sockets)
 
     @property
     def processor(self) -> int:
@@ -278,7 +288,7 @@ class Testbed:
         )
 
     def settle(self) -> None:
-        """Return when no packet that an endpoint sent is on its way any more."""
+        """Return when no packet that an endpoint sent is on its way any more, and no answer of the host's listeners."""
         self._transmission.settle()
 
     def settle_everywhere(self) -> None:
@@ -409,7 +419,10 @@ class Testbed:
 
     def _new_transmission(self) -> Transmission:
         located = lambda by: reference.located(by, self.loaded)  # noqa: E731
-        return Transmission(self.topology, self._namespaces, self._cpu, ShownRules(located, self.words))
+        shown = ShownRules(located, self.words)
+        return Transmission(
+            self.topology, self._namespaces, self._cpu, shown, lambda: self._listening.answer(self._cpu)
+        )
 
     def _begin_ledger(self, all_zero: bool) -> None:
         """Begin a ledger of drops for the rules that were just loaded; `all_zero`: none of them has counted yet."""

@@ -163,15 +163,16 @@ def _all_addresses(node: Node) -> list[str]:
 
 
 def _companions(bed: Testbed, host: DockerHost) -> Iterator[Companion]:
-    """Yield the programs of a named bed: HTTP for containers and internet, a userland proxy if the host has one."""
+    """Yield the programs of a named bed: HTTP for containers and internet, the host's listeners, a userland proxy."""
     listening = [
         (name, bed.kernel(name).listen(port, address))
         for name, port in _served(host)
         for address in _all_addresses(bed.topology.node(name))
     ]
     try:
-        fds = [opened.fileno() for _, opened in listening]
-        arguments = [f"{name}={fd}" for (name, _), fd in zip(listening, fds, strict=True)]
+        taken_over = [*listening, *((bed.topology.host, opened) for opened in bed.listening)]
+        fds = [opened.fileno() for _, opened in taken_over]
+        arguments = [f"{name}={fd}" for (name, _), fd in zip(taken_over, fds, strict=True)]
         yield Companion(bed.node("internet"), "server.py", arguments, fds)
     finally:
         for _, opened in listening:

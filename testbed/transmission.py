@@ -41,12 +41,22 @@ class ShownRules:
 class Transmission:
     """The scripted endpoints of a bed, and the packets that they send."""
 
-    def __init__(self, topology: Topology, namespaces: Mapping[str, Namespace], cpu: int, rules: ShownRules) -> None:
-        """`cpu` is the processor that sends all packets."""
+    def __init__(
+        self,
+        topology: Topology,
+        namespaces: Mapping[str, Namespace],
+        cpu: int,
+        rules: ShownRules,
+        answer: Callable[[], bool],
+    ) -> None:
+        """`cpu` is the processor that sends all packets. `answer` has the host's listeners answer what arrived there,
+        and returns whether anything did.
+        """
         self._topology = topology
         self._namespaces = namespaces
         self._cpu = cpu
         self._rules = rules
+        self._answer = answer
         addresses = {str(own.ip): node.name for node in topology.nodes for own in node.addresses}
         self._captures = Captures(addresses.get)
         self._stack = ExitStack()
@@ -88,8 +98,15 @@ class Transmission:
         return [self.endpoints[node.name] for node in self._ends]
 
     def settle(self) -> None:
-        """Return when no packet that an endpoint sent is on its way any more."""
+        """Return when no packet that an endpoint sent is on its way any more, and no answer of the host's listeners."""
         self._captures.settling()
+        self._settle_endpoints()
+        while self._answer():
+            for endpoint in self.endpoints.values():
+                endpoint.settled = False
+            self._settle_endpoints()
+
+    def _settle_endpoints(self) -> None:
         for endpoint in self.endpoints.values():
             endpoint.settle()
 

@@ -287,6 +287,7 @@ class DockerHost:
         for container in self.containers:
             _belongs(container, self.networks)
         _published_once(self.containers)
+        _listened_once(self)
 
     def node_called(self, name: str) -> str | None:
         """Return the node that has this name beside its own; None: there is none, or there are several."""
@@ -373,6 +374,19 @@ def _published_once(containers: tuple[Container, ...]) -> None:
                         f"port {port.host}/{port.protocol} is published by {name} and by {container.name}."
                     )
             others.append((container.name, port))
+
+
+def _listened_once(host: DockerHost) -> None:
+    """Raise TopologyError for a port that a container publishes and the host itself listens on."""
+    for container, port in host.published():
+        for listener in host.surroundings.listeners:
+            own = PublishedPort(listener.port, port.container, listener.protocol, listener.address)
+            if host.userland_proxy and port.collides_with(own):
+                raise TopologyError(
+                    f"port {port.host}/{port.protocol} is published by {container.name}, and {listener} is a listener"
+                    " of the host.",
+                    "Remove one of them.",
+                )
 
 
 def _once(what: str, names: Iterable[str]) -> None:

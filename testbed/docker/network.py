@@ -10,7 +10,7 @@ from testbed.docker.host import Attachment, Container, DockerHost, GatewayMode
 from testbed.docker.lan import EVERYWHERE, EVERYWHERE6, Around, around
 from testbed.docker.routes import host_routes
 from testbed.docker.surroundings import Surroundings
-from testbed.docker.sysctls import HOST_SYSCTLS, NO_IPV6, PLAIN, ROUTER6, of_ipv6
+from testbed.docker.sysctls import HOST_SYSCTLS, NO_IPV6, ONE_ANSWER, PLAIN, ROUTER6, of_ipv6
 from testbed.errors import TopologyError
 from testbed.topology import (
     AddressWithPrefix,
@@ -106,7 +106,7 @@ def _host(docker: DockerHost, around: Around) -> Node:
         (*interfaces(surroundings, around, six), *veths),
         (*own_bridges(surroundings, around, six), *bridges),
         host_routes(surroundings, around, six),
-        (*of_ipv6(six), *HOST_SYSCTLS, *_forwarding(docker)),
+        (*of_ipv6(six), *HOST_SYSCTLS, *_forwarding(docker), *(ONE_ANSWER if surroundings.listeners else ())),
         (*_of_bridges(docker), *surroundings.sysctls),
         tuple(rule for rule in surroundings.routing_rules if six or rule.version == 4),
         tuple(entry for entry in surroundings.neighbours if six or entry.address.version == 4),

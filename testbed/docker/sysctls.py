@@ -58,6 +58,8 @@ HOST_SYSCTLS = (
     ("net.netfilter.nf_conntrack_tcp_be_liberal", "0"),
     ("net.netfilter.nf_conntrack_tcp_loose", "1"),
 )
+# A listener repeats no SYN/ACK: a script acknowledges in its own time, and a second SYN/ACK would be counted.
+ONE_ANSWER = (("net.ipv4.tcp_synack_retries", "0"),)
 PLAIN = tuple(
     (f"net.ipv4.conf.{scope}.{key}", "0") for scope in ("all", "default") for key in ("rp_filter", "send_redirects")
 )

@@ -39,10 +39,28 @@ class Greeter(BaseHTTPRequestHandler):
 
 
 def serve(name: str, descriptor: int) -> None:
-    """Serve on a socket that already listens."""
+    """Serve on a socket that already listens: HTTP, and on one of UDP each datagram comes back."""
+    opened = socket.socket(fileno=descriptor)
+    if opened.type == socket.SOCK_DGRAM:
+        give_back(opened)
+    serve_http(name, opened)
+
+
+def give_back(opened: socket.socket) -> None:
+    """Send each datagram back to its sender, for ever."""
+    opened.settimeout(None)
+    while True:
+        data, sender = opened.recvfrom(65536)
+        try:
+            opened.sendto(data, sender)
+        except OSError:
+            continue  # the packet filter refuses the answer
+
+
+def serve_http(name: str, opened: socket.socket) -> None:
     handler = type("Named", (Greeter,), {"name": name})
     server = ThreadingHTTPServer(("", 0), handler, bind_and_activate=False)
-    server.socket = socket.socket(fileno=descriptor)
+    server.socket = opened
     server.serve_forever()
 
 

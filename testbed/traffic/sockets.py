@@ -70,6 +70,10 @@ class KernelEndpoint:
         """Return a UDP socket of this node, of the IP version of an address; the caller closes it."""
         return self._open(socket.SOCK_DGRAM, towards)
 
+    def unbound(self, protocol: str, towards: str) -> socket.socket:
+        """Return a TCP or UDP socket of this node, of the IP version of an address; the caller closes it."""
+        return self.tcp(towards) if protocol == "tcp" else self.udp(towards)
+
     def listen(self, port: int, address: str = ANY) -> socket.socket:
         """Return a listening TCP socket; the kernel completes handshakes even without an accept call."""
         listening = self.tcp(address)

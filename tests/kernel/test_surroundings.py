@@ -11,8 +11,9 @@ import pytest
 from testbed.bed import Testbed
 from testbed.docker import hostfile, network
 from testbed.kernel.namespace import quarantine
+from testbed.observe.journey import LOCAL_INPUT
 from testbed.rules import save
-from testbed.traffic.layers import IP, UDP
+from testbed.traffic.layers import IP, TCP, UDP, IPv6
 
 FILE = """
 host:
@@ -145,3 +146,59 @@ def test_a_macvlan_container_reaches_its_segment_and_not_the_host(bed: Testbed) 
         assert sent.delivered_to == ("client-br0" if to == "10.0.1.1" else None)
     assert bed.connect_from_kernel("host", ("10.0.1.40", 80)).outcome != "accepted"
     assert [packet for packet in bed.received_by("nas") if packet.source == "10.0.1.5"] == []
+
+
+LISTENING = hostfile.parse(
+    "host: {uplinks: {eth0: {addresses: [10.0.0.5/24, 10.0.0.6/24, '2001:db8:1::5/64'], gateway: 10.0.0.1}},"
+    " listeners: [22, '10.0.0.6:23', 53/udp, '127.0.0.1:631']}\n"
+    "services: {web: {network_mode: bridge, ports: ['80:80']}}\n"
+)
+OPEN = save.parse("*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n")
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[Testbed]:
+    with quarantine(), Testbed(network.topology(LISTENING), OPEN) as bed:
+        yield bed
+
+
+@pytest.mark.parametrize(
+    ("to", "port", "flags"),
+    [
+        ("10.0.0.5", 22, "SA"),
+        ("10.0.0.6", 22, "SA"),
+        ("2001:db8:1::5", 22, "SA"),
+        ("10.0.0.6", 23, "SA"),
+        ("10.0.0.5", 23, "RA"),
+        ("10.0.0.5", 631, "RA"),
+    ],
+)
+def test_a_listener_of_the_host_completes_handshakes_at_its_address(
+    listening: Testbed, to: str, port: int, flags: str
+) -> None:
+    family = IPv6 if ":" in to else IP
+    source = listening.endpoint("client").address_towards(to)
+    sport = listening.free_port()
+    listening.send("client", family(src=source, dst=to) / TCP(sport=sport, dport=port, flags="S"), to="client")
+    answers = [packet for packet in listening.received_by("client") if packet.destination_port == sport]
+    assert [(packet.source, packet.flags) for packet in answers] == [(to, flags)]
+
+
+@pytest.mark.parametrize(("to", "port", "answered"), [("10.0.0.6", 53, "udp"), ("10.0.0.6", 54, "icmp")])
+def test_a_datagram_is_answered_from_the_address_that_was_asked(
+    listening: Testbed, to: str, port: int, answered: str
+) -> None:
+    before = len(listening.received_by("internet"))
+    source = listening.endpoint("internet").address_towards(to)
+    listening.send("internet", IP(src=source, dst=to) / UDP(sport=4000, dport=port) / b"question", to="internet")
+    (answer,) = listening.received_by("internet")[before:]
+    assert (answer.source, answer.protocol) == (to, answered)
+
+
+def test_answers_of_listeners_are_counted_and_traced(listening: Testbed) -> None:
+    source = listening.endpoint("client").address_towards("10.0.0.5")
+    with listening.tracing() as tracing:
+        asked = IP(src=source, dst="10.0.0.5") / UDP(sport=4001, dport=53) / b"question"
+        journey = tracing.journey(listening.send("client", asked, to="client"))
+    assert journey.end.kind == LOCAL_INPUT
+    assert "answered by" in journey.end.why
