@@ -174,7 +174,7 @@ def _with_containers(given: Fitted, rulesets: Sequence[AnyRuleset]) -> Fitted:
             guesses.append(Guess(GuessKind.NETWORK, network.bridge, gateways, because=str(address), assumed=assumed))
         if address in (network.gateway.ip, network.gateway6 and network.gateway6.ip):
             continue
-        made = _container(host, address, network)
+        made = container_at(host, address, network)
         host = replace(host, containers=(*host.containers, made))
         guesses.append(Guess(GuessKind.CONTAINER, made.name, (str(address),), network.bridge))
     return given.added(host, *guesses)
@@ -304,7 +304,8 @@ def _bridge(name: str, subnet: IPv4Network) -> Network:
     return Network(name, gateway, naming.mac(gateway.ip), name=name)
 
 
-def _container(host: DockerHost, address: Address, network: Network) -> Container:
+def container_at(host: DockerHost, address: Address, network: Network) -> Container:
+    """Return a container on a network with an address, and with one of each other IP version of the network."""
     name = f"container-{str(address).replace('.', '-').replace(':', '-')}"
     six = address if isinstance(address, IPv6Address) else None
     four = address if isinstance(address, IPv4Address) else _next_free(host, network)

@@ -7,12 +7,13 @@ from invoke.exceptions import Exit
 
 from testbed.tasks.console import NOT_JUDGED, as_json, console
 from testbed.tasks.host_options import HostOptions, host_task
-from testbed.tasks.options import ENGINE_HELP, RULES_HELP
+from testbed.tasks.options import ENGINE_HELP, RULES_HELP, SENDERS
 from testbed.tasks.values import writable
 
 
 @host_task(
     help={
+        "from_": f"print only what is asked by one: {SENDERS}",
         "out": "file to write the table to (default: print it)",
         "engine": ENGINE_HELP,
         "rules": RULES_HELP,
@@ -22,6 +23,7 @@ from testbed.tasks.values import writable
 )
 def behaviours(
     _: Context,
+    from_: str = "",
     out: str = "",
     host: HostOptions | None = None,
     engine: str | None = None,
@@ -42,6 +44,8 @@ def behaviours(
     from testbed.behaviour.not_asked import not_asked
     from testbed.behaviour.probing import ask, without_proxy
     from testbed.behaviour.variant import RulesetVariant
+    from testbed.docker.asker import Asker, asker
+    from testbed.errors import TestbedError
     from testbed.report import guesses
     from testbed.rules import files
     from testbed.tasks.chosen import choose
@@ -51,8 +55,11 @@ def behaviours(
     chosen = choose(host, engine, rules)
     chosen.warn()
     on = chosen.fitted
-    answers = asked(lambda step: ask(on.host, [RulesetVariant(chosen.rules, backend)], step))
-    rows = table.rows(answers.sides[0])
+    asking = asker(on.host, from_) if from_ else Asker(on.host, "")
+    answers = asked(lambda step: ask(asking.host, [RulesetVariant(chosen.rules, backend)], step))
+    rows = [row for row in table.rows(answers.sides[0]) if not from_ or row.probe.startswith(f"{asking.node} ")]
+    if not rows:
+        raise TestbedError(f"no probe comes from {from_}.", "Give an address, a node or a network of this host.")
     open_ = [*answers.cut, *(one.said(chosen.rules.source) for one in not_asked(chosen.rules, answers.scopes[0]))]
     guessed, proxy = guesses.sentences(on.guesses), without_proxy(on.host)
     remarks = [*guessed, *answers.missing]

@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 from testbed.errors import TestbedError
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
 from testbed.tasks.host_options import HostOptions, host_task
-from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP, SENDERS
 from testbed.tasks.values import writable
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SEVERITY = (0, NOT_JUDGED, FINDING)
 @host_task(
     help={
         "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
-        "from_": "who asks: client, internet, or a container's name",
+        "from_": f"who asks: {SENDERS}",
         "name": "bed to use; it has to be up (default: the bed testbed where it is up, else a bed of its own)",
         "close": "close the connection too: seven packets",
         "client": "whose TCP the client speaks: windows (SYN of 52 bytes, the article's) or linux (60)",
@@ -66,9 +66,10 @@ def handshake(
     writable("--pcap", pcap)
     if client not in STACKS:
         raise TestbedError(f"there is no client {client}.", f"There are {', '.join(STACKS)}.")
-    with opened_bed(name, host, engine, rules, backend) as opened:
+    with opened_bed(name, host, engine, rules, backend, from_) as opened:
+        from_ = opened.node_called(from_)
         _require_scripted(opened.bed, from_)
-        asked = opened.places(to, TCP)
+        asked = opened.places(to, TCP, from_)
         with captured(opened.bed, pcap) as capture, journeys(opened.bed, pcap) as traced:
             connections = [list(replay(opened.bed, from_, place, STACKS[client], close)) for place in asked]
         kind = opened.bed.backend.name

@@ -11,6 +11,7 @@ from testbed.bed import Testbed
 from testbed.bedrecord import Record
 from testbed.default_port import Place, Publishers, places
 from testbed.docker import article
+from testbed.docker.asker import asker
 from testbed.docker.guess import Guess
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
@@ -59,7 +60,19 @@ class OpenedBed:
     def node_called(self, name: str) -> str:
         """Return the node that has this name, or that the Docker host knows by it; else the name itself."""
         nodes = [node.name for node in self.bed.topology.nodes]
-        return name if name in nodes else self.publishers.host.node_called(name) or name
+        if name in nodes:
+            return name
+        return self.publishers.host.node_called(name) or self._asking(name)
+
+    def _asking(self, text: str) -> str:
+        """The node that has an address or is on a network, among those of the bed; else the text itself."""
+        found = asker(self.publishers.host, text)
+        if found.host != self.publishers.host:
+            raise TestbedError(
+                f"{self.name} has no machine with the address {text}.",
+                "Take the bed down, or give --host or --rules: a bed of its own gets one.",
+            )
+        return found.node
 
     def _in_own_names(self, text: str, sender: str) -> str:
         """`NAME:PORT` with an address in place of another name; that of a network stands for its gateway."""
@@ -85,12 +98,17 @@ class OpenedBed:
 
 @contextmanager
 def opened_bed(
-    name: str | None, host: HostOptions | None, engine: str | None, rules: str | None, backend: str
+    name: str | None,
+    host: HostOptions | None,
+    engine: str | None,
+    rules: str | None,
+    backend: str,
+    sender: str = "",
 ) -> Iterator[OpenedBed]:
     """Open the bed of that name, or without one the default bed where it is up and nothing else is asked for.
 
-    Else a bed of its own is made, and is gone afterwards. Raises NotUp where no bed of that name is up, TestbedError
-    where a name is given with what makes another bed.
+    Else a bed of its own is made, and is gone afterwards; it has a machine with the sender's address. Raises NotUp
+    where no bed of that name is up, TestbedError where a name is given with what makes another bed.
     """
     standing = _standing(name, host, engine, rules, backend)
     described = (host.host, host.project_name, host.daemon, host.env_file) if host is not None else ()
@@ -112,10 +130,11 @@ def opened_bed(
     loaded_by = backend_for(chosen.rules, backend or chosen.backend or "nft").name
     require(loaded_by)
     on = chosen.fitted
-    topology = article.topology(on.host)
+    on_host = asker(on.host, sender).host if sender else on.host
+    topology = article.topology(on_host)
     remarks = (*chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
-    publishers = Publishers(chosen.rules, on.host, bool(host) or not rules)
-    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(on.host):
+    publishers = Publishers(chosen.rules, on_host, bool(host) or not rules)
+    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(on_host):
         yield OpenedBed(
             bed, "a bed of its own", publishers, chosen.rules.source, on.guesses, remarks, chosen.contradictions
         )

@@ -22,3 +22,4 @@ JOBS_HELP = (
 )
 SIDES_HELP = "A file of rules, a table of `invoke behaviours`, a version of Docker's engine, or `article`."
 PCAP_HELP = "file to write the packets to as pcapng, link by link, with what rules did to each as its comments"
+SENDERS = "client, internet, a container, a network (one of its machines) or any address"

@@ -8,13 +8,13 @@ from invoke.exceptions import Exit
 from testbed.errors import TestbedError
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json
 from testbed.tasks.host_options import HostOptions, host_task
-from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP
+from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP, SENDERS
 from testbed.tasks.values import address_of, port_of, writable
 
 
 @host_task(
     help={
-        "from_": "who sends: client, internet, host, or a container's name",
+        "from_": f"who sends: host, {SENDERS}",
         "to": "ADDRESS:PORT, [IPV6]:PORT or NODE:PORT (default: a published port, in each family of the host)",
         "proto": "tcp, udp or icmp",
         "sport": "the sender's port, 1 to 65535 (default: one that is free); with icmp the identifier",
@@ -71,7 +71,7 @@ def trace(
     writable("--pcap", pcap)
     sender_port = port_of("--sport", sport)
     router = address_of("--via", via)
-    with opened_bed(name, host, engine, rules, backend) as opened:
+    with opened_bed(name, host, engine, rules, backend, from_) as opened:
         bed = opened.bed
         from_ = opened.node_called(from_)
         require_sender(bed.topology, from_)
