@@ -179,7 +179,7 @@ def test_a_listener_of_the_host_completes_handshakes_at_its_address(
     family = IPv6 if ":" in to else IP
     source = listening.endpoint("client").address_towards(to)
     sport = listening.free_port()
-    listening.send("client", family(src=source, dst=to) / TCP(sport=sport, dport=port, flags="S"), to="client")
+    listening.send(family(src=source, dst=to) / TCP(sport=sport, dport=port, flags="S"), "client")
     answers = [packet for packet in listening.received_by("client") if packet.destination_port == sport]
     assert [(packet.source, packet.flags) for packet in answers] == [(to, flags)]
 
@@ -190,7 +190,7 @@ def test_a_datagram_is_answered_from_the_address_that_was_asked(
 ) -> None:
     before = len(listening.received_by("internet"))
     source = listening.endpoint("internet").address_towards(to)
-    listening.send("internet", IP(src=source, dst=to) / UDP(sport=4000, dport=port) / b"question", to="internet")
+    listening.send(IP(src=source, dst=to) / UDP(sport=4000, dport=port) / b"question", "internet")
     (answer,) = listening.received_by("internet")[before:]
     assert (answer.source, answer.protocol) == (to, answered)
 
@@ -199,6 +199,6 @@ def test_answers_of_listeners_are_counted_and_traced(listening: Testbed) -> None
     source = listening.endpoint("client").address_towards("10.0.0.5")
     with listening.tracing() as tracing:
         asked = IP(src=source, dst="10.0.0.5") / UDP(sport=4001, dport=53) / b"question"
-        journey = tracing.journey(listening.send("client", asked, to="client"))
+        journey = tracing.journey(listening.send(asked, "client"))
     assert journey.end.kind == LOCAL_INPUT
     assert "answered by" in journey.end.why
