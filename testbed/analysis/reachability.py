@@ -6,9 +6,10 @@ only if the plain answer comes back (`replies.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from testbed.analysis import programs
 from testbed.analysis.describe import Description, FieldVariables, describe
@@ -83,17 +84,29 @@ class ReachResult:
 class Reachability:
     """All that first packets reach on the host of a topology, under one rule set.
 
-    Raises AnalysisError for rules that are too large to follow.
+    Raises AnalysisError for rules that are too large to follow. With the `world` of another rule set on the same host,
+    sets of both go together.
     """
 
-    def __init__(self, ruleset: AnyRuleset, topology: Topology) -> None:
+    def __init__(self, ruleset: AnyRuleset, topology: Topology, world: World | None = None) -> None:
         with limited():
             self.program = programs.program(ruleset)
-            self.world = World.of(topology, fragments=not self.program.tracks)
+            self.world = World.of(topology, fragments=not self.program.tracks) if world is None else world
             self.first = self.world.first(self.program)
             self.fates = fates(self.world.space, self.first)
-            self.replies = Replies(self.world, self.program, self.first)
             self.begun = beginnings(self.world)
+            self._asked = self.world.space.all
+
+    def only(self, origins: Iterable[Origin], ends: Iterable[Location]) -> None:
+        """Follow only the answers of these places to these origins: fewer rules matter to them. To be called first."""
+        come = self.world.space.any_of(self.coming(origin) for origin in origins)
+        self._asked = come & self.world.space.any_of(self.ending(place) for place in ends)
+
+    @cached_property
+    def replies(self) -> Replies:
+        """The answers to the packets that passed."""
+        with limited():
+            return Replies(self.world, self.program, self.first, self._asked)
 
     def reach(self, origin: Origin, target: ReachTarget, version: int) -> ReachResult:
         """Return how the packets of an origin end that are sent to a target, or get there on any other way."""

@@ -32,16 +32,16 @@ def beginnings(world: World) -> PacketSet:
 
 
 class Replies:
-    """The plain answers to the first packets of one rule set that passed."""
+    """The plain answers to the first packets of one rule set that passed; only those of `answered` are followed."""
 
-    def __init__(self, world: World, program: Program, first: Outcome) -> None:
+    def __init__(self, world: World, program: Program, first: Outcome, answered: PacketSet) -> None:
         self._world = world
         self._first = first
         self._space = world.space
         self.fresh = FreshVariables.make(world.space, world.interfaces.width)
         followed = Connections(world, first, self.fresh).packet(PacketKind.REPLY)
         self._packet = self._plain(followed.packet)
-        asked = beginnings(world) & first.passed & self._tracked()
+        asked = beginnings(world) & first.passed & self._tracked() & answered
         world.opaque.start(PacketKind.REPLY.value)
         self.outcome = world.follow(program, self._packet, followed.tracked, asked)
         self.fates: tuple[Fate, ...] = fates(world.space, self.outcome)

@@ -33,19 +33,19 @@ def witness_journeys(stand: ExposureStand, matrix: ExposureMatrix) -> WitnessJou
     probes = list(dict.fromkeys(cell.witness.probe for cell in matrix.cells if cell.witness and cell.witness.probe))
     with quarantine(), Testbed(stand.topology, stand.rules, stand.backend) as bed:
         made_ready(bed, probes[:MOST])
-        followed: list[CountedJourney] = []
+        sent: list[CountedJourney] = []
         places: dict[Probe, int] = {}
         for probe in probes[:MOST]:
-            found = _followed(bed, probe)
-            if found:
-                places[probe] = len(followed)
-                followed += found[:1]
+            if found := followed(bed, probe):
+                places[probe] = len(sent)
+                sent += found[:1]
         about = f"{stand.rules.source}, {stand.program}"
-        story = Story("The witnesses of the matrix", about, bed.topology, bed.words(), tuple(followed))
+        story = Story("The witnesses of the matrix", about, bed.topology, bed.words(), tuple(sent))
     return WitnessJourneys(story, places)
 
 
-def _followed(bed: Testbed, probe: Probe) -> tuple[CountedJourney, ...]:
+def followed(bed: Testbed, probe: Probe) -> tuple[CountedJourney, ...]:
+    """Send a probe and return its journey; one of the host may have others behind it."""
     if probe.origin == bed.topology.host:
         to = probe.address, probe.port
         return follow_kernel(bed, lambda: bed.send_from_kernel(probe.origin, probe.protocol, to))

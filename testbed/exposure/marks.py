@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from testbed.analysis.fates import End, fates
+from testbed.analysis.fates import End, Fate, fates
 from testbed.analysis.plain import plain_first
 from testbed.analysis.reachability import Reachability
 from testbed.analysis.rules import Manip
@@ -22,6 +22,7 @@ class Marker:
     def __init__(self, reachability: Reachability) -> None:
         self._reachability = reachability
         self._closed: PacketSet | None = None
+        self._fates: list[Fate] = []
 
     def marked(self, cell: ExposureCell, packets: PacketSet | None) -> ExposureCell:
         """Return an open cell with the rule of INPUT that was meant to close it, if there is one.
@@ -40,6 +41,9 @@ class Marker:
         """Return the packets that INPUT would drop if nothing translated their destination."""
         if self._closed is None:
             reachability = self._reachability
+            if not self._has_input():
+                self._closed = reachability.world.space.none
+                return self._closed
             kept = [
                 chain for chain in reachability.program.chains if not (chain.translates and chain.hook == "PREROUTING")
             ]
@@ -52,6 +56,11 @@ class Marker:
             ]
             self._closed = reachability.world.space.any_of(fate.packets for fate in self._fates)
         return self._closed
+
+    def _has_input(self) -> bool:
+        """Return whether any chain of INPUT can close a port."""
+        chains = [chain for chain in self._reachability.program.chains if chain.hook == "INPUT"]
+        return any(chain.rules or not chain.accepts for chain in chains if not chain.translates)
 
     def _bypass(self, packets: PacketSet) -> Bypass | None:
         _, point = plain_first(self._reachability.world, packets)

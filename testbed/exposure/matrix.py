@@ -54,38 +54,53 @@ class MatrixBuilder:
     _ending: dict[Location, PacketSet] = field(default_factory=dict)
     _sent: dict[Location, PacketSet] = field(default_factory=dict)
     _coming: dict[tuple[str, int], PacketSet] = field(default_factory=dict)
+    _ends: dict[str, tuple[Location, ...]] = field(default_factory=dict)
+
+    def sets_of(self, row: ExposureRow, column: ExposureColumn, version: int, host: ExposureColumn) -> ReachSets | None:
+        """Return the packets of a cell by how they end; None where nothing can send."""
+        if not self._has(row, column, version):
+            return None
+        come = self.come(column, version) & ~self._own(row, column)
+        return self._sets(come, row.target.ways, self._ends_of(row, host))
+
+    def cell_of(self, row: ExposureRow, column: ExposureColumn, version: int, sets: ReachSets) -> ExposureCell:
+        """Return a cell without its marks."""
+        return self._cell(row, column, version, sets)[0]
 
     def matrix(self, source: str, listed: Sequence[ExposureRow], beside: Sequence[ExposureColumn]) -> ExposureMatrix:
         """Return all cells of these rows and columns."""
+        everywhere = (place for row in listed for place in row.target.ends)
+        self.reachability.only((column.origin for column in beside), everywhere)
         host = next(column for column in beside if column.kind is ColumnKind.HOST)
         marker = Marker(self.reachability)
         found: list[ExposureCell] = []
         for row in listed:
-            ends = self._ends(row, host)
-            made = (self._cell(row, ends, column, version) for column in beside for version in (4, 6))
-            cells = [marker.marked(*one) for one in made if one is not None]
+            asked = ((column, version) for column in beside for version in (4, 6))
+            made = (
+                self._cell(row, column, version, sets)
+                for column, version in asked
+                if (sets := self.sets_of(row, column, version, host)) is not None
+            )
+            cells = [marker.marked(*one) for one in made]
             found += marker.compared(cells)
         return ExposureMatrix(source, tuple(listed), tuple(beside), tuple(found), self.reachability.program.unmodelled)
 
-    def _ends(self, row: ExposureRow, host: ExposureColumn) -> tuple[Location, ...]:
+    def _ends_of(self, row: ExposureRow, host: ExposureColumn) -> tuple[Location, ...]:
         """Return where a row's packets may end: at a listener of the proxy only where that reaches the container."""
         if not row.listener:
             return row.target.ends
-        for version in (4, 6):
-            come = self._from(host, version)
-            sets = self._sets(come, row.own, row.own)
-            if not empty(conceivable(self.reachability.world, sets.delivered)):
-                return row.target.ends
-        return row.own
+        if row.key not in self._ends:
+            proxied = any(
+                not empty(conceivable(self.reachability.world, self._sets(come, row.own, row.own).delivered))
+                for come in (self.come(host, version) for version in (4, 6))
+            )
+            self._ends[row.key] = row.target.ends if proxied else row.own
+        return self._ends[row.key]
 
     def _cell(
-        self, row: ExposureRow, ends: Sequence[Location], column: ExposureColumn, version: int
-    ) -> tuple[ExposureCell, PacketSet | None] | None:
-        """Return a cell, with the packets that get through by a published port; None where nothing can send."""
-        if not self._has(row, column, version):
-            return None
-        come = self._from(column, version) & ~self._own(row, column)
-        sets = self._sets(come, row.target.ways, ends)
+        self, row: ExposureRow, column: ExposureColumn, version: int, sets: ReachSets
+    ) -> tuple[ExposureCell, PacketSet | None]:
+        """Return a cell, with the packets that get through by a published port."""
         if empty(sets.asked):
             return ExposureCell(row, column, version, CellState.UNREACHABLE, why=Why.NO_ADDRESS), None
         if not empty(conceivable(self.reachability.world, sets.delivered)):
@@ -103,7 +118,8 @@ class MatrixBuilder:
         places = (*row.target.ways, *row.target.ends)
         return any(prefix.version == version for place in places for prefix in place.addresses)
 
-    def _from(self, column: ExposureColumn, version: int) -> PacketSet:
+    def come(self, column: ExposureColumn, version: int) -> PacketSet:
+        """Return the packets of a column in one version of IP."""
         key = column.key, version
         if key not in self._coming:
             six = self.reachability.world.packet.six

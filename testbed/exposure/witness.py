@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
 from testbed.analysis.packets import LOCAL, TCP, UDP, address_bits
 from testbed.analysis.places import Location
@@ -20,6 +21,10 @@ _OF_A_KERNEL = {(TCP, 4): 60, (TCP, 6): 80, (UDP, 4): 36, (UDP, 6): 56}
 _TTL = 64
 _PORTS = (40000, 65535)  # from which probes are sent
 _KNOWN = (80, 443, 22, 53)
+_STRANGERS = {  # addresses of documentation (RFC 5737, RFC 3849), where no node's own address is meant
+    4: tuple(address_bits(IPv4Address(text)) for text in ("198.51.100.7", "192.0.2.7")),
+    6: (address_bits(IPv6Address("2001:db8:113:ffff::7")),),
+}
 _SPECIMENS = 8  # addresses of a location that are tried
 
 
@@ -54,8 +59,11 @@ class WitnessChooser:
         protocol = self._prefer(choice, "protocol", (TCP, UDP))
         destination = self._destination(choice, ways, version)
         port = self._prefer(choice, "second", (UNMENTIONED, *_ports_of(ways)))
+        if port is None:
+            choice.prefer(self.reachability.world.packet.second)
+            port = self.reachability.world.space.value(self.reachability.world.packet.second, choice.packets)
         shaped = sender is not None and self._shape(choice, sender, protocol, version) and self._any_port(choice)
-        if shaped and destination is not None and port is not None and protocol is not None and sender is not None:
+        if shaped and destination is not None and protocol is not None and sender is not None:
             self._prefer(choice, "first", (_PORTS[0],))
             for variable in self.reachability.world.opaque.variables:
                 choice.prefer(self.reachability.world.space.vector((variable,)))
@@ -75,9 +83,9 @@ class WitnessChooser:
         able = [own for own in self.column.senders if own.node != excluded and own.address.version == version]
         addresses = {address_bits(own.address): own for own in reversed(able)}
         found = self._prefer(choice, "source", [address_bits(own.address) for own in able])
-        if found is not None:
-            return addresses[found]
-        return able[0] if able else None
+        if found is None and self.column.kind is not ColumnKind.HOST:
+            choice.prefer(self.reachability.world.packet.source, _STRANGERS[version])
+        return addresses[found] if found is not None else able[0] if able else None
 
     def _destination(self, choice: Choice, ways: Iterable[Location], version: int) -> Address | None:
         """Choose an address of these locations; None where the packets are sent elsewhere."""

@@ -11,6 +11,7 @@ with loading(program):
     from testbed.tasks.behaviours import behaviours
     from testbed.tasks.bench import bench
     from testbed.tasks.capture import capture
+    from testbed.tasks.check import check
     from testbed.tasks.claims import claims
     from testbed.tasks.conformance import conformance
     from testbed.tasks.coverage import coverage
@@ -38,6 +39,7 @@ namespace = Collection(
     handshake,
     trace,
     exposure,
+    check,
     rules,
     test,
     behaviours,

@@ -29,6 +29,7 @@ _WIDEST = 100  # columns of the screen
         "html": "file for a page with the matrix and the witnesses' journeys",
         "sarif": "file for what is marked, as SARIF 2.1.0",
         "json": "print the cells for programs",
+        "init": "write exposure.yaml: a spec of what is open now, to be cut down to what is meant",
     }
 )
 def exposure(
@@ -42,6 +43,7 @@ def exposure(
     html: str = "",
     sarif: str = "",
     json: bool = False,
+    init: bool = False,
 ) -> None:
     """Show who reaches which service: from the internet, the LAN, other containers and the host, over all packets.
 
@@ -67,6 +69,8 @@ def exposure(
     made = stand.confirmed()
     remarks = [*guesses.sentences(on.guesses), *chosen.host.remarks, *chosen.contradictions, *stand.remarks]
     heading = f"Who reaches what: {chosen.rules.source}, {stand.program}. {_count(made)}"
+    if init:
+        _write_spec(made)
     if markdown:
         files.write(markdown, report.markdown(made, heading, remarks))
     if html:
@@ -75,7 +79,7 @@ def exposure(
         files.write(sarif, jsons.dumps(log(made, rules or ""), indent=2))
     if json:
         as_json({**as_dict(made), "contradictions": list(chosen.contradictions), "remarks": remarks})
-    else:
+    elif not init:
         _print(made, heading, remarks, out)
     if made.not_judged or made.unjudged or chosen.contradictions:
         raise Exit(code=NOT_JUDGED)
@@ -90,6 +94,21 @@ def _page(stand: ExposureStand, made: ExposureMatrix, heading: str, remarks: lis
     journeys = witness_journeys(stand, made)
     shown = ExposurePage(made, journeys, heading, tuple(remarks))
     return rendered(Page("Who reaches what", (journeys.story,), exposure=shown))
+
+
+def _write_spec(made: ExposureMatrix) -> None:
+    from importlib.resources import files as resources
+    from pathlib import Path
+
+    from testbed.errors import TestbedError
+    from testbed.exposure.spec.entries import NAME
+    from testbed.exposure.spec.initial import initial
+    from testbed.rules import files
+
+    if Path(NAME).exists():
+        raise TestbedError(f"{NAME} is there already.", "Remove it, or run this in another folder.")
+    files.write(NAME, initial(made, str(resources("testbed.exposure.spec").joinpath("exposure.schema.json"))))
+    console().print(f"{NAME}: what is open now; cut it down, then: invoke check {NAME}", soft_wrap=True)
 
 
 def _count(made: ExposureMatrix) -> str:

@@ -73,3 +73,38 @@ def test_what_depends_on_the_time_is_not_judged(machine: Machine, tmp_path: Path
 @pytest.mark.parametrize("option", ["--out", "--html", "--sarif", "--markdown"])
 def test_a_folder_that_is_missing_is_refused_before_anything_is_asked(machine: Machine, option: str) -> None:
     assert_refused(machine.invoke("exposure", option, "missing/file"), "there is no folder missing", "Make it")
+
+
+def test_a_spec_is_written_of_what_is_open_and_holds(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("from testbed.tasks import namespace\n")
+    host = ["--host", str(DOCKER_HOST), "--engine", "28"]
+    finished = machine.invoke("exposure", "--init", *host, folder=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    text = (tmp_path / "exposure.yaml").read_text()
+    assert "  - {from: internet, to: [web:8080, web:8443, mail:25, mail:587, dns:53/udp]}" in text
+    checked = machine.invoke("check", "exposure.yaml", *host, folder=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    again = machine.invoke("exposure", "--init", *host, folder=tmp_path)
+    assert_refused(again, "exposure.yaml is there already", "Remove it")
+
+
+def test_a_violation_names_the_engine_the_packet_and_the_rule_that_closes_it(machine: Machine, tmp_path: Path) -> None:
+    spec = tmp_path / "exposure.yaml"
+    spec.write_text("allow:\n  - {from: '*', to: [web, mail, dns]}\n  - {from: [host, bridge], to: '*'}\n")
+    finished = machine.invoke("check", str(spec), "--host", str(DOCKER_HOST), "--engine", "20.10,28")
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    lines = finished.stdout.splitlines()
+    assert lines[0] == "the rules of engine 20.10 for docker.yaml: 1 violation; 2 entries."
+    assert lines[1].startswith(
+        "- admin:9000/tcp from direct is open, and nothing allows it: IPv4, by filter: -A DOCKER"
+    )
+    assert lines[2] == "  witness: client (192.168.66.1) sends to 172.17.0.4:9000"
+    assert "iptables -I DOCKER-USER -i ens33 -p tcp -m tcp --dport 9000 -j DROP" in finished.stdout
+    assert lines[-1] == "the rules of engine 28.2.2 for docker.yaml: as the spec says; 2 entries."
+
+
+def test_a_name_that_is_not_there_is_an_error_with_its_line(machine: Machine, tmp_path: Path) -> None:
+    spec = tmp_path / "exposure.yaml"
+    spec.write_text("allow:\n  - {from: lan, to: wbe}\n")
+    finished = machine.invoke("check", str(spec), "--host", str(DOCKER_HOST))
+    assert_refused(finished, f"{spec}, line 2: there is no wbe on this host.", "There are internet, lan, host")
