@@ -35,7 +35,7 @@ ALL = "all"
 RULE_COVERAGE = "--rule-coverage"
 COVERAGE_FILE = "rule-coverage.json"
 _BACKENDS = (NFT, LEGACY)
-_BEDS: pytest.StashKey[list[Testbed]] = pytest.StashKey()
+BEDS: pytest.StashKey[list[Testbed]] = pytest.StashKey()
 _COMPARED = pytest.StashKey[str]()
 
 
@@ -64,6 +64,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--testbed-rootless", action="store_true", help="build beds in a user namespace, as for an ordinary user"
     )
+    group.addoption(
+        "--testbed-artifacts",
+        metavar="DIR",
+        help="keep a failed test's rules, counters, journeys, packets (pcapng) and a script to reproduce them there",
+    )
+    group.addoption(
+        "--testbed-shell",
+        nargs="?",
+        const="shell",
+        choices=["shell", "pause"],
+        help="open a shell in the host of a failed test's bed; with `pause` wait, to enter it from another terminal",
+    )
     parser.addini("testbed_backend", "default of --testbed-backend", default="")
     parser.addini("testbed_rootless", "default of --testbed-rootless", type="bool", default=False)
 
@@ -73,6 +85,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from testbed import pytest_rootless
 
         pytest_rootless.enter_at_start(config)
+    if (folder := config.getoption("--testbed-artifacts")) is not None:
+        from testbed import pytest_artifacts
+
+        config.pluginmanager.register(pytest_artifacts.Artifacts(folder), pytest_artifacts.NAME)
+    if (kind := config.getoption("--testbed-shell")) is not None:
+        from testbed import pytest_shell
+
+        config.pluginmanager.register(pytest_shell.FailedBedShell(config, kind), pytest_shell.NAME)
     if (path := config.getoption(RULE_COVERAGE)) is not None:
         from testbed import pytest_coverage
 
@@ -136,7 +156,7 @@ def pytest_runtest_makereport(
         if compared:
             report.sections.append(("expected and actual", compared))
         else:
-            report.sections += [_counted(bed) for bed in item.stash.get(_BEDS, [])]
+            report.sections += [_counted(bed) for bed in item.stash.get(BEDS, [])]
     return report
 
 
@@ -177,7 +197,7 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
 
     beds: list[Testbed] = []
     hosts = no_hosts()
-    request.node.stash[_BEDS], request.node.stash[HOSTS] = beds, hosts
+    request.node.stash[BEDS], request.node.stash[HOSTS] = beds, hosts
     with ExitStack() as ends, _in_words():
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from testbed.bed import Testbed
-from testbed.bench import mininet_plan, script
+from testbed.bench import mininet_plan
 from testbed.bench.apart import Apart
 from testbed.bench.figures import Figure, Times
 from testbed.docker import article
 from testbed.kernel.xtables import BACKENDS
+from testbed.report import shell_script
 
 REST = 0.25  # seconds
 
@@ -70,7 +71,7 @@ def _bed(backend: str) -> Once:
 
 
 def _script(backend: str) -> Once:
-    program = script.program(article.topology(), article.ruleset(), BACKENDS[backend])
+    program = shell_script.program(article.topology(), article.ruleset(), BACKENDS[backend])
     return _apart(f"the script that builds the bed with {BACKENDS[backend].program}", program)
 
 

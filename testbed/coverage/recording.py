@@ -11,6 +11,7 @@ from testbed.bed import Testbed
 from testbed.bed_events import BedObserver, observing
 from testbed.coverage.records import ChainRecord, ClauseRecord, Coverage, RuleRecord, RuleSetRecord
 from testbed.errors import TestbedError
+from testbed.observe.background import BackgroundTracing
 from testbed.observe.crosscheck import chain_passes, verify
 from testbed.observe.journey import Journey, RuleEvaluation
 from testbed.observe.tracing import Tracing, Watcher
@@ -80,66 +81,31 @@ class Recorder(BedObserver):
             self._troubles.append(f"{self.test or 'outside of a test'}: {error.what}")
 
 
-class _Watched:
+class _Watched(BackgroundTracing):
     """A bed with one rule set loaded."""
 
     def __init__(self, bed: Testbed, recorder: Recorder) -> None:
+        super().__init__(bed, recorder.noting)
         self._bed = bed
         self._recorder = recorder
-        self._own: Tracing | None = None
-        self._others = 0
-        self._taken = 0
         self._journeys: list[Journey] = []
 
     def start(self) -> None:
         with self._recorder.noting():
             self._before = self._bed.counters()
-            self._trace()
-
-    def harvest(self) -> None:
-        """Record the journeys since the last call."""
-        with self._recorder.noting():
-            if self._own is not None:
-                journeys = self._own.journeys()
-                self._take(journeys[self._taken :])
-                self._taken = len(journeys)
+            self.trace()
 
     def finish(self) -> None:
         """End the tracing, and compare the trace with the counters."""
-        self._pause()
+        self.pause()
         with self._recorder.noting():
             counted = self._bed.counters() - self._before
             verify(self._journeys, counted, self._bed.loaded.syntax.counts_before_the_end)
 
-    def begins(self, tracing: Tracing) -> None:
-        """Pause while another tracing of the bed runs."""
-        if tracing is not self._own:
-            self._pause()
-            self._others += 1
+    def traces(self, tracing: Tracing) -> None:
+        self._tally = self._recorder.tally(self._bed.loaded, tracing.book)
 
-    def ended(self, tracing: Tracing) -> None:
-        if tracing is not self._own:
-            with self._recorder.noting():
-                self._take(tracing.journeys())
-            self._others -= 1
-            if not self._others:
-                with self._recorder.noting():
-                    self._trace()
-
-    def _trace(self) -> None:
-        self._own = self._bed.background_tracing()
-        self._taken = 0
-        self._tally = self._recorder.tally(self._bed.loaded, self._own.book)
-        self._own.__enter__()
-
-    def _pause(self) -> None:
-        if self._own is not None:
-            self.harvest()
-            with self._recorder.noting():
-                self._own.__exit__(None, None, None)
-            self._own = None
-
-    def _take(self, journeys: Iterable[Journey]) -> None:
+    def took(self, journeys: Iterable[Journey]) -> None:
         for journey in journeys:
             self._journeys.append(journey)
             self._tally.take(journey, self._recorder.test)

@@ -14,10 +14,11 @@ import pytest
 from own_machine import Machine, assert_refused, mounts_of
 
 from testbed import Testbed
-from testbed.bench import mininet_plan, script
+from testbed.bench import mininet_plan
 from testbed.docker import DockerHost, article
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.xtables import BACKENDS
+from testbed.report import shell_script
 
 INVOKE = (sys.executable, "-m", "invoke")
 OWN_FIGURES = {
@@ -124,7 +125,7 @@ def test_the_script_makes_what_the_bed_is(host: DockerHost) -> None:
     """Indexes, MACs, masters, addresses, routes, neighbours, sysctls and rules of every node."""
     topology, rules = article.topology(host), article.rules_of(host)
     shown = [f"ip netns exec {node.name} sh -c '{SHOW}'" for node in topology.nodes]
-    built = "\n".join(["mount -t tmpfs tmpfs /run", script.build(topology, rules, BACKENDS["nft"]), *shown])
+    built = "\n".join(["mount -t tmpfs tmpfs /run", shell_script.build(topology, rules, BACKENDS["nft"]), *shown])
     by_script = subprocess.run(["unshare", "--net", "--mount", "sh", "-e", "-c", built], capture_output=True, text=True)
     assert by_script.returncode == 0, by_script.stderr
     with quarantine(), Testbed(topology, rules) as bed:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.kernel.xtables import Iptables
-from testbed.rules import Ruleset, save
+from testbed.rules import AnyRuleset, Ruleset, save
 from testbed.topology import Link, Node, Port, Topology
 
 _DRIVER = 'echo ready; for script; do read -r go; sh -e -c "$script"; echo done; done; read -r end'
@@ -23,6 +23,12 @@ def program(topology: Topology, ruleset: Ruleset, backend: Iptables) -> list[str
 
 def build(topology: Topology, ruleset: Ruleset, backend: Iptables) -> str:
     """Return the script that makes the topology, with a namespace named after each node, and loads the host's rules."""
+    loaded = _fed(f"ip netns exec {topology.host} {backend.program}-restore", _lines(save.render(ruleset)))
+    return f"{network(topology)}\n{loaded}"
+
+
+def network(topology: Topology) -> str:
+    """Return the script that makes the topology, with a namespace named after each node."""
     nodes = topology.nodes
     commands = [
         _fed("ip -batch -", [f"netns add {node.name}" for node in nodes]),
@@ -30,9 +36,25 @@ def build(topology: Topology, ruleset: Ruleset, backend: Iptables) -> str:
         *(_fed(f"ip -n {node.name} -batch -", _devices(topology, node)) for node in nodes),
         *(_fed(f"ip -n {node.name} -batch -", _network(topology, node)) for node in nodes),
         *(_fed(f"ip netns exec {node.name} sh -e", _sysctls(node.late_sysctls)) for node in nodes),
-        _fed(f"ip netns exec {topology.host} {backend.program}-restore", save.render(ruleset).rstrip("\n").split("\n")),
     ]
     return "\n".join(filter(None, commands))
+
+
+def load(topology: Topology, ruleset: AnyRuleset, program: str) -> str:
+    """Return the script that loads rules of either syntax, and of both IP versions, into the host."""
+    inside = f"ip netns exec {topology.host}"
+    iptables = ruleset.as_iptables
+    if iptables is None:
+        return _fed(f"{inside} nft -f -", _lines(ruleset.text))
+    families = [False, *([True] if any(table.of_ipv6 for table in iptables.tables) else [])]
+    restore = {False: f"{program}-restore", True: f"{program.replace('ip', 'ip6', 1)}-restore"}
+    sets = [_fed(f"{inside} ipset restore", _lines(ruleset.sets))] if ruleset.sets else []
+    loaded = [_fed(f"{inside} {restore[ipv6]}", _lines(save.render_family(iptables, ipv6))) for ipv6 in families]
+    return "\n".join([*sets, *loaded])
+
+
+def _lines(text: str) -> list[str]:
+    return text.rstrip("\n").split("\n")
 
 
 def remove(topology: Topology) -> str:
