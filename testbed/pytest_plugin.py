@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -23,14 +22,18 @@ from testbed.visible import visible
 
 if TYPE_CHECKING:
     from testbed.bed import Testbed
-    from testbed.docker import DockerHost
-    from testbed.observe.counting import Counting
+    from testbed.pytest_settings import Host, Rules
     from testbed.rules import AnyRuleset
-    from testbed.topology import Topology
 
-    Host = DockerHost | Topology | str | Path
 
-MakeBed = Callable[..., "Testbed"]
+class MakeBed(Protocol):
+    """The fixture `make_bed`."""
+
+    def __call__(
+        self, host: Host | None = None, rules: Rules | None = None, *, engine: str | None = None
+    ) -> Testbed: ...
+
+
 ALL = "all"
 RULE_COVERAGE = "--rule-coverage"
 COVERAGE_FILE = "rule-coverage.json"
@@ -47,7 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="load rules with iptables-nft, with iptables-legacy, or run every test with each (default: nft)",
     )
     group.addoption(
-        "--testbed-rules", metavar="FILE", help="rule set (iptables' dumps or nft's) in place of the article's"
+        "--testbed-rules",
+        metavar="FILE",
+        help="rules (iptables' dumps or nft's) of every bed without a host of its own",
     )
     group.addoption(
         "--testbed-keep-network",
@@ -77,10 +82,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="open a shell in the host of a failed test's bed; with `pause` wait, to enter it from another terminal",
     )
     parser.addini("testbed_backend", "default of --testbed-backend", default="")
+    parser.addini("testbed_rules", "rule set of every bed without others, as a path from the ini file", default="")
+    parser.addini("testbed_host", "host file of every bed without another, as a path from the ini file", default="")
+    parser.addini("testbed_engine", "version of Docker's engine that writes the rules of a host", default="")
     parser.addini("testbed_rootless", "default of --testbed-rootless", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "testbed(host=None, engine=None, rules=None, backend=None): what the fixture `bed` is made of: a host file, "
+        "a version of Docker's engine, a rule file, the backend that loads the rules",
+    )
     if os.geteuid() != 0 or config.getoption("--testbed-rootless") or config.getini("testbed_rootless"):
         from testbed import pytest_rootless
 
@@ -101,7 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Return a line with kernel, backends and rules; iptables' version is read if the run names a backend."""
-    rules = config.getoption("--testbed-rules") or "the article's"
+    rules = config.getoption("--testbed-rules") or config.getini("testbed_rules") or "the article's"
     return [f"testbed: Linux {os.uname().release}, {_versions(config)}, rules: {visible(rules)}"]
 
 
@@ -121,8 +134,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test its backends; refuse a marker with wrong arguments before any test runs."""
+    marker = metafunc.definition.get_closest_marker("testbed")
+    if marker is not None:
+        _require_usable(metafunc.definition)
     if "testbed_backend" in metafunc.fixturenames:
-        metafunc.parametrize("testbed_backend", _backends(metafunc.config), scope="session")
+        marked = marker.kwargs.get("backend") if marker is not None else None
+        metafunc.parametrize("testbed_backend", _backends(metafunc.config, marked), scope="session")
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
@@ -168,32 +186,31 @@ def _counted(bed: Testbed) -> tuple[str, str]:
     return "what the rules have counted", visible(reading.text(reading.moved)) or "nothing"
 
 
-@pytest.fixture(scope="session")
-def rules_under_test(request: pytest.FixtureRequest) -> AnyRuleset:
-    """Return the rule set of `--testbed-rules`, else the article's."""
+@pytest.fixture
+def testbed_rules(request: pytest.FixtureRequest) -> AnyRuleset:
+    """Return the rule set of `--testbed-rules`, of the marker or of the ini file, else the article's."""
+    from testbed import pytest_settings
     from testbed.docker import article
-    from testbed.rules import rulefile
 
-    path = request.config.getoption("--testbed-rules")
     with _in_words():
-        return rulefile.read(path) if path else article.ruleset()
+        rules = pytest_settings.of_node(request.node).read_rules
+        return article.ruleset() if rules is None else rules
 
 
 @pytest.fixture
-def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_test: AnyRuleset) -> Iterator[MakeBed]:
-    """Make beds: `make_bed(host, rules=...)`; all beds end with the test.
+def make_bed(request: pytest.FixtureRequest, testbed_backend: str) -> Iterator[MakeBed]:
+    """Make beds: `make_bed(host, rules, engine=...)`; all beds end with the test.
 
-    `host` is a DockerHost, the path of a host file, or a Topology; by default the article's host. `rules` is a rule set
-    or the path of a rule file. By default a DockerHost has the rules of engine 20.10, and any other bed the rules under
-    test. A TestbedError about the host or the rules fails the test with its sentence.
+    `host` is a DockerHost, the path of a host file, or a Topology. `rules` is a rule set or the path of a rule file;
+    without them a host has the rules of `engine`. What is not given is that of the marker, the options and the ini
+    file; without any it is the article's host with its own rules. A TestbedError about the host or the rules fails
+    the test with its sentence.
     """
+    from testbed import pytest_settings
     from testbed.bed import Testbed
-    from testbed.docker import DockerHost, article
     from testbed.kernel.backends import backend_for
     from testbed.kernel.namespace import quarantine
     from testbed.kernel.requirements import require
-    from testbed.rules import rulefile
-    from testbed.topology import Topology
 
     beds: list[Testbed] = []
     hosts = no_hosts()
@@ -202,57 +219,44 @@ def make_bed(request: pytest.FixtureRequest, testbed_backend: str, rules_under_t
         if not request.config.getoption("--testbed-keep-network"):
             ends.enter_context(quarantine())
 
-        def make(host: Host | None = None, rules: AnyRuleset | str | Path | None = None) -> Testbed:
+        def make(host: Host | None = None, rules: Rules | None = None, *, engine: str | None = None) -> Testbed:
             with _in_words():
-                described = _described(host)
-                if rules is None:
-                    rules = article.rules_of(described) if isinstance(described, DockerHost) else rules_under_test
-                elif isinstance(rules, str | Path):
-                    rules = rulefile.read(str(rules))
-                require(backend_for(rules, testbed_backend).name)
-                topology = described if isinstance(described, Topology) else article.topology(described or article.HOST)
+                asked = pytest_settings.of_node(request.node).with_(host, rules, engine)
+                topology, loaded, described = asked.topology_and_rules()
+                require(backend_for(loaded, testbed_backend).name)
                 making = request.config.stash.get(BED_FACTORY, Testbed)
-                bed = ends.enter_context(making(topology, rules, testbed_backend))
+                bed = ends.enter_context(making(topology, loaded, testbed_backend))
             beds.append(bed)
-            hosts.extend([] if isinstance(described, Topology) else [described or article.HOST])
+            hosts.extend([] if described is None else [described])
             return bed
 
         yield make
 
 
-def _described(host: Host | None) -> DockerHost | Topology | None:
-    """Return the host; a path is read as a host file. Raises TestbedError for a value that describes no host."""
-    from testbed import described_host
-    from testbed.docker import DockerHost
-    from testbed.topology import Topology
-
-    if isinstance(host, str | Path):
-        return described_host.read(host)
-    if host is None or isinstance(host, DockerHost | Topology):
-        return host
-    raise TestbedError(f"{host!r} describes no host.", "Give a DockerHost, a Topology or the path of a host file.")
-
-
 @pytest.fixture
-def article_bed(make_bed: MakeBed) -> Testbed:
-    """Return a new bed of the article's host with the rules under test."""
+def bed(make_bed: MakeBed) -> Testbed:
+    """Return a new bed: of the marker, the options and the ini file; without any the article's host and rules."""
     return make_bed()
 
 
-@pytest.fixture
-def counting(article_bed: Testbed) -> Callable[[], Counting]:
-    """Return a context for the counters of the article's bed: `with counting() as counted:`, then `counted.result`."""
-    return article_bed.counting
+def _require_usable(node: pytest.Item) -> None:
+    from testbed.pytest_settings import require_usable
+
+    try:
+        require_usable(node)
+    except TestbedError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _named_backend(config: pytest.Config) -> str:
     return str(config.getoption("--testbed-backend") or config.getini("testbed_backend"))
 
 
-def _backends(config: pytest.Config) -> list[str]:
-    chosen = _named_backend(config) or NFT
+def _backends(config: pytest.Config, marked: str | None = None) -> list[str]:
+    """Return the backends of a test; an option comes before its marker, the marker before the ini file."""
+    chosen = config.getoption("--testbed-backend") or marked or config.getini("testbed_backend") or NFT
     if chosen not in (*_BACKENDS, ALL):
-        raise pytest.UsageError(f"testbed_backend is {chosen!r}; it can be {', '.join([*_BACKENDS, ALL])}")
+        raise pytest.UsageError(f"the backend of the testbed is {chosen!r}; it can be {', '.join([*_BACKENDS, ALL])}")
     return list(_BACKENDS) if chosen == ALL else [chosen]
 
 

@@ -5,16 +5,16 @@ from testbed import Testbed
 PUBLISHED = ("192.168.66.100", 80)
 
 
-def test_the_client_sends_two_packets_and_the_server_one(article_bed: Testbed) -> None:
-    article_bed.endpoint("client")
-    article_bed.connect("client", PUBLISHED).handshake()
-    assert [packet.kind for packet in article_bed.received_by("web")] == ["SYN", "ACK"]
-    assert [packet.kind for packet in article_bed.received_by("client")] == ["SYN/ACK"]
+def test_the_client_sends_two_packets_and_the_server_one(bed: Testbed) -> None:
+    bed.endpoint("client")
+    bed.connect("client", PUBLISHED).handshake()
+    assert [packet.kind for packet in bed.received_by("web")] == ["SYN", "ACK"]
+    assert [packet.kind for packet in bed.received_by("client")] == ["SYN/ACK"]
 
 
-def test_every_rule_counts_none_one_or_three_of_them(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED).handshake()
+def test_every_rule_counts_none_one_or_three_of_them(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED).handshake()
     assert (
         counting.result
         == """
@@ -42,15 +42,15 @@ def test_every_rule_counts_none_one_or_three_of_them(article_bed: Testbed) -> No
     assert {counters.packets for _, counters in counting.result.rules} == {0, 1, 3}
 
 
-def test_the_server_answers_through_the_same_rules(article_bed: Testbed) -> None:
+def test_the_server_answers_through_the_same_rules(bed: Testbed) -> None:
     """The three packets cross one router each, the host, and both translations are seen at the ends."""
-    syn, syn_ack, ack = article_bed.connect("client", PUBLISHED, port=50123).handshake()
+    syn, syn_ack, ack = bed.connect("client", PUBLISHED, port=50123).handshake()
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert syn_ack.translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
     assert ack.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert [result.routers for result in (syn, syn_ack, ack)] == [1, 1, 1]
     assert all(result.arrived.good for result in (syn, syn_ack, ack) if result.arrived)
-    (connection,) = article_bed.connections()
+    (connection,) = bed.connections()
     assert str(connection.original) == "192.168.66.1:50123 > 192.168.66.100:80"
     assert str(connection.reply) == "172.17.0.2:80 > 192.168.66.1:50123"
     assert connection.state == "ESTABLISHED"

@@ -13,8 +13,8 @@ def ip(bed: Testbed, *arguments: str) -> str:
     return "\n".join(line.rstrip() for line in finished.stdout.splitlines())
 
 
-def test_devices_have_the_names_indexes_and_macs_of_the_listing(article_bed: Testbed) -> None:
-    devices = {device["ifname"]: device for device in json.loads(ip(article_bed, "-json", "address"))}
+def test_devices_have_the_names_indexes_and_macs_of_the_listing(bed: Testbed) -> None:
+    devices = {device["ifname"]: device for device in json.loads(ip(bed, "-json", "address"))}
     assert {name: (device["ifindex"], device["address"]) for name, device in devices.items()} == {
         "lo": (1, "00:00:00:00:00:00"),
         "ens33": (2, "00:0c:29:b6:16:6b"),
@@ -28,10 +28,10 @@ def test_devices_have_the_names_indexes_and_macs_of_the_listing(article_bed: Tes
     assert all("LOWER_UP" in device["flags"] for device in devices.values())
 
 
-def test_addresses_are_those_of_the_listing(article_bed: Testbed) -> None:
+def test_addresses_are_those_of_the_listing(bed: Testbed) -> None:
     addresses = {
         (device["ifname"], f"{address['local']}/{address['prefixlen']}", address.get("broadcast"))
-        for device in json.loads(ip(article_bed, "-json", "-4", "address"))
+        for device in json.loads(ip(bed, "-json", "-4", "address"))
         for address in device["addr_info"]
     }
     assert addresses == {
@@ -41,9 +41,9 @@ def test_addresses_are_those_of_the_listing(article_bed: Testbed) -> None:
     }
 
 
-def test_the_local_table_is_that_of_the_listing(article_bed: Testbed) -> None:
+def test_the_local_table_is_that_of_the_listing(bed: Testbed) -> None:
     assert (
-        ip(article_bed, "route", "list", "table", "local")
+        ip(bed, "route", "list", "table", "local")
         == """\
 local 127.0.0.0/8 dev lo proto kernel scope host src 127.0.0.1
 local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1
@@ -55,9 +55,9 @@ broadcast 192.168.66.255 dev ens33 proto kernel scope link src 192.168.66.100"""
     )
 
 
-def test_the_main_routes_are_those_of_the_listing(article_bed: Testbed) -> None:
+def test_the_main_routes_are_those_of_the_listing(bed: Testbed) -> None:
     assert (
-        ip(article_bed, "route")
+        ip(bed, "route")
         == """\
 default via 192.168.66.254 dev ens33
 172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1
@@ -65,10 +65,10 @@ default via 192.168.66.254 dev ens33
     )
 
 
-def test_the_kernel_holds_the_eighteen_rules(article_bed: Testbed) -> None:
+def test_the_kernel_holds_the_eighteen_rules(bed: Testbed) -> None:
     """In the kernel's own words, in their order, with the policies."""
     assert (
-        article_bed.ruleset().listing
+        bed.ruleset().listing
         == """\
 filter :INPUT ACCEPT
 filter :FORWARD DROP
@@ -103,24 +103,24 @@ nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172
     )
 
 
-def test_raw_and_mangle_have_no_rules(article_bed: Testbed) -> None:
+def test_raw_and_mangle_have_no_rules(bed: Testbed) -> None:
     """Neither in the listing nor in the kernel, on either of iptables' two ways."""
-    with article_bed.counting() as counting:
-        article_bed.connect("client", ("192.168.66.100", 80)).handshake()
+    with bed.counting() as counting:
+        bed.connect("client", ("192.168.66.100", 80)).handshake()
     assert {line.table for line, _ in counting.result} == {"filter", "nat"}
     for table in ("raw", "mangle"):
-        listed = article_bed.host.command([f"{article_bed.backend.program}", "-t", table, "-S"])
+        listed = bed.host.command([f"{bed.backend.program}", "-t", table, "-S"])
         assert listed.returncode == 0, listed.stderr
         assert [line for line in listed.stdout.splitlines() if not line.startswith("-P ")] == []
 
 
-def test_counting_leaves_the_rules_as_they_were(article_bed: Testbed, rules_under_test: Ruleset) -> None:
-    before = save.render(_without_counters(article_bed.ruleset()))
-    with article_bed.counting() as counting:
-        article_bed.connect("client", ("192.168.66.100", 80)).handshake()
+def test_counting_leaves_the_rules_as_they_were(bed: Testbed, testbed_rules: Ruleset) -> None:
+    before = save.render(_without_counters(bed.ruleset()))
+    with bed.counting() as counting:
+        bed.connect("client", ("192.168.66.100", 80)).handshake()
     assert counting.result.moved.rules
-    assert save.render(_without_counters(article_bed.ruleset())) == before
-    assert len(list(article_bed.ruleset().rules)) == len(list(rules_under_test.rules))
+    assert save.render(_without_counters(bed.ruleset())) == before
+    assert len(list(bed.ruleset().rules)) == len(list(testbed_rules.rules))
 
 
 def _without_counters(ruleset: Ruleset) -> Ruleset:

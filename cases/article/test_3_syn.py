@@ -38,20 +38,20 @@ AFTER_SYN = """
 """
 
 
-def test_the_table_after_the_syn(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        syn = article_bed.connect("client", PUBLISHED).syn
+def test_the_table_after_the_syn(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        syn = bed.connect("client", PUBLISHED).syn
     assert counting.result == AFTER_SYN
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
 
 
-def test_the_syn_is_new_and_passes_raw_then_mangle_then_nat(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_the_syn_is_new_and_passes_raw_then_mangle_then_nat(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """Each table marks the packet for the next one: in any other order a witness would not find its mark.
 
     raw stands before connection tracking, so there the packet has no state yet.
     """
     rules = (
-        rules_under_test.insert("raw", "PREROUTING", "-j MARK --set-xmark 0x1/0xffffffff")
+        testbed_rules.insert("raw", "PREROUTING", "-j MARK --set-xmark 0x1/0xffffffff")
         .insert("raw", "PREROUTING", "-m conntrack --ctstate NEW")
         .insert("mangle", "PREROUTING", "-m mark --mark 0x1 -j MARK --set-xmark 0x2/0xffffffff")
         .insert("mangle", "PREROUTING", "-m conntrack --ctstate NEW")
@@ -70,11 +70,11 @@ def test_the_syn_is_new_and_passes_raw_then_mangle_then_nat(make_bed: MakeBed, r
     assert counting.result.rule("nat", "-A PREROUTING -m mark --mark 0x2").packets == 1
 
 
-def test_nat_sends_only_packets_for_a_local_address_to_docker(article_bed: Testbed) -> None:
+def test_nat_sends_only_packets_for_a_local_address_to_docker(bed: Testbed) -> None:
     """A packet straight to the container's address passes nat PREROUTING without going to DOCKER."""
-    with article_bed.counting() as counting:
-        local = article_bed.connect("client", PUBLISHED).syn
-        direct = article_bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn
+    with bed.counting() as counting:
+        local = bed.connect("client", PUBLISHED).syn
+        direct = bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn
     assert str(counting.result.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")) == "[1:52]"
     assert str(counting.result.rule("nat", ":PREROUTING ACCEPT")) == "[1:52]"
     assert local.translated
@@ -82,10 +82,10 @@ def test_nat_sends_only_packets_for_a_local_address_to_docker(article_bed: Testb
     assert not direct.translated
 
 
-def test_nat_docker_translates_port_80_from_elsewhere_and_nothing_else(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        to_80 = article_bed.connect("client", PUBLISHED).syn
-        to_81 = article_bed.connect("client", ("192.168.66.100", 81)).syn
+def test_nat_docker_translates_port_80_from_elsewhere_and_nothing_else(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        to_80 = bed.connect("client", PUBLISHED).syn
+        to_81 = bed.connect("client", ("192.168.66.100", 81)).syn
     assert to_80.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert not to_81.delivered
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
@@ -93,10 +93,10 @@ def test_nat_docker_translates_port_80_from_elsewhere_and_nothing_else(article_b
     assert str(counting.result.rule("nat", dnat)) == "[1:52]"
 
 
-def test_nat_docker_leaves_packets_from_docker0_alone(article_bed: Testbed) -> None:
+def test_nat_docker_leaves_packets_from_docker0_alone(bed: Testbed) -> None:
     """The container asks the host's published port: RETURN, no DNAT, so the host itself is addressed."""
-    with article_bed.counting() as counting:
-        asked = article_bed.connect("web", PUBLISHED).syn
+    with bed.counting() as counting:
+        asked = bed.connect("web", PUBLISHED).syn
     assert not asked.delivered
     assert (
         counting.result
@@ -112,10 +112,10 @@ def test_nat_docker_leaves_packets_from_docker0_alone(article_bed: Testbed) -> N
     )
 
 
-def test_after_dnat_the_packet_is_routed_to_docker0_and_forwarded(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_after_dnat_the_packet_is_routed_to_docker0_and_forwarded(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """Not in the local table means forwarded; a sentence of the article's summary has it the wrong way round."""
     bed = make_bed(
-        rules=rules_under_test.insert("filter", "FORWARD", "-d 172.17.0.2/32 -i ens33 -o docker0").insert(
+        rules=testbed_rules.insert("filter", "FORWARD", "-d 172.17.0.2/32 -i ens33 -o docker0").insert(
             "filter", "INPUT", "-i ens33"
         )
     )
@@ -133,10 +133,10 @@ def test_after_dnat_the_packet_is_routed_to_docker0_and_forwarded(make_bed: Make
     assert to_host[:4] == ["local", "192.168.66.100", "dev", "ens33"]
 
 
-def test_what_no_rule_accepts_is_dropped_by_the_policy_of_forward(article_bed: Testbed) -> None:
+def test_what_no_rule_accepts_is_dropped_by_the_policy_of_forward(bed: Testbed) -> None:
     """A packet to a port of the container that is not published, sent through the host."""
-    with article_bed.counting() as counting:
-        dropped = article_bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100").syn
+    with bed.counting() as counting:
+        dropped = bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100").syn
     assert not dropped.delivered
     assert (
         counting.result
@@ -156,21 +156,21 @@ def test_what_no_rule_accepts_is_dropped_by_the_policy_of_forward(article_bed: T
     )
 
 
-def test_docker_user_returns_everything(article_bed: Testbed) -> None:
+def test_docker_user_returns_everything(bed: Testbed) -> None:
     """As many packets as go in come back: the next rule of FORWARD counts every one of them, whatever it is."""
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED).handshake()
-        article_bed.connect("web", ("203.0.113.10", 443), stack=LINUX).handshake()
-        article_bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100")
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED).handshake()
+        bed.connect("web", ("203.0.113.10", 443), stack=LINUX).handshake()
+        bed.connect("client", ("172.17.0.2", 81), via="192.168.66.100")
     into = counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")
     assert into.packets == 7
     assert counting.result.rule("filter", "-A DOCKER-USER -j RETURN") == into
     assert counting.result.rule("filter", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1") == into
 
 
-def test_a_rule_in_docker_user_is_asked_before_all_of_dockers_own(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_a_rule_in_docker_user_is_asked_before_all_of_dockers_own(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """What is dropped there is not seen by any other chain of FORWARD."""
-    bed = make_bed(rules=rules_under_test.insert("filter", "DOCKER-USER", "-s 192.168.66.1/32 -j DROP"))
+    bed = make_bed(rules=testbed_rules.insert("filter", "DOCKER-USER", "-s 192.168.66.1/32 -j DROP"))
     with bed.counting() as counting:
         assert not bed.connect("client", PUBLISHED).syn.delivered
     assert (
@@ -187,22 +187,22 @@ def test_a_rule_in_docker_user_is_asked_before_all_of_dockers_own(make_bed: Make
     )
 
 
-def test_stage_1_sends_on_only_what_leaves_docker0_for_elsewhere(article_bed: Testbed) -> None:
+def test_stage_1_sends_on_only_what_leaves_docker0_for_elsewhere(bed: Testbed) -> None:
     stage_1 = "-A DOCKER-ISOLATION-STAGE-1"
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED)
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED)
     assert counting.result.rule("filter", f"{stage_1} -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2").packets == 0
     assert str(counting.result.rule("filter", f"{stage_1} -j RETURN")) == "[1:52]"
-    with article_bed.counting() as counting:
-        article_bed.connect("web", ("203.0.113.10", 443))
+    with bed.counting() as counting:
+        bed.connect("web", ("203.0.113.10", 443))
     to_stage_2 = counting.result.rule("filter", f"{stage_1} -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2")
     assert str(to_stage_2) == "[1:52]"
     assert str(counting.result.rule("filter", f"{stage_1} -j RETURN")) == "[1:52]"
 
 
-def test_the_syn_is_accepted_in_docker_and_not_as_established(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_the_syn_is_accepted_in_docker_and_not_as_established(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """It is NEW when FORWARD sees it, so RELATED,ESTABLISHED cannot match; an ACCEPT in DOCKER ends its way."""
-    rules = rules_under_test.insert("filter", "FORWARD", "-m conntrack --ctstate NEW").insert(
+    rules = testbed_rules.insert("filter", "FORWARD", "-m conntrack --ctstate NEW").insert(
         "filter", "FORWARD", "-m conntrack --ctstate RELATED,ESTABLISHED"
     )
     bed = make_bed(rules=rules)
@@ -212,19 +212,19 @@ def test_the_syn_is_accepted_in_docker_and_not_as_established(make_bed: MakeBed,
     assert syn.delivered_to == "web"
 
 
-def test_without_the_accept_in_docker_the_syn_is_dropped(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_without_the_accept_in_docker_the_syn_is_dropped(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     accept = "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT"
-    bed = make_bed(rules=rules_under_test.delete("filter", accept))
+    bed = make_bed(rules=testbed_rules.delete("filter", accept))
     with bed.counting() as counting:
         syn = bed.connect("client", PUBLISHED).syn
     assert not syn.delivered
     assert str(counting.result.rule("filter", ":FORWARD DROP")) == "[1:52]"
 
 
-def test_no_rule_of_postrouting_matches_the_syn(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_no_rule_of_postrouting_matches_the_syn(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """It passes mangle and nat POSTROUTING, and comes out with the client's own address as its source."""
     bed = make_bed(
-        rules=rules_under_test.insert("mangle", "POSTROUTING", "-o docker0").insert("nat", "POSTROUTING", "-o docker0")
+        rules=testbed_rules.insert("mangle", "POSTROUTING", "-o docker0").insert("nat", "POSTROUTING", "-o docker0")
     )
     with bed.counting() as counting:
         syn = bed.connect("client", PUBLISHED).syn
@@ -236,10 +236,10 @@ def test_no_rule_of_postrouting_matches_the_syn(make_bed: MakeBed, rules_under_t
     assert syn.arrived.source == "192.168.66.1"
 
 
-def test_a_connection_counts_once_in_nat(article_bed: Testbed) -> None:
+def test_a_connection_counts_once_in_nat(bed: Testbed) -> None:
     """Two SYNs said again are the same connection; a second connection is what makes nat count again."""
-    with article_bed.counting() as counting:
-        talk = article_bed.connect("client", PUBLISHED)
+    with bed.counting() as counting:
+        talk = bed.connect("client", PUBLISHED)
         talk.repeat_syn()
         talk.repeat_syn()
         talk.handshake()
@@ -248,41 +248,39 @@ def test_a_connection_counts_once_in_nat(article_bed: Testbed) -> None:
     assert str(nat.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")) == "[1:52]"
     assert str(nat.rule("nat", dnat)) == "[1:52]"
     assert str(nat.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[5:248]"  # SYN three times, SYN/ACK, ACK
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED)
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED)
     assert str(counting.result.rule("nat", dnat)) == "[1:52]"
 
 
-def test_every_packet_of_a_connection_uses_the_tracked_translation(article_bed: Testbed) -> None:
+def test_every_packet_of_a_connection_uses_the_tracked_translation(bed: Testbed) -> None:
     """Also with the DNAT rule taken out in between: what was tracked goes on, what is new is not translated."""
-    talk = article_bed.connect("client", PUBLISHED)
+    talk = bed.connect("client", PUBLISHED)
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
-    article_bed.load(article_bed.ruleset().delete("nat", dnat))
+    bed.load(bed.ruleset().delete("nat", dnat))
     assert talk.syn_ack().translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
     assert talk.ack().translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
-    assert not article_bed.connect("client", PUBLISHED).syn.delivered
+    assert not bed.connect("client", PUBLISHED).syn.delivered
 
 
-def test_two_connections_count_112_bytes_in_dnat(article_bed: Testbed) -> None:
+def test_two_connections_count_112_bytes_in_dnat(bed: Testbed) -> None:
     """One listing shows 112 bytes for one packet: a SYN of 52 bytes and one of 60 are two connections."""
     dnat = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED, stack=WINDOWS).handshake()
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED, stack=WINDOWS).handshake()
         assert str(counting.so_far().rule("nat", dnat)) == "[1:52]"
-        article_bed.connect("client", PUBLISHED, stack=LINUX).handshake()
+        bed.connect("client", PUBLISHED, stack=LINUX).handshake()
     assert str(counting.result.rule("nat", dnat)) == "[2:112]"
 
 
-def test_nat_docker_is_referred_to_twice(article_bed: Testbed) -> None:
+def test_nat_docker_is_referred_to_twice(bed: Testbed) -> None:
     """By PREROUTING, and by OUTPUT for the host's own connections, which the article's listings leave out."""
-    jumps = [
-        rule.chain for table, rule in article_bed.ruleset().rules if (table.name, rule.target) == ("nat", "DOCKER")
-    ]
+    jumps = [rule.chain for table, rule in bed.ruleset().rules if (table.name, rule.target) == ("nat", "DOCKER")]
     assert jumps == ["PREROUTING", "OUTPUT"]
-    listed = article_bed.host.command([article_bed.backend.program, "-t", "nat", "-n", "-L", "DOCKER"])
+    listed = bed.host.command([bed.backend.program, "-t", "nat", "-n", "-L", "DOCKER"])
     assert listed.stdout.splitlines()[0] == "Chain DOCKER (2 references)"
-    web = article_bed.endpoint("web")
-    with article_bed.counting() as counting, article_bed.connect_from_kernel("host", PUBLISHED):
+    web = bed.endpoint("web")
+    with bed.counting() as counting, bed.connect_from_kernel("host", PUBLISHED):
         (syn,) = web.arrivals()
     assert (syn.flags, syn.source, syn.to) == ("S", "192.168.66.100", "172.17.0.2:80")
     output = "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"

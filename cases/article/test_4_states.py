@@ -24,8 +24,8 @@ def states(counted: CounterReading) -> dict[str, int]:
     return {state: number for state, number in packets.items() if number}
 
 
-def test_the_first_packet_is_new_and_all_others_are_established(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
-    bed = bed_with_witnesses(make_bed, rules_under_test)
+def test_the_first_packet_is_new_and_all_others_are_established(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
+    bed = bed_with_witnesses(make_bed, testbed_rules)
     with bed.counting() as counting:
         talk = bed.connect("client", PUBLISHED)
     assert states(counting.result) == {"NEW": 1}
@@ -37,9 +37,9 @@ def test_the_first_packet_is_new_and_all_others_are_established(make_bed: MakeBe
     assert states(counting.result) == {"ESTABLISHED": 8}
 
 
-def test_an_error_about_a_connection_is_related(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_an_error_about_a_connection_is_related(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """The container reports a port unreachable; the quoted packet is translated back for the client."""
-    bed = bed_with_witnesses(make_bed, rules_under_test)
+    bed = bed_with_witnesses(make_bed, testbed_rules)
     bed.connect("client", PUBLISHED, port=40123)
     quoted = IPerror(src="192.168.66.1", dst="172.17.0.2") / TCPerror(sport=40123, dport=80)
     with bed.counting() as counting:
@@ -51,17 +51,17 @@ def test_an_error_about_a_connection_is_related(make_bed: MakeBed, rules_under_t
     assert (inner.dst, inner.payload.dport) == ("192.168.66.100", 80)
 
 
-def test_an_answer_to_no_question_is_invalid(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
-    bed = bed_with_witnesses(make_bed, rules_under_test)
+def test_an_answer_to_no_question_is_invalid(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
+    bed = bed_with_witnesses(make_bed, testbed_rules)
     with bed.counting() as counting:
         bed.send(_syn_ack("192.168.66.1", "172.17.0.2"), "client", via="192.168.66.100")
     assert states(counting.result) == {"INVALID": 1}
     assert bed.connections() == []
 
 
-def test_a_bare_ack_is_new_or_invalid_as_tcp_loose_says(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_a_bare_ack_is_new_or_invalid_as_tcp_loose_says(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """With nf_conntrack_tcp_loose=1, the default, an unknown connection is picked up in the middle."""
-    bed = bed_with_witnesses(make_bed, rules_under_test)
+    bed = bed_with_witnesses(make_bed, testbed_rules)
     ack = IP(src="192.168.66.1", dst="172.17.0.2") / TCP(sport=40001, dport=80, flags="A", seq=7, ack=7)
     with bed.counting() as counting:
         bed.send(ack, "client", via="192.168.66.100")
@@ -73,9 +73,9 @@ def test_a_bare_ack_is_new_or_invalid_as_tcp_loose_says(make_bed: MakeBed, rules
     assert states(counting.result) == {"INVALID": 1}
 
 
-def test_there_is_a_fifth_state(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_there_is_a_fifth_state(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """A packet that raw takes out of connection tracking is UNTRACKED; the article names four states."""
-    rules = rules_under_test.insert("raw", "PREROUTING", "-p tcp -m tcp --dport 80 -j CT --notrack")
+    rules = testbed_rules.insert("raw", "PREROUTING", "-p tcp -m tcp --dport 80 -j CT --notrack")
     bed = bed_with_witnesses(make_bed, rules)
     with bed.counting() as counting:
         bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100")
@@ -83,9 +83,9 @@ def test_there_is_a_fifth_state(make_bed: MakeBed, rules_under_test: Ruleset) ->
     assert bed.connections() == []
 
 
-def test_no_rule_refuses_invalid_packets(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_no_rule_refuses_invalid_packets(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """The same INVALID packet passes where a rule accepts its way, and is dropped by the policy where none does."""
-    bed = bed_with_witnesses(make_bed, rules_under_test)
+    bed = bed_with_witnesses(make_bed, testbed_rules)
     with bed.counting() as counting:
         outward = bed.send(_syn_ack("172.17.0.2", "192.168.66.1"), "web")
         to_80 = bed.send(_syn_ack("192.168.66.1", "172.17.0.2", 80), "client", via="192.168.66.100")

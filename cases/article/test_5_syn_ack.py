@@ -36,17 +36,17 @@ AFTER_SYN_ACK = """
 """
 
 
-def test_the_table_after_the_syn_ack(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        talk = article_bed.connect("client", PUBLISHED)
+def test_the_table_after_the_syn_ack(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        talk = bed.connect("client", PUBLISHED)
         syn_ack = talk.syn_ack()
     assert counting.result == AFTER_SYN_ACK
     assert syn_ack.translated == ("source 172.17.0.2:80 > 192.168.66.100:80",)
 
 
-def test_the_syn_ack_alone_goes_through_both_isolation_stages_and_the_fifth_rule(article_bed: Testbed) -> None:
-    talk = article_bed.connect("client", PUBLISHED)
-    with article_bed.counting() as counting:
+def test_the_syn_ack_alone_goes_through_both_isolation_stages_and_the_fifth_rule(bed: Testbed) -> None:
+    talk = bed.connect("client", PUBLISHED)
+    with bed.counting() as counting:
         talk.syn_ack()
     assert (
         counting.result
@@ -67,9 +67,9 @@ def test_the_syn_ack_alone_goes_through_both_isolation_stages_and_the_fifth_rule
     )
 
 
-def test_a_reply_passes_no_rule_of_nat(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_a_reply_passes_no_rule_of_nat(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """Witnesses that match everything count the SYN in both chains of nat, and neither the reply nor the ACK."""
-    rules = rules_under_test.insert("nat", "PREROUTING", "-p tcp").insert("nat", "POSTROUTING", "-p tcp")
+    rules = testbed_rules.insert("nat", "PREROUTING", "-p tcp").insert("nat", "POSTROUTING", "-p tcp")
     bed = make_bed(rules=rules)
     with bed.counting() as counting:
         talk = bed.connect("client", PUBLISHED)
@@ -84,11 +84,11 @@ def test_a_reply_passes_no_rule_of_nat(make_bed: MakeBed, rules_under_test: Rule
 
 
 def test_the_source_is_put_back_after_postrouting_and_not_before_routing(
-    make_bed: MakeBed, rules_under_test: Ruleset
+    make_bed: MakeBed, testbed_rules: Ruleset
 ) -> None:
     """The article has it rewritten in PREROUTING. FORWARD and mangle POSTROUTING still see the container's address."""
     own, published = "-s 172.17.0.2/32", "-s 192.168.66.100/32"
-    rules = rules_under_test
+    rules = testbed_rules
     for table, chain in (("filter", "FORWARD"), ("mangle", "POSTROUTING")):
         for source in (own, published):
             rules = rules.insert(table, chain, f"{source} -o ens33")
@@ -104,9 +104,9 @@ def test_the_source_is_put_back_after_postrouting_and_not_before_routing(
     assert syn_ack.arrived.from_ == "192.168.66.100:80"
 
 
-def test_the_syn_ack_is_routed_to_the_lan_through_ens33(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_the_syn_ack_is_routed_to_the_lan_through_ens33(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """By the connected route, straight from the host; by the default route the gateway would be a second router."""
-    bed = make_bed(rules=rules_under_test.insert("filter", "FORWARD", "-i docker0 -o ens33"))
+    bed = make_bed(rules=testbed_rules.insert("filter", "FORWARD", "-i docker0 -o ens33"))
     talk = bed.connect("client", PUBLISHED)
     with bed.counting() as counting:
         syn_ack = talk.syn_ack()
@@ -116,9 +116,9 @@ def test_the_syn_ack_is_routed_to_the_lan_through_ens33(make_bed: MakeBed, rules
     assert bed.host.command(asked).stdout.split()[:3] == ["192.168.66.0/24", "dev", "ens33"]
 
 
-def test_the_syn_ack_is_established_and_not_new(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_the_syn_ack_is_established_and_not_new(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     """The article calls it NEW. Rule 3 passes it over only because it leaves by ens33, not by docker0."""
-    rules = rules_under_test.insert("filter", "FORWARD", "-m conntrack --ctstate NEW")
+    rules = testbed_rules.insert("filter", "FORWARD", "-m conntrack --ctstate NEW")
     rules = rules.insert("filter", "FORWARD", "-m conntrack --ctstate RELATED,ESTABLISHED")
     rules = rules.insert("filter", "FORWARD", "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED")
     bed = make_bed(rules=rules)
@@ -136,19 +136,19 @@ def test_the_syn_ack_is_established_and_not_new(make_bed: MakeBed, rules_under_t
 STAGE_2_DROP = "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP"
 
 
-def test_stage_2_drops_nothing_where_there_is_one_bridge(article_bed: Testbed) -> None:
+def test_stage_2_drops_nothing_where_there_is_one_bridge(bed: Testbed) -> None:
     """Only what does not leave by docker0 gets there, and its DROP asks for what does: no packet can match both."""
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED).handshake()
-        article_bed.connect("web", ("203.0.113.10", 443)).handshake()
-        article_bed.connect("web", PUBLISHED)
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED).handshake()
+        bed.connect("web", ("203.0.113.10", 443)).handshake()
+        bed.connect("web", PUBLISHED)
     assert counting.result.rule("filter", "-A DOCKER-ISOLATION-STAGE-2 -j RETURN").packets == 3
     assert counting.result.rule("filter", STAGE_2_DROP).packets == 0
 
 
 def test_stage_2_drops_what_goes_from_one_bridge_to_another(make_bed: MakeBed) -> None:
     """The article has it keep container traffic out of the host; with a second bridge it shows what it is for."""
-    bed = make_bed(article.HOST_WITH_TWO_NETWORKS)
+    bed = make_bed(article.HOST_WITH_TWO_NETWORKS, article.rules_of(article.HOST_WITH_TWO_NETWORKS))
     with bed.counting() as counting:
         across = bed.connect("app", ("172.17.0.2", 80)).syn
     assert not across.delivered
@@ -167,9 +167,9 @@ def test_stage_2_drops_what_goes_from_one_bridge_to_another(make_bed: MakeBed) -
     )
 
 
-def test_container_traffic_may_enter_the_host_whatever_stage_2_says(article_bed: Testbed) -> None:
+def test_container_traffic_may_enter_the_host_whatever_stage_2_says(bed: Testbed) -> None:
     """A packet from the container to the host itself passes INPUT and none of the isolation chains."""
-    with article_bed.counting() as counting:
-        article_bed.connect("web", ("172.17.0.1", 22))
+    with bed.counting() as counting:
+        bed.connect("web", ("172.17.0.1", 22))
     assert str(counting.result.rule("filter", ":INPUT ACCEPT")) == "[1:52]"
     assert counting.result.rule("filter", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1").packets == 0

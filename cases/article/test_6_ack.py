@@ -34,20 +34,20 @@ AFTER_ACK = """
 """
 
 
-def test_the_table_after_the_ack(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        talk = article_bed.connect("client", PUBLISHED)
+def test_the_table_after_the_ack(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        talk = bed.connect("client", PUBLISHED)
         talk.syn_ack()
         talk.ack()
     assert counting.result == AFTER_ACK
-    (connection,) = article_bed.connections()
+    (connection,) = bed.connections()
     assert "ASSURED" in connection.status
 
 
-def test_the_ack_alone_is_accepted_as_established_and_does_not_reach_docker(article_bed: Testbed) -> None:
-    talk = article_bed.connect("client", PUBLISHED)
+def test_the_ack_alone_is_accepted_as_established_and_does_not_reach_docker(bed: Testbed) -> None:
+    talk = bed.connect("client", PUBLISHED)
     talk.syn_ack()
-    with article_bed.counting() as counting:
+    with bed.counting() as counting:
         ack = talk.ack()
     assert (
         counting.result
@@ -67,10 +67,10 @@ def test_the_ack_alone_is_accepted_as_established_and_does_not_reach_docker(arti
     assert ack.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
 
 
-def test_a_linux_client_counts_the_same_packets_and_other_bytes(article_bed: Testbed) -> None:
+def test_a_linux_client_counts_the_same_packets_and_other_bytes(bed: Testbed) -> None:
     """Its SYN has 60 bytes, its ACK 52; so did a real engine 20.10 count for a real client."""
-    with article_bed.counting() as counting:
-        article_bed.connect("client", PUBLISHED, stack=LINUX).handshake()
+    with bed.counting() as counting:
+        bed.connect("client", PUBLISHED, stack=LINUX).handshake()
     assert (
         counting.result
         == """

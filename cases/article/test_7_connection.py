@@ -5,10 +5,10 @@ from testbed import Testbed
 PUBLISHED = ("192.168.66.100", 80)
 
 
-def test_the_byte_column_is_that_of_one_connection(article_bed: Testbed) -> None:
+def test_the_byte_column_is_that_of_one_connection(bed: Testbed) -> None:
     """Seven packets: SYN and SYN/ACK of 52 bytes, then five of 40. 304, 304, 120, 52, 132 bytes; DNAT 52."""
-    with article_bed.counting() as counting:
-        talk = article_bed.connect("client", PUBLISHED)
+    with bed.counting() as counting:
+        talk = bed.connect("client", PUBLISHED)
         packets = (*talk.handshake(), *talk.close())
     assert [result.sent.length for result in packets] == [52, 52, 40, 40, 40, 40, 40]
     assert (
@@ -35,21 +35,21 @@ def test_the_byte_column_is_that_of_one_connection(article_bed: Testbed) -> None
     )
 
 
-def test_the_server_may_close_first_without_changing_the_sum(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        talk = article_bed.connect("client", PUBLISHED)
+def test_the_server_may_close_first_without_changing_the_sum(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        talk = bed.connect("client", PUBLISHED)
         talk.handshake()
         talk.close(by="server")
     assert str(counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[7:304]"
     assert str(counting.result.rule("filter", "-A FORWARD -i docker0 ! -o docker0 -j ACCEPT")) == "[3:132]"
 
 
-def test_data_crosses_in_both_directions(article_bed: Testbed) -> None:
+def test_data_crosses_in_both_directions(bed: Testbed) -> None:
     """A request and an answer, each acknowledged: rule 3 counts what goes in, rule 5 what comes out."""
     request, answer = b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\nhello"
-    talk = article_bed.connect("client", PUBLISHED)
+    talk = bed.connect("client", PUBLISHED)
     talk.handshake()
-    with article_bed.counting() as counting:
+    with bed.counting() as counting:
         asked, _ = talk.send(request)
         answered, _ = talk.send(answer, by="server")
     assert asked.arrived is not None
@@ -63,13 +63,13 @@ def test_data_crosses_in_both_directions(article_bed: Testbed) -> None:
     assert (outward.packets, outward.bytes) == (2, 80 + len(answer))
 
 
-def test_a_reset_ends_the_connection(article_bed: Testbed) -> None:
-    talk = article_bed.connect("client", PUBLISHED)
+def test_a_reset_ends_the_connection(bed: Testbed) -> None:
+    talk = bed.connect("client", PUBLISHED)
     talk.handshake()
-    with article_bed.counting() as counting:
+    with bed.counting() as counting:
         reset = talk.reset()
     assert reset.delivered
-    (connection,) = article_bed.connections()
+    (connection,) = bed.connections()
     assert connection.state == "CLOSE"
     established = "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     assert str(counting.result.rule("filter", established)) == "[1:40]"

@@ -41,8 +41,8 @@ DROPPED_BEHIND_DOCKER = """
 
 
 @pytest.fixture
-def neighbours(make_bed: MakeBed, rules_under_test: AnyRuleset) -> Testbed:
-    return make_bed(hostfile.parse(NEIGHBOURS), rules=rules_under_test)
+def neighbours(make_bed: MakeBed, testbed_rules: AnyRuleset) -> Testbed:
+    return make_bed(hostfile.parse(NEIGHBOURS), rules=testbed_rules)
 
 
 def datagram(source: str, destination: str) -> IP:
@@ -50,10 +50,10 @@ def datagram(source: str, destination: str) -> IP:
     return IP(src=source, dst=destination) / UDP(sport=4000, dport=80) / Raw(b"who")
 
 
-def test_what_passes_by_docker0_is_none_of_its_rules_business(article_bed: Testbed) -> None:
+def test_what_passes_by_docker0_is_none_of_its_rules_business(bed: Testbed) -> None:
     """A neighbour takes the host for a router to the internet: it comes by ens33 and would leave by it."""
-    with article_bed.counting() as counting:
-        syn = article_bed.connect("client", (INTERNET, 443), via=HOST).syn
+    with bed.counting() as counting:
+        syn = bed.connect("client", (INTERNET, 443), via=HOST).syn
     assert not syn.delivered
     assert (
         counting.result
@@ -70,11 +70,11 @@ def test_what_passes_by_docker0_is_none_of_its_rules_business(article_bed: Testb
     )
 
 
-def test_the_hosts_own_call_of_the_internet_is_not_translated(article_bed: Testbed) -> None:
+def test_the_hosts_own_call_of_the_internet_is_not_translated(bed: Testbed) -> None:
     """Its destination is nobody's here, and its source is not a container's."""
-    with article_bed.counting() as counting:
-        article_bed.send_from_kernel("host", "udp", (INTERNET, 53))
-    (asked,) = article_bed.received_by("internet")
+    with bed.counting() as counting:
+        bed.send_from_kernel("host", "udp", (INTERNET, 53))
+    (asked,) = bed.received_by("internet")
     assert (asked.source, asked.to) == (HOST, f"{INTERNET}:53")
     assert (
         counting.result
@@ -88,10 +88,10 @@ def test_the_hosts_own_call_of_the_internet_is_not_translated(article_bed: Testb
     )
 
 
-def test_the_hosts_call_of_its_loopback_is_left_alone(article_bed: Testbed) -> None:
+def test_the_hosts_call_of_its_loopback_is_left_alone(bed: Testbed) -> None:
     """127.0.0.1 is the host's own address too, but with the userland proxy rules are not asked to translate there."""
-    with article_bed.counting() as counting:
-        article_bed.send_from_kernel("host", "icmp", ("127.0.0.1", 0))
+    with bed.counting() as counting:
+        bed.send_from_kernel("host", "icmp", ("127.0.0.1", 0))
     assert (
         counting.result
         == """
@@ -105,12 +105,10 @@ def test_the_hosts_call_of_its_loopback_is_left_alone(article_bed: Testbed) -> N
     )
 
 
-def test_the_published_port_is_tcps_alone(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        article_bed.send(datagram(CLIENT, HOST), "client")
-    assert [packet.kind for packet in article_bed.received_by("client")] == [
-        "icmp 3/3"
-    ]  # the host's own kernel: nobody there
+def test_the_published_port_is_tcps_alone(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        bed.send(datagram(CLIENT, HOST), "client")
+    assert [packet.kind for packet in bed.received_by("client")] == ["icmp 3/3"]  # the host's own kernel: nobody there
     assert (
         counting.result
         == """
@@ -125,9 +123,9 @@ def test_the_published_port_is_tcps_alone(article_bed: Testbed) -> None:
     )
 
 
-def test_the_containers_own_address_is_open_for_that_port_of_tcp_only(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        result = article_bed.send(datagram(CLIENT, WEB), "client", via=HOST)
+def test_the_containers_own_address_is_open_for_that_port_of_tcp_only(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        result = bed.send(datagram(CLIENT, WEB), "client", via=HOST)
     assert not result.delivered
     assert counting.result == DROPPED_BEHIND_DOCKER.format("1:31")
 
@@ -151,25 +149,25 @@ def test_neighbours_on_the_bridge_need_no_published_port(
     assert counting.result == ON_THE_BRIDGE.format("1:52")
 
 
-def test_a_container_that_sends_to_itself_through_the_host_is_masqueraded(article_bed: Testbed) -> None:
+def test_a_container_that_sends_to_itself_through_the_host_is_masqueraded(bed: Testbed) -> None:
     """Else it would take its own packet for one that it never sent; only for the port that is published."""
-    with article_bed.counting() as counting:
-        syn = article_bed.connect("web", (WEB, 80), via="172.17.0.1", port=40000).syn
+    with bed.counting() as counting:
+        syn = bed.connect("web", (WEB, 80), via="172.17.0.1", port=40000).syn
     assert syn.translated == (f"source {WEB}:40000 > 172.17.0.1:40000",)
     assert counting.result == ON_THE_BRIDGE.format("1:52") + f"[1:52] {HAIRPIN}"
 
 
-def test_for_another_port_it_is_not(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        syn = article_bed.connect("web", (WEB, 81), via="172.17.0.1").syn
+def test_for_another_port_it_is_not(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        syn = bed.connect("web", (WEB, 81), via="172.17.0.1").syn
     assert syn.delivered_to == "web"
     assert syn.translated == ()
     assert counting.result == ON_THE_BRIDGE.format("1:52")
 
 
-def test_for_another_protocol_it_is_not(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
-        result = article_bed.send(datagram(WEB, WEB), "web", via="172.17.0.1")
+def test_for_another_protocol_it_is_not(bed: Testbed) -> None:
+    with bed.counting() as counting:
+        result = bed.send(datagram(WEB, WEB), "web", via="172.17.0.1")
     assert result.delivered_to == "web"
     assert result.translated == ()
     assert counting.result == ON_THE_BRIDGE.format("1:31")
@@ -184,26 +182,26 @@ def test_for_another_protocol_it_is_not(article_bed: Testbed) -> None:
         ("172.18.0.0", "172.18.0.0"),
     ],
 )
-def test_who_is_masqueraded_is_a_question_of_the_bridges_subnet(article_bed: Testbed, source: str, seen: str) -> None:
+def test_who_is_masqueraded_is_a_question_of_the_bridges_subnet(bed: Testbed, source: str, seen: str) -> None:
     """Whatever address a container gives itself: on both sides of both borders."""
-    asked = article_bed.send(IP(src=source, dst=INTERNET) / UDP(sport=4000, dport=53), "web")
+    asked = bed.send(IP(src=source, dst=INTERNET) / UDP(sport=4000, dport=53), "web")
     assert asked.arrived is not None
     assert asked.arrived.source == seen
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.127.0.1", "127.128.0.1", "127.255.255.254"])
-def test_no_loopback_address_is_a_published_ports(article_bed: Testbed, address: str) -> None:
-    web = article_bed.endpoint("web")
-    with article_bed.connect_from_kernel("host", (address, 80)) as attempt:
+def test_no_loopback_address_is_a_published_ports(bed: Testbed, address: str) -> None:
+    web = bed.endpoint("web")
+    with bed.connect_from_kernel("host", (address, 80)) as attempt:
         assert attempt.outcome == "refused"
     assert web.arrivals() == ()
 
 
-def test_an_error_about_a_containers_own_question_comes_back_to_it(article_bed: Testbed) -> None:
+def test_an_error_about_a_containers_own_question_comes_back_to_it(bed: Testbed) -> None:
     """RELATED: it belongs to a connection, and is let in by that alone."""
-    asked = article_bed.send(IP(src=WEB, dst=INTERNET) / UDP(sport=4000, dport=53), "web")
+    asked = bed.send(IP(src=WEB, dst=INTERNET) / UDP(sport=4000, dport=53), "web")
     assert asked.translated == (f"source {WEB}:4000 > {HOST}:4000",)
     quoted = bytes(IP(src=HOST, dst=INTERNET) / UDP(sport=4000, dport=53))
     error = IP(src=INTERNET, dst=HOST) / ICMP(type=3, code=3) / Raw(quoted)
-    came_back = article_bed.send(error, "internet")
+    came_back = bed.send(error, "internet")
     assert came_back.translated == (f"destination {HOST} > {WEB}",)

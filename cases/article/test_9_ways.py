@@ -42,18 +42,18 @@ delivered to web
 """
 
 
-def test_the_three_packets_go_just_these_ways(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing:
-        talk = article_bed.connect("client", PUBLISHED)
+def test_the_three_packets_go_just_these_ways(bed: Testbed) -> None:
+    with bed.tracing() as tracing:
+        talk = bed.connect("client", PUBLISHED)
         syn, syn_ack, ack = (tracing.journey(packet) for packet in talk.handshake())
     assert syn == WAY_OF_THE_SYN
     assert syn_ack == WAY_OF_THE_SYN_ACK
     assert ack == WAY_OF_THE_ACK
 
 
-def test_what_each_packet_was_asked_and_why_it_did_not_match(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing:
-        talk = article_bed.connect("client", PUBLISHED)
+def test_what_each_packet_was_asked_and_why_it_did_not_match(bed: Testbed) -> None:
+    with bed.tracing() as tracing:
+        talk = bed.connect("client", PUBLISHED)
         syn, syn_ack, ack = (tracing.journey(packet) for packet in talk.handshake())
     established = "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     assert syn.failing_clauses == {
@@ -73,9 +73,9 @@ def test_what_each_packet_was_asked_and_why_it_did_not_match(article_bed: Testbe
     }
 
 
-def test_the_source_of_the_reply_is_put_back_in_postrouting(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing:
-        _, result, _ = article_bed.connect("client", PUBLISHED).handshake()
+def test_the_source_of_the_reply_is_put_back_in_postrouting(bed: Testbed) -> None:
+    with bed.tracing() as tracing:
+        _, result, _ = bed.connect("client", PUBLISHED).handshake()
         syn_ack = tracing.journey(result)
     seen = {hook.hook: hook.header.from_ for _, hook in syn_ack.hooks}
     assert seen == dict.fromkeys(("PREROUTING", "FORWARD", "POSTROUTING"), "172.17.0.2:80")
@@ -84,9 +84,9 @@ def test_the_source_of_the_reply_is_put_back_in_postrouting(article_bed: Testbed
     }
 
 
-def test_the_reply_is_established_at_every_hook_and_asks_no_nat_chain(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing:
-        _, result, _ = article_bed.connect("client", PUBLISHED).handshake()
+def test_the_reply_is_established_at_every_hook_and_asks_no_nat_chain(bed: Testbed) -> None:
+    with bed.tracing() as tracing:
+        _, result, _ = bed.connect("client", PUBLISHED).handshake()
         syn_ack = tracing.journey(result)
     assert [(hook.hook, hook.state, hook.reply, hook.skipped_nat_chains) for _, hook in syn_ack.hooks] == [
         ("PREROUTING", "ESTABLISHED", True, ("nat PREROUTING",)),

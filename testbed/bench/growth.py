@@ -10,11 +10,10 @@ from testbed.bed import Testbed
 from testbed.bench.building import REST, remove
 from testbed.bench.figures import Grown
 from testbed.docker import DockerHost, article, hostfile
-from testbed.docker.engines import engine
+from testbed.docker.engines import DEFAULT_ENGINE, engine
 from testbed.errors import KernelRefused
 from testbed.traffic.layers import IP, TCP
 
-_ENGINE = "28"
 _FIRST_PORT = 10000
 
 
@@ -32,7 +31,7 @@ def _host(size: int) -> DockerHost:
 
 def _measured(size: int) -> Grown:
     host = _host(size)
-    rules = engine(_ENGINE).rules(host)
+    rules = engine(DEFAULT_ENGINE).rules(host)
     others = set(threads())
     began = time.perf_counter()
     bed = Testbed(article.topology(host), rules)

@@ -36,10 +36,10 @@ def source(mutant: Mutant, proposal: Proposal) -> str:
 def _bed(made: Setting) -> tuple[str, str, list[str]]:
     """Return the name of the bed in the test, the fixtures that it needs, and the lines that make it."""
     if not made.engine and made.host == article.HOST:
-        return "article_bed", "article_bed", []
+        return "bed", "bed", []
     host = f"host = {_host(made)}"
     if not made.engine:
-        return "bed", "make_bed, rules_under_test", [host, "bed = make_bed(host, rules=rules_under_test)"]
+        return "bed", "make_bed, testbed_rules", [host, "bed = make_bed(host, rules=testbed_rules)"]
     return "bed", "make_bed", [host, f"bed = make_bed(host, rules=engine({made.engine!r}).rules(host))"]
 
 

@@ -12,14 +12,12 @@ from testbed.described_host import DescribedHost
 from testbed.docker import DockerHost, article
 from testbed.docker.compose.project import compose_file_in
 from testbed.docker.contradictions import contradictions
-from testbed.docker.engines import Engine, chosen_for
+from testbed.docker.engines import DEFAULT_ENGINE, Engine, chosen_for
 from testbed.docker.fitted import Fitted, fitted
 from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
 from testbed.tasks.host_options import HostOptions, require_values
-
-NEWEST_MEASURED = "28"  # a real engine of it was held against the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def _of_twin(made: Twin, described: DescribedHost, engine: str | None, rules: st
 
 def _engine(docker_host: DockerHost, host: HostOptions | None, engine: str | None) -> Engine[AnyRuleset] | None:
     """The engine that is asked for, or stands for none; None: the article's own rules."""
-    return None if host is None and engine is None else chosen_for(docker_host, engine or NEWEST_MEASURED)
+    return None if host is None and engine is None else chosen_for(docker_host, engine or DEFAULT_ENGINE)
 
 
 def _rules(
@@ -114,7 +112,7 @@ def _rules(
 ) -> AnyRuleset:
     if known is None:
         return article.ruleset()
-    wanted = engine or NEWEST_MEASURED
+    wanted = engine or DEFAULT_ENGINE
     written = known.rules(docker_host)
     same = "" if known.name.startswith(wanted.removeprefix("v")) else f" ({wanted} writes the same)"
     return written.named(f"{written.source} for {host.short if host else 'the article'}{same}")

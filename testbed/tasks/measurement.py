@@ -13,14 +13,13 @@ from testbed.bed import Testbed
 from testbed.coverage.recording import rule_set_of
 from testbed.coverage.records import Coverage, RuleSetRecord
 from testbed.docker import DockerHost, article
-from testbed.docker.engines import chosen_for
+from testbed.docker.engines import DEFAULT_ENGINE, chosen_for
 from testbed.errors import TestbedError
 from testbed.kernel.backends import backend_for
 from testbed.kernel.namespace import quarantine
 from testbed.kernel.requirements import require
 from testbed.kernel.xtables import BACKENDS
 from testbed.rules import AnyRuleset, rulefile
-from testbed.tasks.chosen import NEWEST_MEASURED
 from testbed.tasks.host_options import HostOptions
 
 _ALL = "all"
@@ -41,7 +40,7 @@ def asked_for(rules: str | None, host: HostOptions | None, engine: str | None) -
     if rules:
         return AskedFor(docker_host, rulefile.read(rules), Path(rules))
     if host or engine:
-        return AskedFor(docker_host, chosen_for(docker_host, engine or NEWEST_MEASURED).rules(docker_host), None)
+        return AskedFor(docker_host, chosen_for(docker_host, engine or DEFAULT_ENGINE).rules(docker_host), None)
     with as_file(article.RULES_FILE) as file:
         return AskedFor(docker_host, article.ruleset(), file)
 

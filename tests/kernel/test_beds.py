@@ -25,13 +25,13 @@ def test_the_first_packet_of_every_fresh_bed_arrives(make_bed: MakeBed) -> None:
         bed.close()
 
 
-def test_a_bed_at_rest_is_silent(article_bed: Testbed) -> None:
+def test_a_bed_at_rest_is_silent(bed: Testbed) -> None:
     """No router solicitation, no listener report, no address detection: three seconds in which nobody says a word."""
-    ends = [article_bed.endpoint(name) for name in ("client", "internet", "web")]
-    before = article_bed.counters()
-    assert not PacketSocket(article_bed.node("client"), "eth0").wait(3.0)
+    ends = [bed.endpoint(name) for name in ("client", "internet", "web")]
+    before = bed.counters()
+    assert not PacketSocket(bed.node("client"), "eth0").wait(3.0)
     assert [end.arrivals() for end in ends] == [(), (), ()]
-    assert article_bed.counters() == before
+    assert bed.counters() == before
     assert all(counters.packets == 0 for _, counters in before)
 
 
@@ -43,7 +43,7 @@ def test_two_beds_do_not_know_of_each_other(make_bed: MakeBed) -> None:
     assert second.connections() == []
 
 
-def test_the_host_has_the_sysctls_that_a_real_engine_left(article_bed: Testbed) -> None:
+def test_the_host_has_the_sysctls_that_a_real_engine_left(bed: Testbed) -> None:
     """As read on a host that engine 20.10.24 had set up; interfaces inherit what conf/default says."""
     per_device = {
         "accept_local": "0",
@@ -71,7 +71,7 @@ def test_the_host_has_the_sysctls_that_a_real_engine_left(article_bed: Testbed) 
         "net.bridge.bridge-nf-filter-vlan-tagged": "0",
         "net.netfilter.nf_conntrack_tcp_loose": "1",
     }
-    found = {key: article_bed.host.run(read_sysctl, key) for key in wanted}
+    found = {key: bed.host.run(read_sysctl, key) for key in wanted}
     assert found == wanted
 
 
@@ -89,20 +89,24 @@ def test_a_sysctl_that_the_kernel_lacks_is_named() -> None:
 
 def test_the_hairpin_of_bridge_ports_follows_the_userland_proxy(make_bed: MakeBed) -> None:
     for host, state in ((article.HOST, "off"), (article.HOST_WITHOUT_PROXY, "on")):
-        shown = make_bed(host).host.command(["bridge", "-d", "link", "show", "dev", article.WEB.veth]).stdout
+        shown = (
+            make_bed(host, article.rules_of(host))
+            .host.command(["bridge", "-d", "link", "show", "dev", article.WEB.veth])
+            .stdout
+        )
         assert f"hairpin {state}" in shown
 
 
 def test_a_host_with_two_networks_reaches_both_containers(make_bed: MakeBed) -> None:
-    bed = make_bed(article.HOST_WITH_TWO_NETWORKS)
+    bed = make_bed(article.HOST_WITH_TWO_NETWORKS, article.rules_of(article.HOST_WITH_TWO_NETWORKS))
     assert bed.connect("client", PUBLISHED).syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     to_app = bed.connect("client", ("192.168.66.100", 8082)).syn
     assert to_app.translated == ("destination 192.168.66.100:8082 > 172.18.0.2:80",)
 
 
-def test_the_gateway_is_a_router_of_its_own(article_bed: Testbed) -> None:
+def test_the_gateway_is_a_router_of_its_own(bed: Testbed) -> None:
     """A packet from the internet to the host's published port has two routers on its way."""
-    syn = article_bed.connect("internet", PUBLISHED).syn
+    syn = bed.connect("internet", PUBLISHED).syn
     assert syn.translated == ("destination 192.168.66.100:80 > 172.17.0.2:80",)
     assert syn.routers == 2
 

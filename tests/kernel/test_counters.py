@@ -44,17 +44,17 @@ def test_they_equal_what_iptables_save_prints(make_bed: MakeBed, engine: str) ->
     assert sum(counters.packets > 0 for counters in read_now.values()) > 10
 
 
-def test_a_rule_added_by_hand_is_read_too(article_bed: Testbed) -> None:
-    article_bed.counters()
-    program = article_bed.backend.program
+def test_a_rule_added_by_hand_is_read_too(bed: Testbed) -> None:
+    bed.counters()
+    program = bed.backend.program
     added = ["-p", "tcp", "-m", "tcp", "--dport", "80", "-j", "RETURN"]
-    assert article_bed.host.command([program, "-I", "DOCKER-USER", *added]).returncode == 0
-    article_bed.connect("client", PUBLISHED).handshake()
+    assert bed.host.command([program, "-I", "DOCKER-USER", *added]).returncode == 0
+    bed.connect("client", PUBLISHED).handshake()
     rule = "-A DOCKER-USER -p tcp -m tcp --dport 80 -j RETURN"
-    assert str(article_bed.counters().rule("filter", rule)) == "[2:92]"
-    assert str(article_bed.counters().rule("filter", "-A DOCKER-USER -j RETURN")) == "[1:52]"
-    assert article_bed.host.command([program, "-D", "DOCKER-USER", *added]).returncode == 0
-    assert rule not in [line.text for line, _ in article_bed.counters()]
+    assert str(bed.counters().rule("filter", rule)) == "[2:92]"
+    assert str(bed.counters().rule("filter", "-A DOCKER-USER -j RETURN")) == "[1:52]"
+    assert bed.host.command([program, "-D", "DOCKER-USER", *added]).returncode == 0
+    assert rule not in [line.text for line, _ in bed.counters()]
 
 
 def test_rules_added_by_hand_to_two_beds_are_not_mixed_up(make_bed: MakeBed) -> None:
@@ -81,18 +81,18 @@ def test_two_rules_of_the_same_text_are_told_apart(make_bed: MakeBed) -> None:
     )
 
 
-def test_a_hundred_connections_are_counted_exactly(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
+def test_a_hundred_connections_are_counted_exactly(bed: Testbed) -> None:
+    with bed.counting() as counting:
         for _ in range(100):
-            article_bed.connect("client", PUBLISHED)
+            bed.connect("client", PUBLISHED)
     assert str(counting.result.rule("filter", "-A FORWARD -j DOCKER-USER")) == "[100:5200]"
     assert str(counting.result.rule("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")) == "[100:5200]"
-    assert len(article_bed.connections()) == 100
-    assert article_bed.forget_connections()
-    assert article_bed.connections() == []
+    assert len(bed.connections()) == 100
+    assert bed.forget_connections()
+    assert bed.connections() == []
 
 
-def test_loading_anew_begins_at_zero(article_bed: Testbed) -> None:
-    article_bed.connect("client", PUBLISHED)
-    article_bed.load(article_bed.ruleset())
-    assert all(counters.packets == 0 for _, counters in article_bed.counters())
+def test_loading_anew_begins_at_zero(bed: Testbed) -> None:
+    bed.connect("client", PUBLISHED)
+    bed.load(bed.ruleset())
+    assert all(counters.packets == 0 for _, counters in bed.counters())

@@ -28,7 +28,7 @@ def test_a_packet_longer_than_a_networks_mtu_does_not_reach_its_container(make_b
         packet = (
             IP(src="192.168.66.1", dst="192.168.66.100", flags="DF") / UDP(sport=5000, dport=53) / Raw(b"x" * length)
         )
-        return bed.send("client", packet, to="web").delivered
+        return bed.send(packet, "client").delivered_to == "web"
 
     assert sent(1400 - 28)
     assert not sent(1400 - 27)
@@ -42,7 +42,7 @@ def test_a_station_of_the_lan_reaches_others_and_not_the_host(make_bed: MakeBed)
         networks={"lan": lan}, services={"dns": {"networks": {"lan": {"ipv4_address": "192.168.66.53"}}}, "web": {}}
     )
     bed = make_bed(host, rules=engine("28").rules(host))
-    assert bed.tcp("client", "dns", ("192.168.66.53", 53)).syn().delivered
+    assert bed.connect("client", ("192.168.66.53", 53)).syn.delivered_to == "dns"
     assert bed.counters().rule("filter", "-A FORWARD -j DOCKER-USER").packets == 0
     with bed.connect_from_kernel("host", ("192.168.66.53", 53)) as attempt:
         assert attempt.outcome == "no answer"

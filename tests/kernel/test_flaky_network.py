@@ -63,26 +63,24 @@ def all_of_it(bed: Testbed) -> None:
 
 
 @pytest.mark.parametrize("flaw", [delayed, reordered, losing, all_of_it], ids=lambda flaw: flaw.__name__)
-def test_a_table_does_not_change_by_a_line_in_a_flaky_network(
-    flaw: Callable[[Testbed], None], article_bed: Testbed
-) -> None:
-    named = mentioned(article_bed.backend.book(article_bed.host), IPTABLES)
-    asked = probes(article_bed.topology, article.HOST, named).asked
-    before = table.rows(behaviours(article_bed, asked))
+def test_a_table_does_not_change_by_a_line_in_a_flaky_network(flaw: Callable[[Testbed], None], bed: Testbed) -> None:
+    named = mentioned(bed.backend.book(bed.host), IPTABLES)
+    asked = probes(bed.topology, article.HOST, named).asked
+    before = table.rows(behaviours(bed, asked))
     assert len(before) > 100
-    flaw(article_bed)
-    assert table.rows(behaviours(article_bed, asked)) == before
+    flaw(bed)
+    assert table.rows(behaviours(bed, asked)) == before
 
 
-def test_a_question_that_comes_when_answers_have_been_given_is_asked_again(article_bed: Testbed) -> None:
+def test_a_question_that_comes_when_answers_have_been_given_is_asked_again(bed: Testbed) -> None:
     """Else a delay would look like an end that does not answer."""
     probe = Probe("client", "udp", "203.0.113.10", 9)
-    data, _ = packets.question(article_bed, probe, 40000)
+    data, _ = packets.question(bed, probe, 40000)
     asked = TracedHeader.of(data)
     late = ProbeFlow(probe, 40000, asked=asked, arrivals=[CapturedPacket("internet", asked, data, None)])
     assert late.unanswered
-    assert Outcomes(article_bed).astray(late)
-    late.answered = TracedHeader.of(packets.answer(article_bed, probe, 40000, "internet", asked))
+    assert Outcomes(bed).astray(late)
+    late.answered = TracedHeader.of(packets.answer(bed, probe, 40000, "internet", asked))
     assert late.unanswered
-    late.erred = TracedHeader.of(packets.error(article_bed, "internet", asked, data))
+    late.erred = TracedHeader.of(packets.error(bed, "internet", asked, data))
     assert not late.unanswered

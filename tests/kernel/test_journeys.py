@@ -166,9 +166,9 @@ def test_a_way_without_a_way_back_is_the_reverse_path_filters(make_bed: MakeBed)
     assert str(journey.end) == "lost at host: the reverse path filter finds no way back to 172.17.0.77 by ens33"
 
 
-def test_a_reset_by_a_reject_is_the_answer(make_bed: MakeBed, rules_under_test: Ruleset) -> None:
+def test_a_reset_by_a_reject_is_the_answer(make_bed: MakeBed, testbed_rules: Ruleset) -> None:
     rule = "-i ens33 -p tcp -j REJECT --reject-with tcp-reset"
-    bed = make_bed(rules=rules_under_test.insert("filter", "DOCKER-USER", rule))
+    bed = make_bed(rules=testbed_rules.insert("filter", "DOCKER-USER", rule))
     journey = journey_of(bed, syn("client", (HOST, 80)))
     assert journey.end.kind == DROPPED
     assert [answer.kind for answer in journey.answers] == ["RST/ACK"]
@@ -177,8 +177,8 @@ def test_a_reset_by_a_reject_is_the_answer(make_bed: MakeBed, rules_under_test: 
 # who sends
 
 
-def test_what_the_hosts_own_kernel_sends_begins_at_output(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing, article_bed.connect_from_kernel("host", (WEB, 80)):
+def test_what_the_hosts_own_kernel_sends_begins_at_output(bed: Testbed) -> None:
+    with bed.tracing() as tracing, bed.connect_from_kernel("host", (WEB, 80)):
         (journey,) = tracing.journeys()
     assert (journey.origin, str(journey.end)) == ("host", "delivered to web")
     assert [hook.hook for _, hook in journey.hooks] == ["OUTPUT", "POSTROUTING"]
@@ -189,19 +189,19 @@ def test_what_the_hosts_own_kernel_sends_begins_at_output(article_bed: Testbed) 
     }
 
 
-def test_what_the_host_sends_to_itself_goes_out_and_comes_in_again(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing:
-        article_bed.connect_from_kernel("host", ("127.0.0.1", 80)).asking.close()
+def test_what_the_host_sends_to_itself_goes_out_and_comes_in_again(bed: Testbed) -> None:
+    with bed.tracing() as tracing:
+        bed.connect_from_kernel("host", ("127.0.0.1", 80)).asking.close()
         asked, refused = tracing.journeys()
     for journey in (asked, refused):
         assert [hook.hook for _, hook in journey.hooks] == ["OUTPUT", "POSTROUTING", "PREROUTING", "INPUT"]
     assert (asked.sent.kind, refused.sent.kind) == ("SYN", "RST/ACK")
 
 
-def test_a_packet_is_followed_from_node_to_node(article_bed: Testbed) -> None:
+def test_a_packet_is_followed_from_node_to_node(bed: Testbed) -> None:
     """Out by the host, which masquerades, and on by the gateway; the answer comes back the same way."""
-    with article_bed.tracing() as tracing:
-        talk = article_bed.connect("web", ("203.0.113.10", 443), stack=LINUX)
+    with bed.tracing() as tracing:
+        talk = bed.connect("web", ("203.0.113.10", 443), stack=LINUX)
         out, back, _ = (tracing.journey(packet) for packet in talk.handshake())
     assert [(p.node, p.routed) for p in out.passes] == [
         ("host", "forwarded by ens33"),
@@ -217,7 +217,7 @@ def test_a_packet_is_followed_from_node_to_node(article_bed: Testbed) -> None:
 
 def test_a_frame_that_crosses_a_bridge_is_one_packet_all_the_way(make_bed: MakeBed) -> None:
     host = host_of(TWO)
-    journey = journey_of(make_bed(host), syn("web", ("172.17.0.3", 80)))
+    journey = journey_of(make_bed(host, article.rules_of(host)), syn("web", ("172.17.0.3", 80)))
     assert [(hook.hook, hook.entered, hook.left) for _, hook in journey.hooks] == [
         ("PREROUTING", "docker0", ""),
         ("FORWARD", "docker0", "docker0"),
@@ -227,7 +227,8 @@ def test_a_frame_that_crosses_a_bridge_is_one_packet_all_the_way(make_bed: MakeB
 
 
 def test_where_bridges_ask_no_rules_a_frame_just_crosses(make_bed: MakeBed) -> None:
-    bed = make_bed(host_of(TWO))
+    host = host_of(TWO)
+    bed = make_bed(host, article.rules_of(host))
     bed.host.command(["sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0"])
     journey = journey_of(bed, syn("web", ("172.17.0.3", 80)))
     assert [(passed.node, passed.hooks) for passed in journey.passes] == [("host", ())]
@@ -238,28 +239,27 @@ def test_a_frame_that_a_bridge_sends_to_all_its_ports_is_asked_for_each_copy(mak
     """Nobody has spoken yet, so the bridge knows no port; what the rules count for each copy is what is traced."""
     others = "".join(f", {name}: {{network_mode: bridge}}" for name in ("one", "two", "three"))
     host = host_of(f"services: {{web: {{network_mode: bridge, ports: ['80:80']}}{others}}}")
-    journey = journey_of(make_bed(host), syn("one", ("172.17.0.4", 80)))
+    journey = journey_of(make_bed(host, article.rules_of(host)), syn("one", ("172.17.0.4", 80)))
     assert str(journey.end) == "delivered to two"
     assert [hook.hook for _, hook in journey.hooks].count("FORWARD") == len(journey.passes) > 1
 
 
-def test_two_cannot_trace_a_bed_at_once(article_bed: Testbed) -> None:
-    with article_bed.tracing(), pytest.raises(NameTaken, match="docker-host-testbed is there"):
-        article_bed.tracing().__enter__()
+def test_two_cannot_trace_a_bed_at_once(bed: Testbed) -> None:
+    with bed.tracing(), pytest.raises(NameTaken, match="docker-host-testbed is there"):
+        bed.tracing().__enter__()
 
 
-def test_an_error_about_a_packet_has_a_journey_of_its_own(article_bed: Testbed) -> None:
+def test_an_error_about_a_packet_has_a_journey_of_its_own(bed: Testbed) -> None:
     """The gateway says that time ran out: related to the connection, and translated back to whom it concerns."""
-    with article_bed.tracing() as tracing:
-        tracing.journey(syn("web", ("203.0.113.10", 80), ttl=2)(article_bed))
+    with bed.tracing() as tracing:
+        tracing.journey(syn("web", ("203.0.113.10", 80), ttl=2)(bed))
         _, error = tracing.journeys()
     assert (error.sent.kind, error.origin, str(error.end)) == ("icmp 11/0", "gateway", "delivered to web")
     assert [hook.state for passed, hook in error.hooks if passed.node == "host"] == ["RELATED"] * 3
     assert error.translations == ("destination 192.168.66.100 > 172.17.0.2",)
 
 
-def test_udp_and_echo_requests_have_journeys_too(article_bed: Testbed) -> None:
-    bed = article_bed
+def test_udp_and_echo_requests_have_journeys_too(bed: Testbed) -> None:
     with bed.tracing() as tracing:
         datagram = bed.send(IP(src=WEB, dst="203.0.113.10") / UDP(sport=5, dport=53) / b"q", "web")
         echo = bed.send(IP(src=WEB, dst="203.0.113.10") / ICMP(id=7, seq=1), "web")
@@ -310,8 +310,8 @@ def test_the_same_rules_in_nftables_own_syntax_give_the_same_journeys(make_bed: 
 # what tracing leaves alone
 
 
-def test_tracing_touches_nothing_of_the_rules(article_bed: Testbed) -> None:
-    host, program = article_bed.host, f"{article_bed.backend.program}-save"
+def test_tracing_touches_nothing_of_the_rules(bed: Testbed) -> None:
+    host, program = bed.host, f"{bed.backend.program}-save"
 
     def saved() -> list[str]:
         printed = host.command([program]).stdout
@@ -321,8 +321,8 @@ def test_tracing_touches_nothing_of_the_rules(article_bed: Testbed) -> None:
         return [host.command(["sysctl", "-n", f"net.netfilter.nf_log.{family}"]).stdout for family in (2, 10)]
 
     rules, logging = saved(), loggers()
-    with article_bed.tracing() as tracing:
-        tracing.journey(syn("client", (HOST, 80))(article_bed))
+    with bed.tracing() as tracing:
+        tracing.journey(syn("client", (HOST, 80))(bed))
         assert saved() == rules != []
     assert saved() == rules
     assert loggers() == logging
@@ -350,21 +350,21 @@ def test_a_native_bed_says_the_same_of_its_rules_while_it_is_traced(make_bed: Ma
 # what is lost, and what disagrees
 
 
-def test_events_that_were_lost_are_an_error_and_no_journey(article_bed: Testbed) -> None:
-    tracer = Tracer(article_bed.host, buffer=4096)
+def test_events_that_were_lost_are_an_error_and_no_journey(bed: Testbed) -> None:
+    tracer = Tracer(bed.host, buffer=4096)
     for _ in range(50):
-        syn("client", (HOST, 80))(article_bed)
+        syn("client", (HOST, 80))(bed)
     with pytest.raises(KernelRefused, match="lost trace messages of host"):
         tracer.events()
     tracer.close()
 
 
-def test_of_ten_thousand_packets_none_is_lost(article_bed: Testbed) -> None:
+def test_of_ten_thousand_packets_none_is_lost(bed: Testbed) -> None:
     """All wait in the kernel until they are asked for; every one is there, and the counters agree."""
     packet = IP(src=CLIENT, dst=HOST) / UDP(sport=4000, dport=9) / b"question"
-    with article_bed.tracing() as tracing:
+    with bed.tracing() as tracing:
         for _ in range(10_000):
-            article_bed.endpoint("client").send(packet)
+            bed.endpoint("client").send(packet)
         journeys = tracing.journeys()
     asked = [journey for journey in journeys if journey.sent.protocol == "udp"]
     assert len(asked) == 10_000
@@ -372,37 +372,37 @@ def test_of_ten_thousand_packets_none_is_lost(article_bed: Testbed) -> None:
 
 
 def test_a_packet_that_was_counted_and_not_traced_is_a_disagreement(
-    article_bed: Testbed, monkeypatch: pytest.MonkeyPatch
+    bed: Testbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracing = article_bed.tracing()
+    tracing = bed.tracing()
     tracing.__enter__()
     for sorter in tracing._sorters:
         monkeypatch.setattr(sorter, "passages", list)
-    syn("client", (HOST, 80))(article_bed)
+    syn("client", (HOST, 80))(bed)
     with pytest.raises(Disagreement, match=r"counted \[1:40\], but \[0:0\] was traced"):
         tracing.__exit__(None, None, None)
 
 
-def test_rules_that_change_meanwhile_are_said_to_have_changed(article_bed: Testbed) -> None:
+def test_rules_that_change_meanwhile_are_said_to_have_changed(bed: Testbed) -> None:
     def change_while_traced() -> None:
-        with article_bed.tracing():
-            insert = [article_bed.backend.program, "-I", "DOCKER-USER", "-p", "tcp", "-j", "ACCEPT"]
-            article_bed.host.command(insert)
-            syn("client", (HOST, 80))(article_bed)
+        with bed.tracing():
+            insert = [bed.backend.program, "-I", "DOCKER-USER", "-p", "tcp", "-j", "ACCEPT"]
+            bed.host.command(insert)
+            syn("client", (HOST, 80))(bed)
 
     with pytest.raises(KernelRefused, match="the rules changed while packets were traced"):
         change_while_traced()
 
 
-def test_a_packet_of_before_has_no_journey(article_bed: Testbed) -> None:
-    early = syn("client", (HOST, 80))(article_bed)
-    with article_bed.tracing() as tracing, pytest.raises(TestbedError, match="was not sent while it was traced"):
+def test_a_packet_of_before_has_no_journey(bed: Testbed) -> None:
+    early = syn("client", (HOST, 80))(bed)
+    with bed.tracing() as tracing, pytest.raises(TestbedError, match="was not sent while it was traced"):
         tracing.journey(early)
 
 
-def test_delivered_packets_are_what_was_captured(article_bed: Testbed) -> None:
-    with article_bed.tracing() as tracing:
-        result = article_bed.connect("client", (HOST, 80)).syn
+def test_delivered_packets_are_what_was_captured(bed: Testbed) -> None:
+    with bed.tracing() as tracing:
+        result = bed.connect("client", (HOST, 80)).syn
         journey = tracing.journey(result)
     assert journey.end.kind == DELIVERED
     assert journey.arrived == result.arrived

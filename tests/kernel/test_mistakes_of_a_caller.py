@@ -16,8 +16,8 @@ ADDRESS = "192.168.66.100"
 
 
 @pytest.mark.parametrize("to", [(ADDRESS, 80), (ADDRESS, "80"), f"{ADDRESS}:80", "host:80", ("host", 80)], ids=str)
-def test_destination_is_read_in_every_natural_form(article_bed: Testbed, to: tuple[str, int]) -> None:
-    syn = article_bed.connect("client", to).syn
+def test_destination_is_read_in_every_natural_form(bed: Testbed, to: tuple[str, int]) -> None:
+    syn = bed.connect("client", to).syn
     assert syn.translated == (f"destination {ADDRESS}:80 > 172.17.0.2:80",)
 
 
@@ -35,11 +35,11 @@ def test_destination_is_read_in_every_natural_form(article_bed: Testbed, to: tup
     ],
     ids=str,
 )
-def test_wrong_destination_is_refused_with_a_sentence(article_bed: Testbed, to: object, said: str) -> None:
+def test_wrong_destination_is_refused_with_a_sentence(bed: Testbed, to: object, said: str) -> None:
     with pytest.raises(TestbedError, match=said):
-        article_bed.connect("client", to)  # type: ignore[arg-type]
+        bed.connect("client", to)  # type: ignore[arg-type]
     with pytest.raises(TestbedError, match=said):
-        article_bed.connect_from_kernel("internet", to)  # type: ignore[arg-type]
+        bed.connect_from_kernel("internet", to)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -51,34 +51,34 @@ def test_wrong_destination_is_refused_with_a_sentence(article_bed: Testbed, to: 
     ],
     ids=["no IP", "a frame", "bytes"],
 )
-def test_packet_without_ip_is_refused_with_a_sentence(article_bed: Testbed, packet: object, said: str) -> None:
+def test_packet_without_ip_is_refused_with_a_sentence(bed: Testbed, packet: object, said: str) -> None:
     with pytest.raises(TestbedError, match=said):
-        article_bed.send(packet, "client")
+        bed.send(packet, "client")
 
 
-def test_unknown_node_is_refused_with_the_known_ones(article_bed: Testbed) -> None:
+def test_unknown_node_is_refused_with_the_known_ones(bed: Testbed) -> None:
     with pytest.raises(TestbedError, match=r"no node db; this topology has client, gateway"):
-        article_bed.connect("db", "host:80")
+        bed.connect("db", "host:80")
 
 
-def test_tracing_without_with_has_no_journey(article_bed: Testbed) -> None:
-    tracing = article_bed.tracing()
-    syn = article_bed.connect("client", "host:80").syn
+def test_tracing_without_with_has_no_journey(bed: Testbed) -> None:
+    tracing = bed.tracing()
+    syn = bed.connect("client", "host:80").syn
     for ask in (lambda: tracing.journey(syn), tracing.journeys):
         with pytest.raises(TestbedError, match=r"tracing has not begun\.\nUse it as `with bed\.tracing"):
             ask()
 
 
-def test_counting_without_with_has_no_result(article_bed: Testbed) -> None:
-    counting = article_bed.counting()
+def test_counting_without_with_has_no_result(bed: Testbed) -> None:
+    counting = bed.counting()
     with pytest.raises(TestbedError, match=r"counting has not begun\.\nUse it as `with bed\.counting"):
         _ = counting.result
 
 
-def test_expectation_that_forgets_a_policy_that_dropped_fails(article_bed: Testbed) -> None:
-    with article_bed.counting() as counting:
+def test_expectation_that_forgets_a_policy_that_dropped_fails(bed: Testbed) -> None:
+    with bed.counting() as counting:
         udp = IP(src="192.168.66.2", dst="172.17.0.2") / UDP(sport=1, dport=9) / b"question"
-        article_bed.send(udp, "client", via=ADDRESS)
+        bed.send(udp, "client", via=ADDRESS)
     counted = counting.result
     dropped = counted.rule("filter", ":FORWARD DROP")
     rules = counted.text(counted.rules.moved)

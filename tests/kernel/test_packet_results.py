@@ -91,9 +91,9 @@ def test_rejected_packet_is_no_dropped_one(make_bed: MakeBed) -> None:
     ids=["tcp", "udp", "echo"],
 )
 def test_packet_that_the_host_takes_has_the_verdict_of_its_answer(
-    article_bed: Testbed, packet: TCP, verdict: PacketVerdict
+    bed: Testbed, packet: TCP, verdict: PacketVerdict
 ) -> None:
-    result = article_bed.send(IP(src=CLIENT, dst=HOST) / packet, "client")
+    result = bed.send(IP(src=CLIENT, dst=HOST) / packet, "client")
     assert (result.verdict, result.delivered, result.dropped) == (verdict, False, False)
     assert len(result.answers) == 1
     with pytest.raises(TestbedError, match="was not dropped"):
@@ -111,12 +111,12 @@ def test_answer_that_is_dropped_is_not_taken_for_the_packet(make_bed: MakeBed) -
     assert (traced.verdict, traced.dropped) == (PacketVerdict.LOCAL_INPUT, False)
 
 
-def test_packet_that_nothing_dropped_or_answered_needs_a_trace(article_bed: Testbed) -> None:
-    article_bed.load(rules("-A INPUT -p udp -j ACCEPT", "-A OUTPUT -p icmp -j DROP"))
+def test_packet_that_nothing_dropped_or_answered_needs_a_trace(bed: Testbed) -> None:
+    bed.load(rules("-A INPUT -p udp -j ACCEPT", "-A OUTPUT -p icmp -j DROP"))
     packet = IP(src=CLIENT, dst=INTERNET, ttl=1) / UDP(sport=1, dport=53)
     with pytest.raises(TestbedError, match="trace=True"):
-        _ = article_bed.send(packet, "client", via="host").verdict
-    lost = article_bed.send(packet, "client", via="host", trace=True)
+        _ = bed.send(packet, "client", via="host").verdict
+    lost = bed.send(packet, "client", via="host", trace=True)
     assert lost.verdict is PacketVerdict.LOST
     assert lost.dropped_by.kind is RuleKind.ROUTING
     assert "time to live" in lost.dropped_by.text
@@ -142,26 +142,26 @@ def test_packets_of_a_traced_block_have_journeys(mail: Testbed) -> None:
         _ = behind.journey
 
 
-def test_repeated_identification_is_not_taken_for_its_first_packet(article_bed: Testbed) -> None:
+def test_repeated_identification_is_not_taken_for_its_first_packet(bed: Testbed) -> None:
     packet = IP(src=CLIENT, dst=HOST, id=4711) / TCP(sport=4000, dport=80, flags="S", seq=5)
-    assert article_bed.send(packet, "client").delivered_to == "web"
-    article_bed.load(article_bed.ruleset().as_iptables.insert("filter", "DOCKER-USER", "-j DROP"))
-    again = article_bed.send(packet, "client")
+    assert bed.send(packet, "client").delivered_to == "web"
+    bed.load(bed.ruleset().as_iptables.insert("filter", "DOCKER-USER", "-j DROP"))
+    again = bed.send(packet, "client")
     assert not again.delivered
     assert again.dropped_by.chain == "DOCKER-USER"
 
 
-def test_result_outlives_a_change_of_the_rules(article_bed: Testbed) -> None:
-    first = article_bed.send(IP(src=CLIENT, dst=WEB) / QUESTION, "client", via="host")
-    article_bed.load(rules("-A FORWARD -p udp -j DROP"))
-    second = article_bed.send(IP(src=CLIENT, dst=WEB) / QUESTION, "client", via="host")
+def test_result_outlives_a_change_of_the_rules(bed: Testbed) -> None:
+    first = bed.send(IP(src=CLIENT, dst=WEB) / QUESTION, "client", via="host")
+    bed.load(rules("-A FORWARD -p udp -j DROP"))
+    second = bed.send(IP(src=CLIENT, dst=WEB) / QUESTION, "client", via="host")
     assert (first.dropped_by.kind, second.dropped_by.kind) == (RuleKind.POLICY, RuleKind.RULE)
 
 
-def test_copy_is_not_taken_for_the_packet(article_bed: Testbed) -> None:
-    copying = article_bed.ruleset().as_iptables.insert("mangle", "PREROUTING", f"-p tcp -j TEE --gateway {CLIENT}")
-    article_bed.load(copying)
-    assert article_bed.connect("internet", "host:80").syn.delivered_to == "web"
+def test_copy_is_not_taken_for_the_packet(bed: Testbed) -> None:
+    copying = bed.ruleset().as_iptables.insert("mangle", "PREROUTING", f"-p tcp -j TEE --gateway {CLIENT}")
+    bed.load(copying)
+    assert bed.connect("internet", "host:80").syn.delivered_to == "web"
 
 
 def test_kernels_of_the_bed_do_not_disturb_a_proof(make_bed: MakeBed) -> None:
@@ -194,15 +194,15 @@ def test_error_names_the_place_where_a_packet_of_a_connection_went(mail: Testbed
         _ = closed.server
 
 
-def test_router_is_given_as_a_node_or_as_an_address(article_bed: Testbed) -> None:
+def test_router_is_given_as_a_node_or_as_an_address(bed: Testbed) -> None:
     for via in ("host", HOST):
-        assert article_bed.connect("client", (WEB, 80), via=via).syn.delivered_to == "web"
+        assert bed.connect("client", (WEB, 80), via=via).syn.delivered_to == "web"
     with pytest.raises(TestbedError, match="no address and no node"):
-        article_bed.connect("client", (WEB, 80), via="router")
+        bed.connect("client", (WEB, 80), via="router")
 
 
-def test_answers_are_those_up_to_the_moment_of_asking(article_bed: Testbed) -> None:
-    connection = article_bed.connect("client", "host:80")
+def test_answers_are_those_up_to_the_moment_of_asking(bed: Testbed) -> None:
+    connection = bed.connect("client", "host:80")
     assert connection.syn.answers == ()
     connection.syn_ack()
     assert [answer.kind for answer in connection.syn.answers] == ["SYN/ACK"]

@@ -15,44 +15,44 @@ from testbed.traffic.packet import translations
 PUBLISHED = ("192.168.66.100", 80)
 
 
-def test_a_lost_packet_is_known_to_be_lost_and_said_where(article_bed: Testbed) -> None:
-    article_bed.load(article_bed.ruleset().insert("filter", "DOCKER-USER", "-p tcp -j DROP"))
+def test_a_lost_packet_is_known_to_be_lost_and_said_where(bed: Testbed) -> None:
+    bed.load(bed.ruleset().insert("filter", "DOCKER-USER", "-p tcp -j DROP"))
     with pytest.raises(
         NotDelivered, match=r"52 bytes: dropped by filter DOCKER-USER rule 1: -A DOCKER-USER -p tcp -j DROP"
     ):
-        article_bed.connect("client", PUBLISHED).handshake()
+        bed.connect("client", PUBLISHED).handshake()
 
 
-def test_a_later_step_names_the_packet_that_was_lost_before_it(article_bed: Testbed) -> None:
-    talk = article_bed.connect("client", PUBLISHED)
-    article_bed.load(article_bed.ruleset().insert("filter", "FORWARD", "-i docker0 -j DROP"))
+def test_a_later_step_names_the_packet_that_was_lost_before_it(bed: Testbed) -> None:
+    talk = bed.connect("client", PUBLISHED)
+    bed.load(bed.ruleset().insert("filter", "FORWARD", "-i docker0 -j DROP"))
     assert not talk.syn_ack().delivered
     with pytest.raises(NotDelivered, match="SYN/ACK"):
         talk.ack()
 
 
-def test_udp_and_its_answer_are_translated_there_and_back(article_bed: Testbed) -> None:
+def test_udp_and_its_answer_are_translated_there_and_back(bed: Testbed) -> None:
     ask = IP(src="172.17.0.2", dst="203.0.113.10") / UDP(sport=5353, dport=53) / Raw(b"who")
-    asked = article_bed.send(ask, "web")
+    asked = bed.send(ask, "web")
     assert asked.translated == ("source 172.17.0.2:5353 > 192.168.66.100:5353",)
     assert asked.routers == 2
     answer = IP(src="203.0.113.10", dst="192.168.66.100") / UDP(sport=53, dport=5353) / Raw(b"you")
-    answered = article_bed.send(answer, "internet")
+    answered = bed.send(answer, "internet")
     assert answered.translated == ("destination 192.168.66.100:5353 > 172.17.0.2:5353",)
     assert answered.arrived is not None
     assert answered.arrived.payload == b"you"
 
 
-def test_the_hosts_own_kernel_answers_an_echo_request(article_bed: Testbed) -> None:
-    client = article_bed.endpoint("client")
+def test_the_hosts_own_kernel_answers_an_echo_request(bed: Testbed) -> None:
+    client = bed.endpoint("client")
     client.send(IP(src="192.168.66.1", dst="192.168.66.100") / ICMP(type=8, code=0, id=7, seq=1))
     reply = client.wait_for(lambda packet: packet.icmp == (0, 0), "the echo reply")
     assert reply.source == "192.168.66.100"
 
 
-def test_an_unpublished_port_is_answered_by_a_reset_of_the_host(article_bed: Testbed) -> None:
-    assert not article_bed.connect("client", ("192.168.66.100", 81)).syn.delivered
-    (reset,) = article_bed.received_by("client")
+def test_an_unpublished_port_is_answered_by_a_reset_of_the_host(bed: Testbed) -> None:
+    assert not bed.connect("client", ("192.168.66.100", 81)).syn.delivered
+    (reset,) = bed.received_by("client")
     assert (reset.kind, reset.from_) == ("RST/ACK", "192.168.66.100:81")
 
 

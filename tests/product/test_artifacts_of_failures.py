@@ -17,13 +17,13 @@ from testbed import Testbed
 from testbed.docker import article
 
 
-def test_port_is_open(article_bed):
-    assert article_bed.connect("client", "host:80").syn.delivered
+def test_port_is_open(bed):
+    assert bed.connect("client", "host:80").syn.delivered
 
 
-def test_other_port_is_open(article_bed):
-    article_bed.connect("client", "host:80")
-    direct = article_bed.connect("client", "web:81", via="192.168.66.100").syn
+def test_other_port_is_open(bed):
+    bed.connect("client", "host:80")
+    direct = bed.connect("client", "web:81", via="192.168.66.100").syn
     assert direct.delivered, "port 81 is closed"
 
 

@@ -20,10 +20,10 @@ from testbed.traffic.layers import ICMP, IP
 WEB, CLIENT, HOST = "172.17.0.2", "192.168.66.1", "192.168.66.100"
 
 
-def test_the_lan_reaches_the_web_server(article_bed):
-    assert article_bed.connect("client", (WEB, 80), via=HOST).syn.delivered_to == "web"
+def test_the_lan_reaches_the_web_server(bed):
+    assert bed.connect("client", (WEB, 80), via=HOST).syn.delivered_to == "web"
     asked = IP(src=CLIENT, dst=WEB) / ICMP(type=8, id=1)
-    assert not article_bed.send(asked, "client", via=HOST).delivered
+    assert not bed.send(asked, "client", via=HOST).delivered
 """
 EVERY_PORT = "clause removed in filter FORWARD"
 OUTPUT_DROPS = "other policy of filter OUTPUT"

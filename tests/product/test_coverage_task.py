@@ -19,8 +19,8 @@ from testbed.docker import article
 PUBLISHED = ("192.168.66.100", 80)
 
 
-def test_by_the_fixture(article_bed):
-    assert article_bed.connect("client", PUBLISHED).syn.delivered_to == "web"
+def test_by_the_fixture(bed):
+    assert bed.connect("client", PUBLISHED).syn.delivered_to == "web"
 
 
 def test_by_hand(make_bed):
@@ -33,9 +33,9 @@ def test_nothing():
     pass
 """
 BEHIND_ITS_BACK = """
-def test_rules_by_a_program(article_bed):
-    article_bed.host.command(["iptables-nft", "-I", "DOCKER-USER", "-j", "DROP"])
-    assert not article_bed.connect("client", ("192.168.66.100", 80)).syn.delivered
+def test_rules_by_a_program(bed):
+    bed.host.command(["iptables-nft", "-I", "DOCKER-USER", "-j", "DROP"])
+    assert not bed.connect("client", ("192.168.66.100", 80)).syn.delivered
 """
 
 

@@ -17,8 +17,8 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s")
 HANGING = """
 import signal
 
-def test_that_hangs_in_a_bed(article_bed):
-    article_bed.connect("client", ("192.168.66.100", 80)).handshake()
+def test_that_hangs_in_a_bed(bed):
+    bed.connect("client", ("192.168.66.100", 80)).handshake()
     print("hanging", flush=True)
     signal.pause()
 """
@@ -29,7 +29,7 @@ def test_that_fails_in_the_middle(make_bed):
     make_bed(), make_bed().connect("client", ("192.168.66.100", 80)).syn
     raise ValueError("in the middle")
 
-def test_that_leaves_the_process(article_bed):
+def test_that_leaves_the_process(bed):
     os._exit(9)
 """
 

@@ -15,10 +15,10 @@ from own_machine import Machine, assert_nothing_is_left, assert_refused
 HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
 TASKS = 'from testbed.tasks import namespace\n\n__all__ = ["namespace"]\n'
 CASES = """\
-def test_reaches(make_bed, rules_under_test):
+def test_reaches(make_bed, testbed_rules):
     from testbed.docker import article
     from testbed.traffic.layers import IP, TCP
-    bed = make_bed(article.HOST, rules=rules_under_test)
+    bed = make_bed(article.HOST, rules=testbed_rules)
     packet = IP(src="192.168.66.1", dst="172.17.0.2") / TCP(sport=40000, dport=80, flags="S", seq=1000)
     assert bed.send(packet, "client", via="192.168.66.100").delivered_to == "web"
 """

@@ -32,19 +32,19 @@ from testbed.traffic.layers import ICMP, IP, UDP
 WEB, CLIENT, HOST = "172.17.0.2", "192.168.66.1", "192.168.66.100"
 
 
-def test_the_lan_reaches_the_web_server(article_bed):
-    assert article_bed.connect("client", (WEB, 80), via=HOST).syn.delivered_to == "web"
+def test_the_lan_reaches_the_web_server(bed):
+    assert bed.connect("client", (WEB, 80), via=HOST).syn.delivered_to == "web"
 
 
-def test_the_lan_reaches_no_other_port(article_bed):
-    assert not article_bed.connect("client", (WEB, 81), via=HOST).syn.delivered
+def test_the_lan_reaches_no_other_port(bed):
+    assert not bed.connect("client", (WEB, 81), via=HOST).syn.delivered
     asked = IP(src=CLIENT, dst=WEB) / UDP(sport=4000, dport=80)
-    assert not article_bed.send(asked, "client", via=HOST).delivered
+    assert not bed.send(asked, "client", via=HOST).delivered
 
 
-def test_the_container_reaches_the_lan(article_bed):
-    assert article_bed.connect("web", (CLIENT, 443)).syn.delivered_to == "client"
-    assert article_bed.send(IP(src=WEB, dst=CLIENT) / ICMP(type=8, id=1), "web").delivered_to == "client"
+def test_the_container_reaches_the_lan(bed):
+    assert bed.connect("web", (CLIENT, 443)).syn.delivered_to == "client"
+    assert bed.send(IP(src=WEB, dst=CLIENT) / ICMP(type=8, id=1), "web").delivered_to == "client"
 """
 REFUSING = "def test_the_lan_reaches_no_other_port"
 
@@ -139,7 +139,7 @@ def test_a_case_that_is_missing_is_missed_and_the_one_that_is_proposed_takes_its
 
 
 def test_cases_that_fail_by_themselves_are_said_to_and_no_mutant_runs(machine: Machine, own: Path) -> None:
-    (own / "cases" / "test_red.py").write_text("def test_red(article_bed):\n    assert False\n")
+    (own / "cases" / "test_red.py").write_text("def test_red(bed):\n    assert False\n")
     finished = machine.invoke(*mutating("--jobs", "2"), folder=own)
     assert finished.returncode == 2
     assert "1 cases fail on the rules as they are, so no mutant was run: " in finished.stderr

@@ -21,13 +21,13 @@ def syn(bed, port):
     return bed.connect("client", ("172.17.0.2", port), via="192.168.66.100").syn.delivered_to == "web"
 
 
-def test_who_has_knocked_is_let_in(article_bed):
-    assert not syn(article_bed, 1234)
-    assert syn(article_bed, 80)
+def test_who_has_knocked_is_let_in(bed):
+    assert not syn(bed, 1234)
+    assert syn(bed, 80)
 
 
-def test_who_has_not_knocked_is_not_let_in(article_bed):
-    assert not syn(article_bed, 80)
+def test_who_has_not_knocked_is_not_let_in(bed):
+    assert not syn(bed, 80)
 """
 
 

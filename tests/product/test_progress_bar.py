@@ -22,8 +22,8 @@ RULES = """\
 COMMIT
 """
 CASES = """\
-def test_the_lan_reaches_the_web_server(article_bed):
-    assert article_bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn.delivered_to == "web"
+def test_the_lan_reaches_the_web_server(bed):
+    assert bed.connect("client", ("172.17.0.2", 80), via="192.168.66.100").syn.delivered_to == "web"
 """
 
 

@@ -15,6 +15,7 @@ from testbed.docker.host import DockerHost
 from testbed.errors import TestbedError
 from testbed.rules.ruleset import AnyRuleset, Ruleset
 
+DEFAULT_ENGINE = "28"  # the newest that a real engine was compared with
 LATEST = "latest"  # the newest generation
 _Version = tuple[int, ...]
 _VERSION = re.compile(r"v?(\d{1,3})(?:\.(\d{1,3})(?:\.(\d{1,3}))?)?", re.ASCII)
