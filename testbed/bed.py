@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed import bed_events, companion_programs
 from testbed.bed_events import Observers
+from testbed.bed_parts import Host, Rules, parts
 from testbed.connection import TcpConnection
 from testbed.docker import DockerHost, article
 from testbed.errors import RulesError
@@ -46,6 +47,9 @@ FIRST_PORT = 40000
 class Testbed:
     """Namespaces for every node of a topology, with a rule set loaded into the host's.
 
+    `host` is a topology, a DockerHost or the path of a host file; `rules` are a rule set or the path of a rule file,
+    and without them those of the default engine for the host.
+
     A context manager: everything it made is deleted when it is closed, and when the process ends for any reason. Raises
     RulesError for a refused rule set, MissingRequirement without root, iptables or a kernel feature. Both are
     TestbedErrors.
@@ -58,8 +62,9 @@ class Testbed:
     __test__ = False  # pytest would collect a class whose name begins with Test
 
     def __init__(
-        self, topology: Topology, ruleset: AnyRuleset, backend: str = "nft", observers: Observers | None = None
+        self, host: Host, rules: Rules | None = None, backend: str = "nft", observers: Observers | None = None
     ) -> None:
+        topology, ruleset = parts(host, rules)
         self._realise(environment.with_missing_bridges(topology, [ruleset]), ruleset, backend, observers)
 
     def _realise(self, topology: Topology, ruleset: AnyRuleset, backend: str, observers: Observers | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,11 @@ def test_a_docker_network_in_a_subnet_of_a_tunnel_is_refused() -> None:
     )
     with pytest.raises(TopologyError, match=r"the subnet 172.18.5.0/24 overlaps that of the network at wg0"):
         network.topology(hostfile.parse(text))
+
+
+def test_the_documented_section_is_read_and_has_a_topology() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "hosts.md").read_text()
+    section = text[text.index("```yaml\nhost:") + len("```yaml\n") :]
+    host = hostfile.parse(section[: section.index("```")])
+    assert [uplink.name for uplink in host.surroundings.uplinks] == ["eth0", "eth1.100", "br0"]
+    assert {"client-eth1.100", "peer-wg0", "vm1", "nas"} <= {node.name for node in network.topology(host).nodes}

@@ -1,0 +1,48 @@
+"""The topology and the rule set of a bed, from what a caller gives: a host or a topology, rules or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from testbed.docker import DockerHost, network
+from testbed.docker.engines import DEFAULT_ENGINE, chosen_for
+from testbed.errors import TestbedError
+from testbed.rules import AnyRuleset, rulefile
+from testbed.topology import Topology
+
+Host = Topology | DockerHost | Path | str
+Rules = AnyRuleset | Path | str
+
+
+def parts(host: Host, rules: Rules | None) -> tuple[Topology, AnyRuleset]:
+    """Return the topology of a host and the rules: those given, else what the default engine writes for the host.
+
+    A path is that of a host file or a rule file. Raises TestbedError for a value that describes no host, and for a
+    topology without rules.
+    """
+    described = _described(host)
+    if isinstance(described, Topology):
+        if rules is None:
+            raise TestbedError("a topology has no rules of its own.", "Give a rule set or the path of a rule file.")
+        return described, _read(rules)
+    engine = chosen_for(described, DEFAULT_ENGINE)
+    built = engine.built(described)
+    return network.topology(built), engine.rules(built) if rules is None else _read(rules)
+
+
+def _described(host: Host) -> Topology | DockerHost:
+    if isinstance(host, Topology | DockerHost):
+        return host
+    if isinstance(host, Path | str):
+        from testbed import described_host  # reads YAML and captures, which a bed of a topology does not need
+
+        return described_host.read(host)
+    raise TestbedError(f"{host!r} describes no host.", "Give a DockerHost, a Topology or the path of a host file.")
+
+
+def _read(rules: Rules) -> AnyRuleset:
+    if isinstance(rules, Path | str):
+        return rulefile.read(str(rules))
+    if not hasattr(rules, "as_iptables"):
+        raise TestbedError(f"{rules!r} is no rule set.", "Give a rule set or the path of a rule file.")
+    return rules
