@@ -60,6 +60,7 @@ class Testbed:
     """
 
     __test__ = False  # pytest would collect a class whose name begins with Test
+    closed = False
 
     def __init__(
         self, host: Host, rules: Rules | None = None, backend: str = "nft", observers: Observers | None = None
@@ -132,7 +133,9 @@ class Testbed:
         self.close()
 
     def close(self) -> None:
-        """Release the namespaces; the kernel deletes those that no other process or name holds."""
+        """Release the namespaces; the kernel deletes those that no other process or name holds. Again: do nothing."""
+        if self.closed:
+            return
         self._notify_leaving()
         self._transmission.close()
         self._listening.close()
@@ -140,6 +143,7 @@ class Testbed:
         self._connections.close()
         for namespace in self._namespaces.values():
             namespace.close()
+        self.closed = True
 
     # contents
 

@@ -174,7 +174,7 @@ def pytest_runtest_makereport(
         if compared:
             report.sections.append(("expected and actual", compared))
         else:
-            report.sections += [_counted(bed) for bed in item.stash.get(BEDS, [])]
+            report.sections += [_counted(bed) for bed in item.stash.get(BEDS, []) if not bed.closed]
     return report
 
 

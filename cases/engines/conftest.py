@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from generations import DIFFERENT
 
 from testbed import DockerHost, Testbed
 from testbed.docker import hostfile
-from testbed.docker.engines import ENGINES, Engine
+from testbed.docker.engines import Engine
 from testbed.pytest_plugin import MakeBed
 
 BedOf = Callable[[str], Testbed]
-SAME_HERE = ("23.0", "24.0.6", "25.0.0", "25.0.4", "28.0.2")  # write a neighbour's rules for all that these cases ask
-DIFFERENT = [known for known in ENGINES if known.name not in SAME_HERE]
 
 
 @pytest.fixture(params=DIFFERENT, ids=lambda known: known.name)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from testbed import Testbed
-from testbed.docker.engines import Engine
 from testbed.traffic.layers import ICMP, IP, TCP, UDP, Raw
 
 BedOf = Callable[[str], Testbed]
 HOST = "192.168.66.100"
 WEB = "services: {web: {network_mode: bridge, ports: ['8080:80', '127.0.0.1:9000:90', '5353:53/udp']}}"
-GUARDED_SINCE = (28,)  # until then a container's own address was open to the LAN on published ports
 
 
 def test_a_published_port_is_reached_and_translated_there_and_back(bed_of: BedOf) -> None:
@@ -35,46 +33,6 @@ def test_an_error_about_a_published_port_is_related_and_comes_back(bed_of: BedOf
     quoted = bytes(IP(src=HOST, dst="192.168.66.1") / TCP(sport=8080, dport=40000))[:28]
     error = IP(src="192.168.66.1", dst=HOST) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(quoted)
     assert bed.send(error, "client").translated == (f"destination {HOST} > 172.17.0.2",)
-
-
-def test_a_port_that_is_not_published_is_dropped_in_the_host(bed_of: BedOf, engine: Engine) -> None:
-    """Asked for at the container's own address: by FORWARD's policy before 28, by a rule of its own since."""
-    bed = bed_of(WEB)
-    with bed.counting() as counting:
-        syn = bed.connect("client", ("172.17.0.2", 81), via=HOST).syn
-    assert not syn.delivered
-    assert str(counting.result.rule(*dropped_by(engine, published=False))) == "[1:52]"
-
-
-def test_a_published_port_at_the_containers_own_address_is_open_before_28(bed_of: BedOf, engine: Engine) -> None:
-    bed = bed_of(WEB)
-    with bed.counting() as counting:
-        syn = bed.connect("client", ("172.17.0.2", 80), via=HOST).syn
-    assert syn.delivered == (engine.since < GUARDED_SINCE)
-    if engine.since >= GUARDED_SINCE:
-        assert str(counting.result.rule(*dropped_by(engine, published=True))) == "[1:52]"
-
-
-def dropped_by(engine: Engine, published: bool) -> tuple[str, str]:
-    """The rule or policy that drops what is sent straight to the container."""
-    if engine.since < GUARDED_SINCE:
-        return "filter", ":FORWARD DROP"
-    if engine.since >= (28, 2, 0):
-        return "raw", "-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP"
-    if published:
-        return "raw", "-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -p tcp -m tcp --dport 80 -j DROP"
-    return "filter", "-A DOCKER ! -i docker0 -o docker0 -j DROP"
-
-
-def test_a_port_of_the_hosts_loopback_is_open_to_a_neighbour_before_28(bed_of: BedOf, engine: Engine) -> None:
-    """A frame to the host's own MAC with 127.0.0.1 in it: DNAT comes before the route that would refuse it."""
-    bed = bed_of(WEB)
-    with bed.counting() as counting:
-        syn = bed.connect("client", ("127.0.0.1", 9000), via=HOST).syn
-    assert syn.delivered == (engine.since < GUARDED_SINCE)
-    if engine.since >= GUARDED_SINCE:
-        guard = "-A PREROUTING -d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 9000 -j DROP"
-        assert str(counting.result.rule("raw", guard)) == "[1:52]"
 
 
 def test_what_a_user_forbids_in_docker_user_is_forbidden(bed_of: BedOf) -> None:
@@ -102,11 +60,3 @@ def test_without_iptables_every_port_is_open_at_the_containers_own_address_alone
     assert not bed.connect("client", (HOST, 8080)).syn.delivered
     assert [packet.kind for packet in bed.received_by("client")] == ["RST/ACK"]
     assert bed.connect("web", ("203.0.113.10", 443)).syn.translated == ()
-
-
-def test_traffic_that_is_not_dockers_is_dropped_by_the_policy_of_forward(bed_of: BedOf) -> None:
-    """From the client to the internet by way of the host, which is not its router."""
-    bed = bed_of(WEB)
-    with bed.counting() as counting:
-        assert not bed.connect("client", ("203.0.113.10", 80), via=HOST).syn.delivered
-    assert str(counting.result.rule("filter", ":FORWARD DROP")) == "[1:52]"

@@ -81,8 +81,11 @@ class Namespace:
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in this namespace's thread and return its result.
 
-        Sockets that it opens belong to this namespace, from whatever thread they are used later.
+        Sockets that it opens belong to this namespace, from whatever thread they are used later. Raises KernelRefused
+        if the namespace is closed.
         """
+        if self._closed:
+            raise KernelRefused(f"the namespace {self.name} is closed.", "Use a bed inside of its `with` block.")
         assert self.fd >= 0
         return self._inside.submit(function, *args, **kwargs).result()
 

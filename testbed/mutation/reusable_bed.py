@@ -27,7 +27,7 @@ from testbed.traffic.packet import Packet
 
 _ERRORS = (3, 4, 5, 11, 12)  # types of ICMP messages that are neither requests nor replies (RFC 792)
 _Key = tuple[Topology, str]
-VALUES = {"topology", "backend", "loaded", "processor", "keeps_state"}
+VALUES = {"topology", "backend", "loaded", "processor", "keeps_state", "closed"}
 METHODS = {  # that leave behind nothing, or only packets of scripted endpoints and of sockets that were closed
     *("load", "reset", "ruleset", "words", "counters", "raw_counters", "counting", "tracing", "background_tracing"),
     *("settle", "connections", "forget_connections", "received_by"),
@@ -41,7 +41,6 @@ class ReusableBed(MutantBed):
 
     _depth = 1  # of methods of the bed that run: what they use of the bed is no use by the case
     _tainted = False
-    _closed = False
 
     def __init__(self, topology: Topology, ruleset: AnyRuleset, backend: str, injection: Injection) -> None:
         super().__init__(topology, ruleset, backend, injection)
@@ -73,9 +72,7 @@ class ReusableBed(MutantBed):
     def close(self) -> None:
         """Close the bed; cases call this too when they are done with it. It cannot be reused afterwards."""
         self._tainted = True
-        if not self._closed:
-            self._closed = True
-            super().close()
+        super().close()
 
     def renew(self, ruleset: AnyRuleset, injection: Injection) -> bool:
         """Load rules for the next case; return whether the bed is like a new one."""
