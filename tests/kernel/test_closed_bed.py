@@ -10,15 +10,15 @@ from testbed.kernel.namespace import quarantine
 
 pytest_plugins = ["pytester"]
 CASE = """
-def test_closed(article_bed):
-    article_bed.connect("client", ("192.168.66.100", 80))
-    article_bed.close()
-    assert article_bed.closed and False
+def test_closed(bed):
+    bed.connect("client", ("host", 80))
+    bed.close()
+    assert bed.closed and False
 
 
-def test_open(article_bed):
-    article_bed.connect("client", ("192.168.66.100", 80))
-    assert article_bed.closed
+def test_open(bed):
+    bed.connect("client", ("host", 80))
+    assert bed.closed
 """
 
 
