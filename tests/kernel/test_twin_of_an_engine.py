@@ -152,7 +152,7 @@ def test_script_changes_nothing_on_the_host_that_it_reads(programs: EngineProgra
         before = _without_time(engine.host.command(listing).stdout)
         assert engine.captured().endswith("== end of capture\n")
         assert _without_time(engine.host.command(listing).stdout) == before
-        assert "table inet own" in before
+        assert "table inet own {" in before
 
 
 def _without_time(text: str) -> list[str]:
