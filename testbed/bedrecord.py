@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,12 @@ class Record:
     @property
     def ruleset(self) -> AnyRuleset:
         """The rules with which the bed was made."""
-        origin = RulesetOrigin.of_engine(self.engine) if self.engine else UNKNOWN
-        return rulefile.parse(self.rules, self.source, origin)
+        return _ruleset(self.rules, self.source, self.engine)
 
     @property
     def fitted(self) -> Fitted:
         """The Docker host of the bed with what its rules need, and what was added."""
-        host = described_host.parse(self.host) if self.host is not None else article.HOST
-        built = engine_or_native(self.engine).built(host) if self.engine else host
-        return fitted(built, [self.ruleset], described=self.host is not None)
+        return _fitted(self.host, self.rules, self.source, self.engine)
 
     @property
     def docker_host(self) -> DockerHost:
@@ -81,6 +79,18 @@ class Record:
         """Sentences on what the host's description leaves open, and on what its rules name and the topology lacks."""
         host = self.fitted.host
         return [*host.remarks, *environment.warnings(article.topology_with_kernels(host), [self.ruleset])]
+
+
+@lru_cache(maxsize=1)
+def _ruleset(rules: str, source: str, engine: str) -> AnyRuleset:
+    return rulefile.parse(rules, source, RulesetOrigin.of_engine(engine) if engine else UNKNOWN)
+
+
+@lru_cache(maxsize=1)
+def _fitted(described: str | None, rules: str, source: str, engine: str) -> Fitted:
+    host = described_host.parse(described) if described is not None else article.HOST
+    built = engine_or_native(engine).built(host) if engine else host
+    return fitted(built, [_ruleset(rules, source, engine)], described=described is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,10 +122,11 @@ def _left_out(
     started: list[ServiceRequest],
 ) -> list[str]:
     """What the file describes and Compose does not make."""
+    running = {one.name for one in started}
     said = [
         f"{one.name} is not started: its profile is not chosen (COMPOSE_PROFILES={one.profiles[0]})."
         for one in services
-        if one not in started
+        if one.name not in running
     ]
     unused = [key for key in known if key not in used and key != network_keys.DEFAULT]
     if unused:

@@ -25,6 +25,7 @@ from testbed.topology import (
     Topology,
 )
 
+MOST_CONTAINERS = 1000
 AROUND = ("client", "gateway", "internet", "lan", "host")  # the nodes of every bed
 
 
@@ -35,6 +36,11 @@ def topology(docker: DockerHost, scripted: bool = True) -> Topology:
     the containers' kernels discard what comes from there, because a strict reverse-path filter finds no way back (a
     blackhole route), before any socket sees it (fib_validate_source, net/ipv4/fib_frontend.c).
     """
+    if len(docker.containers) > MOST_CONTAINERS:
+        raise TopologyError(
+            f"the host has {len(docker.containers)} containers, and a bed up to {MOST_CONTAINERS}.",
+            "Leave some out; `invoke rules` writes the rules for any number.",
+        )
     _require_own_addresses(docker)
     around, six = docker.around, docker.ipv6
     containers = [_container(container, around, scripted) for container in docker.containers]

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
+_REMEMBERED = 65536  # rules whose clauses are kept: more than a host with 16,384 published ports has
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')  # only " quotes (add_param_to_argv, iptables/xshared.c)
+_UNQUOTED = re.compile(r"\S+")  # the same where nothing is quoted
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
 
 _BASIC = {
@@ -89,17 +92,17 @@ def words(spec: str) -> list[str]:
     return [_QuotedWord(found.start(), found.end(), found[0]).text for found in _WORD.finditer(spec)]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def clauses(spec: str) -> tuple[Clause, ...]:
     """Return the clauses of a rule in the order of its text, without comments."""
     reader = _OptionReader(spec)
     return tuple(clause for group in _groups(spec) for clause in reader.read(group)) + tuple(reader.ended())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def target_of(spec: str) -> Target | None:
     """Return the target of a rule, or None if the rule only counts."""
-    groups = _groups(spec)
+    groups = iter(_groups(spec))  # the options behind the target follow it
     for group in groups:
         if group.option in _TARGETS and group.values:
             end = group.end
@@ -112,14 +115,13 @@ def target_of(spec: str) -> Target | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def without_value(spec: str) -> str:
     """Return the first option that needs a value and has none; empty if there is none."""
     return next((group.option for group in _groups(spec) if group.option in _WITH_VALUE and not group.values), "")
 
 
-@dataclass(frozen=True, slots=True)
-class _QuotedWord:
+class _QuotedWord(NamedTuple):
     start: int
     end: int
     written: str
@@ -127,11 +129,12 @@ class _QuotedWord:
     @property
     def text(self) -> str:
         """The word without quotes and backslashes."""
+        if '"' not in self.written:
+            return self.written
         return _QUOTED.sub(lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), self.written)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """An option with its values and an optional ! before or behind it."""
 
     words: tuple[_QuotedWord, ...]
@@ -151,8 +154,15 @@ class _Group:
         return self.words[-1].end
 
 
-def _groups(spec: str) -> Iterator[_Group]:
-    words = [_QuotedWord(found.start(), found.end(), found[0]) for found in _WORD.finditer(spec)]
+@lru_cache(maxsize=64)
+def _groups(spec: str) -> tuple[_Group, ...]:
+    """The options of a rule; the last ones are kept, since all questions about a rule are asked together."""
+    return tuple(_grouped(spec))
+
+
+def _grouped(spec: str) -> Iterator[_Group]:
+    split = _WORD if '"' in spec else _UNQUOTED
+    words = [_QuotedWord(found.start(), found.end(), found[0]) for found in split.finditer(spec)]
     place = 0
     while place < len(words):
         start = words[place].start

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 
 from testbed.errors import RulesError
@@ -63,10 +64,16 @@ def is_outward(name: str) -> bool:
 
 
 def mentions(ruleset: AnyRuleset) -> list[Mention]:
-    """Return every interface in a clause, in the order of the rules."""
+    """Return every interface in a clause, each mention once, in the order of the rules."""
+    return list(_mentions(ruleset))
+
+
+@lru_cache(maxsize=2)
+def _mentions(ruleset: AnyRuleset) -> tuple[Mention, ...]:
     if (iptables := ruleset.as_iptables) is None:
-        return [*_native(ruleset.text)]
-    return [mention for _, rule in iptables.rules for mention in _of_rule(clauses(rule.spec), rule.spec)]
+        return tuple(dict.fromkeys(_native(ruleset.text)))
+    found = (mention for _, rule in iptables.rules for mention in _of_rule(clauses(rule.spec), rule.spec))
+    return tuple(dict.fromkeys(found))
 
 
 def with_missing_bridges(topology: Topology, rulesets: Sequence[AnyRuleset]) -> Topology:

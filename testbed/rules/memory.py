@@ -36,9 +36,9 @@ def keeps_state(ruleset: AnyRuleset) -> bool:
     if (iptables := ruleset.as_iptables) is None:
         return False
     changing_sets = any(f" {option}" in ruleset.sets for option in ("timeout", "counters", "skbinfo"))
+    chains = {table.name: {chain.name for chain in table.chains} for table in iptables.tables}
     return changing_sets or any(
-        remembers(rule) or _stateful_target(rule, [chain.name for chain in table.chains])
-        for table, rule in iptables.rules
+        remembers(rule) or _stateful_target(rule, chains[table.name]) for table, rule in iptables.rules
     )
 
 
@@ -52,7 +52,7 @@ def _stateful(clause: Clause) -> bool:
     return clause.module not in _STATELESS_MATCHES or clause.option in _STATEFUL_OPTIONS
 
 
-def _stateful_target(rule: Rule, chains: list[str]) -> bool:
+def _stateful_target(rule: Rule, chains: set[str]) -> bool:
     target = target_of(rule.spec)
     if target is None or target.name in _STATELESS_TARGETS or target.name in chains:
         return False

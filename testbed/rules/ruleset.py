@@ -113,6 +113,8 @@ class AnyRuleset(Protocol):
     `sets` are the ipsets that its rules match, as `ipset save` prints them; empty in nftables' syntax.
     """
 
+    def __hash__(self) -> int: ...
+
     @property
     def source(self) -> str: ...
 

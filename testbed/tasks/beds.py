@@ -43,11 +43,13 @@ def up(
     from testbed.report import map as map_of_bed
     from testbed.report.terminal import Text
     from testbed.tasks.chosen import choose
+    from testbed.tasks.working import working
 
     chosen = choose(host, engine, rules)
     chosen.warn()
     require(backend_for(chosen.rules, backend).name)
-    record, made = named.up(name, chosen.rules, backend, chosen.text, chosen.engine)
+    with working("building the bed"):
+        record, made = named.up(name, chosen.rules, backend, chosen.text, chosen.engine)
     if json:
         as_json(beds.as_dict(record))
         return

@@ -18,6 +18,7 @@ from testbed.errors import TestbedError
 from testbed.rules import AnyRuleset, rulefile
 from testbed.tasks.console import console
 from testbed.tasks.host_options import HostOptions, require_values
+from testbed.tasks.working import working
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ def choose(host: HostOptions | None, engine: str | None, rules: str | None) -> C
         console(stderr=True).print(
             f"note: {beside} is here, and it is not asked; --host . takes it.", markup=False, soft_wrap=True
         )
+    with working("reading the host and its rules"):
+        return _chosen(host, engine, rules)
+
+
+def _chosen(host: HostOptions | None, engine: str | None, rules: str | None) -> Chosen:
     described = host.described if host is not None else None
     if described is not None and described.twin is not None:
         return _of_twin(described.twin, described, engine, rules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from testbed import named
@@ -23,6 +23,7 @@ from testbed.tasks.chosen import choose
 from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import DEFAULT_NAME
 from testbed.tasks.settings import is_default
+from testbed.tasks.working import working
 from testbed.topology import Address
 from testbed.traffic import destination
 
@@ -134,7 +135,11 @@ def opened_bed(
     topology = article.topology(on_host)
     remarks = (*chosen.host.remarks, *environment.warnings(topology, [chosen.rules]))
     publishers = Publishers(chosen.rules, on_host, bool(host) or not rules)
-    with quarantine(), Testbed(topology, chosen.rules, loaded_by) as bed, bed.published_ports_open(on_host):
+    with ExitStack() as opened:
+        with working("building the bed"):
+            opened.enter_context(quarantine())
+            bed = opened.enter_context(Testbed(topology, chosen.rules, loaded_by))
+            opened.enter_context(bed.published_ports_open(on_host))
         yield OpenedBed(
             bed, "a bed of its own", publishers, chosen.rules.source, on.guesses, remarks, chosen.contradictions
         )
