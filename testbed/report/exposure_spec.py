@@ -15,7 +15,7 @@ from testbed.report.exposure_files import header_as_dict
 from testbed.report.markdown import code, fenced, plain
 from testbed.report.packet_terms import in_words
 from testbed.report.terminal import Text
-from testbed.rules import NftRuleset
+from testbed.rules.syntax import NFTABLES
 
 _CLOSED = (ViolationKind.NOT_REACHABLE, ViolationKind.PARTLY)
 
@@ -56,7 +56,7 @@ def lines(found: SpecReport, ways: bool) -> Iterator[Text]:
     )
     yield Text(f"{head}; {len(result.entries)} entries.", style="bold red" if number else "bold green")
     for one in found.shown:
-        yield from _violation(one, ways, isinstance(found.stand.rules, NftRuleset))
+        yield from _violation(one, ways, found.stand.rules.syntax is NFTABLES)
     yield from (Text(f"Not judged: {text}.", style="bold yellow") for text in result.unjudged)
 
 
@@ -99,7 +99,7 @@ def markdown(found: Sequence[SpecReport]) -> str:
             if shown.violation.cell is not None and (said := witness(shown.violation.cell)):
                 parts.append(f"  - witness: {code(said)}")
             if shown.proposal is not None:
-                native = isinstance(one.stand.rules, NftRuleset)
+                native = one.stand.rules.syntax is NFTABLES
                 parts += ["", *fenced(_proposed(shown.proposal, native), "text"), ""]
         parts += [*(f"- not judged: {code(text)}" for text in one.result.unjudged), ""]
     return "\n".join(parts)
@@ -109,7 +109,7 @@ def as_dict(found: SpecReport) -> dict[str, Any]:
     """Return a result for JSON output."""
     return {
         "source": found.result.source,
-        "violations": [_as_dict(one, isinstance(found.stand.rules, NftRuleset)) for one in found.shown],
+        "violations": [_as_dict(one, found.stand.rules.syntax is NFTABLES) for one in found.shown],
         "not_judged": list(found.result.unjudged),
     }
 

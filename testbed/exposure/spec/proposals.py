@@ -16,6 +16,7 @@ from testbed.exposure.spec.check import SpecCheck, Violation, ViolationKind
 from testbed.exposure.spec.entries import SpecSection
 from testbed.rules import AnyRuleset, NftRuleset
 from testbed.rules.ruleset import IPV6
+from testbed.rules.syntax import NFTABLES
 
 _NAMES = {TCP: "tcp", UDP: "udp"}
 _USER_CHAIN = "DOCKER-USER"
@@ -46,10 +47,8 @@ class ClosingRules:
 
     def applied(self, rules: AnyRuleset) -> AnyRuleset:
         """Return a rule set with these rules in it."""
-        if isinstance(rules, NftRuleset):
-            return replace(rules, text=f"{rules.text.rstrip()}\n{self.own_table}\n")
-        found = rules.as_iptables
-        assert found is not None
+        if (found := rules.as_iptables) is None:
+            return NftRuleset(f"{rules.text.rstrip()}\n{self.own_table}\n", rules.source, rules.origin)
         for rule in reversed(self.rules):
             found = found.insert(self.table, self.chain, rule)
         return found
@@ -105,7 +104,7 @@ def _candidates(check: SpecCheck, cell: ExposureCell) -> Iterator[ClosingRules]:
 
 
 def _rules(rules: AnyRuleset, clauses: Clauses) -> Iterator[str]:
-    if isinstance(rules, NftRuleset):
+    if rules.syntax is NFTABLES:
         yield " ".join((*clauses.nft, "counter drop"))
         return
     first, *rest = clauses.iptables or ("",)
@@ -124,12 +123,11 @@ def _chains(rules: AnyRuleset, cell: ExposureCell) -> Iterator[tuple[str, str]]:
     hooks = (
         ["OUTPUT"] if cell.column.kind is ColumnKind.HOST else ["INPUT", "FORWARD"] if local else ["FORWARD", "INPUT"]
     )
-    if isinstance(rules, NftRuleset):
+    if (found := rules.as_iptables) is None:
         yield from (("", hook) for hook in hooks)
         return
     table = f"{IPV6}filter" if cell.version == 6 else "filter"
-    found = rules.as_iptables
-    chains = {chain.name for own in (found.tables if found else ()) if own.name == table for chain in own.chains}
+    chains = {chain.name for own in found.tables if own.name == table for chain in own.chains}
     for hook in hooks:
         if hook == "FORWARD" and _USER_CHAIN in chains:
             yield table, _USER_CHAIN
