@@ -229,6 +229,11 @@ class Testbed:
         """The rule set that was loaded last, in its original text."""
         return self._rules.loaded
 
+    @property
+    def in_force(self) -> AnyRuleset:
+        """The rule set that the kernel was given last: of a bed with a mutant the mutant's."""
+        return self._rules.loaded
+
     def ruleset(self) -> AnyRuleset:
         """Return the host's present rules as the kernel holds them, in iptables' syntax (Ruleset) or nftables'
         (NftRuleset).

@@ -21,6 +21,8 @@ from testbed.pytest_stash import BED_FACTORY, HOSTS, no_hosts
 from testbed.visible import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.bed import Testbed
     from testbed.pytest_settings import Host, Rules
     from testbed.rules import AnyRuleset
@@ -37,6 +39,7 @@ class MakeBed(Protocol):
 ALL = "all"
 RULE_COVERAGE = "--rule-coverage"
 COVERAGE_FILE = "rule-coverage.json"
+EXPOSURE_SPEC = "exposure.yaml"
 _BACKENDS = (NFT, LEGACY)
 BEDS: pytest.StashKey[list[Testbed]] = pytest.StashKey()
 _COMPARED = pytest.StashKey[str]()
@@ -110,6 +113,17 @@ def pytest_configure(config: pytest.Config) -> None:
         from testbed import pytest_coverage
 
         config.pluginmanager.register(pytest_coverage.RuleCoverage(path), pytest_coverage.NAME)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect exposure specs, which are imported for when there is one."""
+    if file_path.name != EXPOSURE_SPEC and not file_path.name.endswith(f".{EXPOSURE_SPEC}"):
+        return None
+    from testbed.pytest_exposure import SpecFile
+
+    spec: SpecFile = SpecFile.from_parent(parent, path=file_path)
+    spec.backends, spec.rules = tuple(_backends(parent.config)), parent.config.getoption("--testbed-rules")
+    return spec
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.bed import Testbed
-from testbed.behaviour import packets
 from testbed.behaviour.probe_setup import made_ready
 from testbed.behaviour.probes import Probe
-from testbed.behaviour.probing import named
-from testbed.behaviour.referenced_values import free_port
 from testbed.exposure.cells import ExposureMatrix
 from testbed.exposure.made import ExposureStand
+from testbed.exposure.sending import followed
 from testbed.kernel.namespace import quarantine
-from testbed.question import Talk
-from testbed.traced_connection import CountedJourney, Story, follow, follow_kernel
-from testbed.traffic import layers
+from testbed.traced_connection import CountedJourney, Story
 
 MOST = 120  # witnesses that a page shows
 
@@ -42,17 +38,3 @@ def witness_journeys(stand: ExposureStand, matrix: ExposureMatrix) -> WitnessJou
         about = f"{stand.rules.source}, {stand.program}"
         story = Story("The witnesses of the matrix", about, bed.topology, bed.words(), tuple(sent))
     return WitnessJourneys(story, places)
-
-
-def followed(bed: Testbed, probe: Probe) -> tuple[CountedJourney, ...]:
-    """Send a probe and return its journey; one of the host may have others behind it."""
-    if probe.origin == bed.topology.host:
-        to = probe.address, probe.port
-        return follow_kernel(bed, lambda: bed.send_from_kernel(probe.origin, probe.protocol, to))
-    return follow(bed, _sent(bed, probe))
-
-
-def _sent(bed: Testbed, probe: Probe) -> Talk:
-    number = free_port(bed.free_port, named(bed).source_ports)
-    data, via = packets.question(bed, probe, number)
-    yield bed.send(layers.of(data), probe.origin, via=via)

@@ -30,6 +30,17 @@ def confirmed(matrix: ExposureMatrix, bed: Testbed) -> ExposureMatrix:
     return replace(matrix, cells=cells)
 
 
+def confirmed_one_by_one(cells: Sequence[ExposureCell], bed: Testbed) -> None:
+    """Send the witnesses of cells, traced one after the other, as rule coverage does; raises as `confirmed` does.
+
+    Cells whose answers are dropped are left out: nothing answers here.
+    """
+    asked = [cell for cell in cells if cell.witness is not None and cell.why is not Why.ANSWER]
+    made_ready(bed, [_asked(cell) for cell in asked])
+    for cell in asked:
+        _confirmed(cell, sent_outcome(bed, cell), bed)
+
+
 def _outcomes(bed: Testbed, cells: Sequence[ExposureCell]) -> dict[int, Behaviour]:
     """Return what the kernel did to the witness of each cell that can be sent, by the cell's identity."""
     probes = {id(cell): cell.witness.probe for cell in cells if cell.witness is not None and cell.witness.probe}

@@ -1,4 +1,4 @@
-"""Witnesses that are no probes: sent one by one, with the header that they need."""
+"""Witnesses sent one by one, traced; those that are no probes with the header that they need."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from typing import Any
 from testbed.analysis.packets import TCP, UDP
 from testbed.analysis.plain import PlainHeader
 from testbed.bed import Testbed
+from testbed.behaviour import packets
 from testbed.behaviour.behaviour import Behaviour
 from testbed.behaviour.probes import Probe
+from testbed.behaviour.probing import named
+from testbed.behaviour.referenced_values import free_port
 from testbed.exposure.cells import ExposureCell
 from testbed.exposure.columns import ColumnKind
 from testbed.observe.journey import DELIVERED, DROPPED, LET_THROUGH, LOCAL_INPUT, Journey
+from testbed.question import Talk
+from testbed.traced_connection import CountedJourney, follow, follow_kernel
 from testbed.traffic import layers
 
 _NAMES = {TCP: "tcp", UDP: "udp"}
@@ -20,6 +25,9 @@ _NAMES = {TCP: "tcp", UDP: "udp"}
 def sent_outcome(bed: Testbed, cell: ExposureCell) -> Behaviour | None:
     """Return what the kernel did to a witness; None where no node can send it."""
     witness = cell.witness
+    if witness is not None and witness.probe is not None:
+        sent = followed(bed, witness.probe)
+        return Behaviour(witness.probe, _outcome(sent[0].journey, bed.topology.host), (), None) if sent else None
     if witness is None or witness.sender is None or cell.column.kind is ColumnKind.HOST:
         return None
     header = witness.header
@@ -75,3 +83,17 @@ def _outcome(journey: Journey, host: str) -> str:
     if end.kind == LET_THROUGH:
         return "is let through"
     return "is dropped" if end.kind == DROPPED else "is lost"
+
+
+def followed(bed: Testbed, probe: Probe) -> tuple[CountedJourney, ...]:
+    """Send a probe and return its journey; one of the host may have others behind it."""
+    if probe.origin == bed.topology.host:
+        to = probe.address, probe.port
+        return follow_kernel(bed, lambda: bed.send_from_kernel(probe.origin, probe.protocol, to))
+    return follow(bed, _sent(bed, probe))
+
+
+def _sent(bed: Testbed, probe: Probe) -> Talk:
+    number = free_port(bed.free_port, named(bed).source_ports)
+    data, via = packets.question(bed, probe, number)
+    yield bed.send(layers.of(data), probe.origin, via=via)

@@ -21,7 +21,7 @@ from testbed.exposure.made import ExposureStand
 from testbed.exposure.matrix import MatrixBuilder
 from testbed.exposure.rows import ExposureRow, rows
 from testbed.exposure.services import host_listeners, translated_services
-from testbed.exposure.spec.entries import ExposureSpec, SpecSection
+from testbed.exposure.spec.entries import ExposureSpec, SpecEntry, SpecSection
 from testbed.exposure.spec.names import Outside, ResolvedEntry, SpecNames, What, Who, asked_services
 from testbed.exposure.spec.outgoing import leaving, outgoing_row
 from testbed.exposure.witness import WitnessChooser
@@ -181,6 +181,26 @@ class SpecCheck:
             if one.entry.section is SpecSection.DENY and covers:
                 return one
         return None
+
+    def confirming(self, entry: SpecEntry | None) -> Iterator[ExposureCell]:
+        """Yield the cells whose witnesses show that an entry holds; None: those of what nothing allows, all closed."""
+        for key, (row, column, sets) in self.sets.items():
+            if entry is None:
+                if empty(self.permitted[key]) and not empty(sets.asked) and not row.on_host:
+                    yield self._cell(key)
+                continue
+            own = next((one for one in self.entries if one.entry == entry and one.what), None)
+            if own is None or not any(what.covers(row) for what in own.what):
+                continue
+            senders = self.reachability.world.space.any_of(self._from(who) for who in own.who if who.covers(column))
+            packets = self.getting_in[key] & senders
+            if entry.section is SpecSection.DENY and not empty(sets.asked) and any(w.covers(column) for w in own.who):
+                yield self._cell(key)
+            elif not empty(packets):
+                shown = ReachSets(
+                    sets.asked & senders, sets.delivered & senders, sets.unanswered & senders, sets.closed
+                )
+                yield self.builder.cell_of(row, column, key[2], shown)
 
     # what is not reachable
 

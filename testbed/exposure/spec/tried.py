@@ -9,9 +9,9 @@ from testbed.bed import Testbed
 from testbed.behaviour.ask import behaviours
 from testbed.errors import Disagreement, RulesError
 from testbed.exposure.cells import ExposureMatrix
-from testbed.exposure.journeys import followed
 from testbed.exposure.kernel import agrees, confirmed
 from testbed.exposure.made import ExposureStand
+from testbed.exposure.sending import followed
 from testbed.exposure.spec.check import SpecCheck, SpecResult, Violation
 from testbed.exposure.spec.entries import ExposureSpec
 from testbed.exposure.spec.proposals import ClosingRules, proposal
