@@ -26,6 +26,16 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # used in file names: a pinne
 _NOT_IN_A_DEVICE = re.compile(r"[\s/:\x00]")  # dev_valid_name, net/core/dev.c
 
 
+def may_be_a_device(name: str) -> bool:
+    """Return whether the kernel takes a name for an interface, apart from its length."""
+    return name not in ("", ".", "..") and not _NOT_IN_A_DEVICE.search(name)
+
+
+def node_name(text: str) -> str:
+    """Return a name for a node from the name of an interface: other characters are hyphens."""
+    return re.sub("[^A-Za-z0-9_.-]", "-", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """One end of a link.
@@ -446,7 +456,7 @@ def _check_devices(node: Node, ports: Container[Port]) -> None:
             raise TopologyError(
                 f"{node.name}:{device.name} is longer than {LONGEST_NAME} characters, the kernel's limit."
             )
-        if device.name in ("", ".", "..") or _NOT_IN_A_DEVICE.search(device.name):
+        if not may_be_a_device(device.name):
             raise TopologyError(
                 f"{node.name} cannot have an interface named {device.name!r}: the kernel refuses that name.",
                 "Use letters, digits, dots, - and _.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -87,8 +87,17 @@ def examine(name: str, host: DockerHost, programs: EnginePrograms, version: str)
     return Conformance(name, differences, rules, started=started, total=time.perf_counter() - began)
 
 
-def examine_twin(name: str, host: DockerHost, programs: EnginePrograms, version: str) -> Conformance:
-    """Build a host on a real engine of this version, and compare it with the twin that is made of its capture alone."""
+def examine_twin(
+    name: str,
+    host: DockerHost,
+    programs: EnginePrograms,
+    version: str,
+    also: Callable[[RealEngine], None] | None = None,
+) -> Conformance:
+    """Build a host on a real engine of this version, and compare it with the twin that is made of its capture alone.
+
+    `also` changes the engine's host before it is captured.
+    """
     began = time.perf_counter()
     host = wishes.given_out(host, version)
     try:
@@ -101,6 +110,8 @@ def examine_twin(name: str, host: DockerHost, programs: EnginePrograms, version:
         with running(programs, wishes.daemon(host), host.ipv6) as engine:
             started = time.perf_counter() - began
             engine.run(host)
+            if also is not None:
+                also(engine)
             found = _captured(engine, host, programs.backend)
             made = twin(parse(engine.captured(), f"the capture of {name}"))
             answered = _answers(engine, host, programs.backend)
@@ -121,7 +132,7 @@ def _of_twin(made: Twin, host: DockerHost, backend: str, veths: Mapping[int, str
     with Testbed(topology, made.rules, backend) as bed:
         found = capture(bed.host, backend, veths, made.host.ipv6)
         answers = ask(bed, list(questions(host)))
-    nodes = [topology.node(container.name) for container in made.host.containers]
+    nodes = [topology.node(container.name) for container in host.containers]
     own = ((node.name, str(address)) for node in nodes for address in node.addresses)
     return _with(found, own), answers
 

@@ -8,7 +8,8 @@ from ipaddress import ip_address, ip_interface
 
 from testbed.docker import naming
 from testbed.docker.beside import peer_name
-from testbed.docker.fitted import container_at, machine_name
+from testbed.docker.fitted_containers import container_at
+from testbed.docker.fitted_machines import machine_name
 from testbed.docker.host import LOOPBACK, LOOPBACK6, DockerHost, Network
 from testbed.docker.host_section import guest
 from testbed.docker.surroundings import GuestBridge, Machine, Surroundings, Tunnel
@@ -96,7 +97,7 @@ def _added(host: DockerHost, address: Address) -> Asker:
     for network in host.networks:
         subnet = network.subnet if address.version == 4 else network.subnet6
         if subnet is not None and address in subnet:
-            made = replace(container_at(host, address, network), name=name)
+            made = replace(container_at(address, network, host.addresses()), name=name)
             return Asker(replace(host, containers=(*host.containers, made)), name)
     for bridge in surroundings.bridges:
         if (near := _within(address, bridge.addresses)) is not None:

@@ -8,7 +8,19 @@ from ipaddress import ip_interface, ip_network
 from testbed.docker.lan import EVERYWHERE, EVERYWHERE6, Around, Lan
 from testbed.docker.surroundings import Machine, MacvlanContainer, Surroundings, Tunnel, UplinkKind
 from testbed.docker.sysctls import NO_IPV6, PLAIN, ROUTER, ROUTER6, SWITCH, of_ipv6
-from testbed.topology import Address, AddressWithPrefix, Bridge, Interface, Link, Neighbour, Node, Port, Prefix, Route
+from testbed.topology import (
+    Address,
+    AddressWithPrefix,
+    Bridge,
+    Interface,
+    Link,
+    Neighbour,
+    Node,
+    Port,
+    Prefix,
+    Route,
+    node_name,
+)
 
 _WAN = "wan"  # the switch between several gateways and the internet
 _INTERNET_MAC = "00:00:5e:00:53:0a"  # for documentation, as those of the switches (RFC 7042)
@@ -67,7 +79,7 @@ def device_of(lan: Lan) -> str:
 
 def peer_name(tunnel: Tunnel) -> str:
     """Return the name of the node behind a tunnel."""
-    return f"peer-{tunnel.name}"
+    return f"peer-{node_name(tunnel.name)}"
 
 
 def routes_by(routers: Sequence[AddressWithPrefix], own: Sequence[AddressWithPrefix], device: str) -> list[Route]:

@@ -7,7 +7,6 @@ addresses follow from the uplinks. Where a subnet has no room for other machines
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,7 +21,7 @@ from itertools import islice
 
 from testbed.docker.surroundings import Surroundings, Uplink
 from testbed.errors import TopologyError
-from testbed.topology import Address, AddressWithPrefix, Prefix
+from testbed.topology import Address, AddressWithPrefix, Prefix, node_name
 
 EVERYWHERE, EVERYWHERE6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
 _DOCUMENTATION = [IPv4Network(text) for text in ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24")]  # RFC 5737
@@ -110,7 +109,7 @@ def around(surroundings: Surroundings, six: bool, subnets: tuple[Prefix, ...] = 
     taken += [internet, internet6]
     lans = []
     for number, uplink in enumerate(surroundings.uplinks):
-        suffix = f"-{re.sub('[^A-Za-z0-9_.-]', '-', uplink.name)}" if number else ""
+        suffix = f"-{node_name(uplink.name)}" if number else ""
         complete = _in_order(uplink) if six else _without_ipv6(uplink)
         if six and not number and not any(map(_has_ipv6, surroundings.uplinks)):
             complete = _with_ipv6(uplink, taken)

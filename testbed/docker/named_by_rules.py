@@ -10,7 +10,7 @@ from testbed.rules import environment
 from testbed.rules.clauses import clauses, target_of
 from testbed.rules.environment import Mention
 from testbed.rules.ruleset import AnyRuleset
-from testbed.topology import LONGEST_NAME, Address, Prefix
+from testbed.topology import LONGEST_NAME, Address, Prefix, may_be_a_device
 
 _V4, _V6 = r"\d+\.\d+\.\d+\.\d+", r"[0-9a-fA-F]*:[0-9a-fA-F:.]*"
 _TO = re.compile(rf"(?:--to-destination |\bdnat (?:ip6? )?to )(?:({_V4})(?![-\d.])|\[?({_V6})\]?(?![-\w]))")
@@ -40,7 +40,11 @@ def mentions(rulesets: Iterable[AnyRuleset]) -> list[Mention]:
         known = found.get(mention.name)
         if known is None or (known.subnet is None and mention.subnet is not None):
             found[mention.name] = mention
-    return [own for name, own in found.items() if len(concrete(name)) <= LONGEST_NAME and name.strip("+*")]
+    return [own for name, own in found.items() if name.strip("+*") and _may_be_made(concrete(name))]
+
+
+def _may_be_made(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and may_be_a_device(name)
 
 
 def concrete(name: str) -> str:

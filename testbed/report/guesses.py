@@ -48,7 +48,7 @@ _SENTENCES: dict[GuessKind, Callable[[Guess], str]] = {
     GuessKind.NETWORK: _network,
     GuessKind.CONTAINER: lambda one: f"{one.name} is made on {one.at}: rules translate to {one.addresses[0]}.",
     GuessKind.BRIDGE: lambda one: (
-        f"{one.name} is made as a bridge with {one.addresses[0]}, guest-{one.name} at {one.addresses[1]} behind it"
+        f"{one.name} is made as a bridge with {one.addresses[0]}, {one.at} at {one.addresses[1]} behind it"
         f"{_assumed(one)}."
     ),
     GuessKind.MACHINE: lambda one: f"{one.name} is made outside, as rules name {one.because}.",

@@ -91,15 +91,18 @@ def _check(baseline: str, text: str, name: str, json: bool) -> None:
     """Print what behaves differently since a capture was taken."""
     from testbed.capture import source
     from testbed.capture.reader import parse
-    from testbed.tasks.drift import drift
+    from testbed.capture.twin import twin
+    from testbed.tasks.compared import compared
+    from testbed.tasks.drift import of_twins
 
     before, _text = source.read(baseline)
-    found = drift(before, baseline, parse(text, name), name)
+    hosts = of_twins(twin(before), twin(parse(text, name)), (baseline, name))
+    found = compared(hosts.host, hosts.described, hosts.sides, ())
     if json:
-        as_json(found.as_dict())
-    for line in [] if json else found.lines():
+        as_json({**found.as_dict(), "host": list(hosts.said)})
+    for sentence in () if json else hosts.said:
+        console().print(sentence, soft_wrap=True)
+    for line in [] if json else found.lines(ways=False, annotations=False):
         console().print(line, soft_wrap=True)
-    if found.differs:
-        raise Exit(code=FINDING)
-    if found.open:
-        raise Exit(code=NOT_JUDGED)
+    if found.made.found or found.made.open or any(side.contradictions for side in hosts.sides):
+        raise Exit(code=FINDING if found.made.found else NOT_JUDGED)

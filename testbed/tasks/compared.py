@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json as jsons
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.behaviour import difference, table
-from testbed.behaviour.comparison import Comparison, Given
+from testbed.behaviour.comparison import Comparison, Given, compare
 from testbed.behaviour.explanation import Explained, explained
 from testbed.behaviour.variant import RulesetVariant
+from testbed.docker import DockerHost
 from testbed.errors import TestbedError
 from testbed.report import difference as report
 from testbed.report import guesses, not_asked, page
@@ -25,6 +26,7 @@ from testbed.tasks.chosen import choose
 from testbed.tasks.console import console
 from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import SIDES_HELP
+from testbed.tasks.progress import asked
 
 _ARTICLE = "article"
 _TITLE = "What behaves differently"
@@ -143,7 +145,16 @@ def side_of(word: str, host: HostOptions | None, backend: str) -> ComparedSide:
     return ComparedSide(Source(name), Given(RulesetVariant(rules, backend)))
 
 
-def causes_of(sides: Sequence[Given], made: Comparison) -> list[Explained]:
+def compared(
+    host: DockerHost, described: bool, sides: tuple[ComparedSide, ComparedSide], allowed: Collection[str]
+) -> ComparisonReport:
+    """Compare two sides by probes."""
+    both = sides[0].given, sides[1].given
+    made = asked(lambda step: compare(host, described, both, step, allowed))
+    return ComparisonReport(made, sides, tuple(_causes(both, made)))
+
+
+def _causes(sides: Sequence[Given], made: Comparison) -> list[Explained]:
     """The causes of what differs, each with its witness's ways."""
     probes = made.answers.probes.asked if made.answers is not None else ()
     taken = made.answers.named.source_ports if made.answers is not None else ()

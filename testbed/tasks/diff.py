@@ -17,6 +17,7 @@ from testbed.tasks.values import writable
     help={
         "old": f"what there was. {SIDES_HELP}",
         "new": f"what there is to be. {SIDES_HELP}",
+        "engine": "of two captures: the second has the rules that this version of Docker writes, and its own others",
         "backends": "what loads the rules; two with a comma between them for one each: nft,legacy",
         "allow": "file with changes that are meant, as --list prints them; none are where it is missing",
         "list": "print each change on a line of its own, as --allow reads them",
@@ -33,6 +34,7 @@ def diff(
     old: str,
     new: str,
     host: HostOptions | None = None,
+    engine: str | None = None,
     backends: str = "nft",
     allow: str = "",
     list: bool = False,  # noqa: A002 - it is the option's name
@@ -45,29 +47,26 @@ def diff(
 ) -> None:
     """Show what behaves differently between two rule sets: opened, closed, translated or answered differently.
 
-    Both are asked the same questions by real packets. Exit code 0 when nothing differs, 1 when something does that is
-    not allowed, 2 when they could not be asked, 3 when no probe differs but not all that the rules say was asked.
+    Both are asked the same questions by real packets. Two captures of a host are compared too (docs/capture.md). Exit
+    code 0 when nothing differs, 1 when something does that is not allowed, 2 when they could not be asked, 3 when no
+    probe differs but not all that the rules say was asked.
     """
-    from testbed.behaviour.comparison import compare
-    from testbed.tasks.chosen import choose
-    from testbed.tasks.compared import ComparisonReport, allowed_in, backends_of, causes_of, side_of
-    from testbed.tasks.progress import asked
+    from testbed.tasks.compared import allowed_in, compared
+    from testbed.tasks.drift import compared_hosts
 
     if annotations and (list or json):
         raise TestbedError("--annotations are printed among what a person reads.", "Leave out --list and --json.")
     for option, file in (("--markdown", markdown), ("--html", html), ("--sarif", sarif)):
         writable(option, file)
-    chosen = choose(host, None, None).host
-    first, second = backends_of(backends)
-    sides = side_of(old, host, first), side_of(new, host, second)
-    before, now = (side.given for side in sides)
+    hosts = compared_hosts(old, new, host, engine, backends)
     allowed = allowed_in(allow) if allow else set()
-    made = asked(lambda step: compare(chosen, host is not None, (before, now), step, allowed))
-    told = ComparisonReport(made, sides, tuple(causes_of((before, now), made)))
+    told = compared(hosts.host, hosts.described, hosts.sides, allowed)
     told.write(markdown, html, sarif)
     if json:
-        as_json(told.as_dict())
+        as_json({**told.as_dict(), "host": [*hosts.said]})
+    for sentence in () if json or list else hosts.said:
+        console().print(sentence, soft_wrap=True)
     for line in [] if json else told.listed() if list else told.lines(ways, annotations):
         console().print(line, soft_wrap=True)
-    if made.found or made.open or any(side.contradictions for side in sides):
-        raise Exit(code=FINDING if made.found else NOT_JUDGED)
+    if told.made.found or told.made.open or any(side.contradictions for side in hosts.sides):
+        raise Exit(code=FINDING if told.made.found else NOT_JUDGED)
