@@ -143,7 +143,7 @@ class Reachability:
         """Return what the model does not follow of these packets: targets, and chains of other hooks."""
         effects = self.first.effects
         found = (effect.text for effect in effects if effect.unmodelled and not empty(effect.packets & packets))
-        return (*dict.fromkeys(found), *self.program.unmodelled)
+        return (*dict.fromkeys(found), *self.program.unmodelled, *_unmodelled_routing(self.world.topology))
 
     def _regions(self, sets: ReachSets) -> Iterator[ReachRegion]:
         for fate in self.fates:
@@ -206,3 +206,12 @@ def ending_of(fate: Fate) -> Ending:
 def depends_on_counting(clauses: Sequence[OpaqueClause]) -> bool:
     """Return whether any clause counts packets or draws: the same packet may pass and not pass."""
     return any(clause.kind in (OpaqueKind.COUNTING, OpaqueKind.RANDOM) for clause in clauses)
+
+
+def _unmodelled_routing(topology: Topology) -> Iterator[str]:
+    """Yield what of a host's routing the model does not follow."""
+    host = topology.node(topology.host)
+    if host.policy_routing:
+        yield "routing rules, other tables than main, metrics and kinds of the host's routes"
+    if host.filters_reverse_paths:
+        yield "the host's reverse path filter (rp_filter)"

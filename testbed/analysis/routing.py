@@ -149,6 +149,8 @@ class Routing:
 
     def _device_of(self, route: Route) -> str | None:
         gateway = route.via
+        if route.device:
+            return route.device if route.device in self._interfaces.names else None
         for device in self._host.devices:
             if any(gateway in address.network for address in device.addresses if gateway is not None):
                 return device.name
