@@ -245,8 +245,10 @@ class DockerHost:
     Docker.
 
     Without `forwarding` the engine does not switch it on, and the host does not forward; with it, `forward_drop` says
-    whether the engine sets FORWARD's policy to DROP. `direct_routing`: packets for a container's own address are let
-    through (allow-direct-routing). `nftables` is the firewall backend that is asked for, None: whichever.
+    whether the engine sets FORWARD's policy to DROP. It leaves that policy for the IP versions of `forwards`, in which
+    the host forwards before the engine starts (moby, setup_ip_forwarding.go). `direct_routing`: packets for a
+    container's own address are let through (allow-direct-routing). `nftables` is the firewall backend that is asked
+    for, None: whichever.
 
     `names` are other names for nodes of the bed: (name, node). `requirements` are what not every engine knows, and
     `remarks` say, in sentences, what was assumed where the description leaves it open.
@@ -268,6 +270,7 @@ class DockerHost:
     requirements: tuple[VersionRequirement, ...] = ()
     remarks: tuple[str, ...] = ()
     surroundings: Surroundings = SURROUNDINGS
+    forwards: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _once("bridge", (network.bridge for network in self.networks))

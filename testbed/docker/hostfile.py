@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,15 @@ def _only(tree: Tree, started: list[ServiceRequest]) -> Tree:
     return tree.with_value({**parts, "services": tree.child("services").with_value(kept)})
 
 
+def _forwards(surroundings: Surroundings) -> Iterator[int]:
+    """The IP versions in which the host forwards whatever its engine does."""
+    said = dict(surroundings.sysctls)
+    if "1" in (said.get("net.ipv4.ip_forward"), said.get("net.ipv4.conf.all.forwarding")):
+        yield 4
+    if all(said.get(f"net.ipv6.conf.{scope}.forwarding") == "1" for scope in ("all", "default")):
+        yield 6
+
+
 def _with_services(surroundings: Surroundings, containers: Containers) -> Surroundings:
     """The surroundings with services that stand in the LAN, or listen in the host's own network."""
     listeners = dict.fromkeys((*surroundings.listeners, *containers.listeners()))
@@ -174,4 +183,5 @@ def _assembled(
             (*networks.requirements, *containers.requirements),
             tuple(remarks),
             surroundings,
+            tuple(_forwards(surroundings)),
         )

@@ -152,3 +152,29 @@ def test_another_bridge_stands_for_docker0_and_its_address_is_assumed() -> None:
     rules = chosen_for(host, "28").rules(host).text
     assert "-A DOCKER ! -i br0 -o br0 -j DROP" in rules
     assert "docker0" not in rules
+
+
+SIX = "networks: {n: {enable_ipv6: true, ipam: {config: [{subnet: 10.6.0.0/24}, {subnet: '2001:db8:1::/64'}]}}}"
+FORWARDS6 = "net.ipv6.conf.all.forwarding: 1, net.ipv6.conf.default.forwarding: 1"
+
+
+@pytest.mark.parametrize(
+    ("sysctls", "version", "expected"),
+    [
+        ("net.ipv4.ip_forward: 0", "28", ["DROP", "DROP"]),
+        ("net.ipv4.ip_forward: 1", "20.10", ["ACCEPT", "DROP"]),
+        ("net.ipv4.ip_forward: 1", "28", ["ACCEPT", "DROP"]),
+        (FORWARDS6, "28", ["DROP", "ACCEPT"]),
+        ("net.ipv6.conf.all.forwarding: 1", "28", ["DROP", "DROP"]),
+        (FORWARDS6, "27", ["DROP", "DROP"]),
+    ],
+)
+def test_the_policy_of_forward_is_left_on_a_host_that_forwards_already(
+    sysctls: str, version: str, expected: list[str]
+) -> None:
+    """Until 27 IPv6's policy is set all the same (moby, setup_ip_forwarding.go of v20.10.24, v27.5.1, v28.0.0)."""
+    host = hostfile.parse(
+        f"daemon: {{ip6tables: true, experimental: true}}\nhost: {{sysctls: {{{sysctls}}}}}\n"
+        f"{SIX}\nservices: {{web: {{networks: [n]}}}}"
+    )
+    assert policies(host, version) == [f":FORWARD {policy}" for policy in expected]

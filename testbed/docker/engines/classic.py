@@ -9,7 +9,7 @@ is made, so the newest network comes first; what belongs to a port, and the DROP
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.docker.engines import nat
 from testbed.docker.engines.order import by_container, by_host
@@ -51,7 +51,8 @@ class Classic:
         own = self._written(view4(host), user=True).ruleset(self.name) if host.iptables else untouched(self.name)
         if not host.ipv6 or not (self.routed if host.ip6tables is None else host.ip6tables):
             return own
-        return own.beside(self._written(view6(host), user=self.user6).ruleset(self.name))
+        switched_on = replace(host, forwards=())  # IPv6's policy is set whatever the host did (setup_ip_forwarding.go)
+        return own.beside(self._written(view6(switched_on), user=self.user6).ruleset(self.name))
 
     def _refuse_modes(self, network: Network) -> None:
         known = (GatewayMode.NAT, GatewayMode.ROUTED) if self.routed else (GatewayMode.NAT,)

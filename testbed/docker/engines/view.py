@@ -116,7 +116,8 @@ def view6(host: DockerHost) -> View:
 def _view(
     family: IptablesFamily, networks: dict[Network, Bridged], attached: Iterable[NetworkAttachment], host: DockerHost
 ) -> View:
-    policy = "DROP" if host.forwarding and host.forward_drop else "ACCEPT"
+    switched_on = host.forwarding and family.version not in host.forwards
+    policy = "DROP" if switched_on and host.forward_drop else "ACCEPT"
     return View(family, tuple(networks.values()), tuple(attached), host.userland_proxy, policy, host.direct_routing)
 
 
