@@ -48,6 +48,11 @@ class Behaviour:
         return self.outcome.startswith(PASSING)
 
 
+def rule_text(by: str) -> str:
+    """Return the rule in an entry of `Behaviour.by`, without what it decided about."""
+    return by.removeprefix(ANSWER).removeprefix(ERROR)
+
+
 def spoken(packets: Iterable[TracedHeader | Packet]) -> str:
     """Describe the packets that a kernel answered with: `RST/ACK`, `port unreachable`."""
     return " and ".join(_SPOKEN.get(packet.kind, packet.kind) for packet in packets)

@@ -126,9 +126,8 @@ def steps(journey: Journey) -> Iterator[JourneyStep]:
         place = f"{passed.node} {hook.hook}"
         for chain in hook.chains:
             yield from (JourneyStep(place, of.table, of.chain, asked.rule.text, asked) for of, asked in chain.every)
-            if chain.end.startswith("policy "):
-                policy = f":{chain.chain} {chain.end.removeprefix('policy ')}"
-                yield JourneyStep(place, chain.table, chain.chain, policy)
+            if chain.policy:
+                yield JourneyStep(place, chain.table, chain.chain, f":{chain.chain} {chain.policy}")
         yield from (JourneyStep(place, "", "", change.replace(f":{chosen}", ":*")) for change in hook.translations)
     yield JourneyStep("", "", "", journey.end.place)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.behaviour.behaviour import ANSWER, ERROR, Behaviour
+from testbed.behaviour.behaviour import Behaviour, rule_text
 from testbed.behaviour.changed import ListedLine, changed, listed
 from testbed.behaviour.difference import Change
 from testbed.behaviour.probing import Answers
@@ -128,7 +128,7 @@ def _by_chance(
         if not any(one.entered is None or one.entered & counting for one in both):
             return False
         others = words[::-1]
-        deciding = [{by.removeprefix(ANSWER).removeprefix(ERROR) for by in one.by} for one in both]
+        deciding = [set(map(rule_text, one.by)) for one in both]
         return all(own <= other for own, other in zip(deciding, others, strict=True))
 
     return is_by_chance

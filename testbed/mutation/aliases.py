@@ -8,6 +8,7 @@ from testbed.observe.journey import ChainTraversal, Journey, RuleEvaluation
 from testbed.rules import clauses
 from testbed.rules.counters import ZERO
 from testbed.rules.reading import CounterLine, CounterReading
+from testbed.rules.reference import RuleKind
 from testbed.rules.ruleset import Rule, Ruleset
 
 
@@ -51,10 +52,11 @@ class RuleAliases:
             replace(passed, hooks=tuple(replace(hook, chains=self._chains(hook.chains)) for hook in passed.hooks))
             for passed in journey.passes
         )
-        table, _, text = journey.end.by.partition(" -A ")
-        by = f"{table} {self._rule(table, f'-A {text}').text}" if text else journey.end.by
+        decided = journey.end.rule
+        if decided is not None and decided.kind is RuleKind.RULE:
+            decided = replace(decided, text=self._rule(decided.table, decided.text).text)
         copies = tuple(map(self.journey, journey.copies))
-        return replace(journey, passes=passes, end=replace(journey.end, by=by), copies=copies)
+        return replace(journey, passes=passes, end=replace(journey.end, rule=decided), copies=copies)
 
     def _chains(self, chains: tuple[ChainTraversal, ...]) -> tuple[ChainTraversal, ...]:
         return tuple(

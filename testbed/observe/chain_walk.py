@@ -14,14 +14,14 @@ from typing import Protocol
 from testbed.errors import KernelRefused
 from testbed.kernel.trace_events import POLICY, TraceEvent
 from testbed.observe.journey import ChainTraversal, RuleEvaluation
+from testbed.observe.verdict import ChainEnd
 from testbed.rules.clauses import target_of
 from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.ruleset import Rule
 
-_ENDS = ("accept", "drop", "queue", "stolen")
+_ENDS = (ChainEnd.ACCEPT, ChainEnd.DROP, ChainEnd.QUEUE, ChainEnd.STOLEN)
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "RETURN": "return", "NFQUEUE": "queue", "QUEUE": "queue"}
 _TAKES = "SYNPROXY"  # answers a SYN itself; drops, takes or passes other packets
-RETURN, END_OF_CHAIN = "return", "end of chain"
 
 
 class RuleMatcher(Protocol):
@@ -55,14 +55,14 @@ class ChainWalk:
                 break  # the same hook of another packet with equal headers (demultiplexer.py)
             priority = base.base.priority
             passed.append(self._chain(base, self.judge(self.events[0], base)))
-            if passed[-1].end in ("drop", "stolen"):
+            if passed[-1].end in (ChainEnd.DROP, ChainEnd.STOLEN):
                 break
         return tuple(passed)
 
     def _chain(self, chain: LoadedChain, judge: RuleMatcher) -> ChainTraversal:
         asked: list[RuleEvaluation] = []
 
-        def ended(end: str, reached: int) -> ChainTraversal:
+        def ended(end: ChainEnd, reached: int) -> ChainTraversal:
             return ChainTraversal(chain.table, chain.name, tuple(asked), end, chain.rules[reached:])
 
         def missed(until: int) -> None:
@@ -77,7 +77,7 @@ class ChainWalk:
                 if event is not None and chain.base is not None and self._next_is_policy(chain):
                     continue
                 missed(len(chain.rules))
-                return ended(f"policy {chain.base.policy}" if chain.base else END_OF_CHAIN, len(chain.rules))
+                return ended(_end_of(chain), len(chain.rules))
             missed(position)
             rule = chain.rules[position]
             judge.matched(rule)
@@ -93,9 +93,9 @@ class ChainWalk:
             else:
                 asked.append(RuleEvaluation(position + 1, rule, True, verdict))
             if kind in _ENDS:
-                return ended(kind, position + 1)
-            if kind in (RETURN, "goto"):
-                return self._returned(chain, ended(RETURN, position + 1))
+                return ended(ChainEnd(kind), position + 1)
+            if kind in (ChainEnd.RETURN, "goto"):
+                return self._returned(chain, ended(ChainEnd.RETURN, position + 1))
 
     def _next(self, chain: LoadedChain) -> TraceEvent | None:
         """Return the next event if it belongs to this chain; not all traces report the end of a user-defined chain."""
@@ -115,7 +115,7 @@ class ChainWalk:
             return passed
         if self._next_is_policy(chain) or self._next_is_end(chain):
             self.events.popleft()
-        return replace(passed, end=f"policy {chain.base.policy}")
+        return replace(passed, end=_end_of(chain))
 
     def _next_is_end(self, chain: LoadedChain) -> bool:
         return self._next_is_of(chain) and chain.position(self.events[0].rule) is None
@@ -137,3 +137,8 @@ class ChainWalk:
         if target.name == _TAKES and not self.came_out and not self.events:
             return "stolen"
         return "accept" if self.came_out or self.events else "drop"
+
+
+def _end_of(chain: LoadedChain) -> ChainEnd:
+    """Return how a packet that no rule decided leaves a chain."""
+    return ChainEnd.of_policy(chain.base.policy) if chain.base is not None else ChainEnd.END_OF_CHAIN

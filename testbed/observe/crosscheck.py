@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from testbed.errors import Disagreement
 from testbed.observe.journey import ChainTraversal, Journey
+from testbed.observe.verdict import ChainEnd
 from testbed.rules.counters import ZERO, Counters
 from testbed.rules.reading import CounterLine, CounterReading
 
 _LENGTHENS = "TCPMSS"  # adds the option where a SYN has none (tcpmss_mangle_packet, net/netfilter/xt_TCPMSS.c)
-_FINAL = ("accept", "drop", "queue", "stolen")
+_FINAL = (ChainEnd.ACCEPT, ChainEnd.DROP, ChainEnd.QUEUE, ChainEnd.STOLEN)
 
 
 def verify(journeys: Iterable[Journey], counted: CounterReading, counts_before_the_end: bool = False) -> None:
@@ -71,8 +72,8 @@ def lines(base: ChainTraversal) -> Iterator[CounterLine]:
         if asked.matched:
             before = sum(other.rule.text == asked.rule.text for other in chain.asked if other.number < asked.number)
             yield CounterLine(chain.table, asked.rule.text, before)
-    if base.end.startswith("policy "):
-        yield CounterLine(base.table, f":{base.chain} {base.end.removeprefix('policy ')}")
+    if base.policy:
+        yield CounterLine(base.table, f":{base.chain} {base.policy}")
 
 
 def lengthened(bases: Iterable[ChainTraversal]) -> Iterator[CounterLine]:
@@ -110,7 +111,7 @@ def chain_passes(bases: Iterable[ChainTraversal]) -> Iterator[ChainTraversal]:
 def _ways_out(chain: ChainTraversal) -> int:
     """Return the number of verdicts that led out of the chain, or 1 if only the chain's end did, else 0."""
     final = [asked for asked in chain.asked if asked.matched and _leads_out(asked.verdict, asked.into)]
-    return len(final) or int(chain.end.startswith(("policy ", "end of chain")))
+    return len(final) or int(bool(chain.policy) or chain.end is ChainEnd.END_OF_CHAIN)
 
 
 def _leads_out(verdict: str, into: ChainTraversal | None) -> bool:

@@ -15,13 +15,14 @@ from testbed.observe.chain_walk import ChainWalk
 from testbed.observe.crosscheck import chain_passes, lengthened, lines
 from testbed.observe.demultiplexer import Hook
 from testbed.observe.journey import ChainTraversal, RuleEvaluation
-from testbed.observe.journey_end import dropper, held_by
+from testbed.observe.journey_end import held_by
+from testbed.observe.verdict import ChainEnd
 from testbed.rules.changed_chains import ChainName
 from testbed.rules.loaded import LoadedChain, LoadedRuleset
 from testbed.rules.reading import CounterLine
 from testbed.rules.ruleset import Rule
 
-_FINAL = ("accept", "drop", "queue", "stolen")
+_FINAL = (ChainEnd.ACCEPT, ChainEnd.DROP, ChainEnd.QUEUE, ChainEnd.STOLEN)
 Met = frozenset[tuple[str, str, int | None]]
 
 
@@ -67,26 +68,31 @@ class HookReader:
 def deciding(chains: tuple[ChainTraversal, ...]) -> Iterator[str]:
     """Yield the rules with which chains ended, and the policies that dropped: the reasons for the packet's outcome."""
     for chain in chains:
-        if chain.dropped_by_policy:
-            yield f"{chain.table} :{chain.chain} DROP"
-        elif chain.end in _FINAL:
-            last, asked = list(chain.every)[-1]
-            yield f"{last.table} {asked.rule.text}"
+        if chain.dropped_by_policy or chain.end in _FINAL:
+            yield chain.decided_by.saved
 
 
 def _brief(chains: tuple[ChainTraversal, ...], came_out: bool) -> HookSummary:
-    held = held_by(chains, "queue") if not came_out else None
-    dropping = next(filter(None, (*map(dropper, chains), held)), "")
+    held = held_by(chains, ChainEnd.QUEUE) if not came_out else None
+    dropping = next((chain.decided_by for chain in chains if chain.end.drops), held)
+    dropped_by = dropping.saved if dropping is not None else ""
     counted = tuple(line for chain in chains for line in lines(chain))
     entered = frozenset((chain.table, chain.chain) for chain in chain_passes(chains))
-    return HookSummary(tuple(deciding(chains)), dropping, counted, tuple(lengthened(chains)), entered, met(chains))
+    return HookSummary(
+        tuple(deciding(chains)),
+        dropped_by,
+        counted,
+        tuple(lengthened(chains)),
+        entered,
+        met(chains),
+    )
 
 
 def met(chains: Iterable[ChainTraversal]) -> Met:
     """Return the rules that a packet matched, and the policies that decided about it."""
     passed = tuple(chains)
     rules = ((of.table, of.chain, asked.number) for chain in passed for of, asked in chain.every if asked.matched)
-    policies = ((chain.table, chain.chain, None) for chain in passed if chain.end.startswith("policy "))
+    policies = ((chain.table, chain.chain, None) for chain in passed if chain.policy)
     return frozenset((*rules, *policies))
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from testbed.kernel.conntrack import Connection
 from testbed.observe.header import TracedHeader
+from testbed.observe.verdict import ChainEnd, EndKind
 from testbed.rules.clauses import Clause
 from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
-DELIVERED, LOCAL_INPUT, DROPPED, LOST = "delivered", "taken in", "dropped", "lost"
-LET_THROUGH = "let through"  # by the rules, to an address behind a bridge that no container of the bed has
+DELIVERED, LOCAL_INPUT, DROPPED = EndKind.DELIVERED, EndKind.LOCAL_INPUT, EndKind.DROPPED
+LOST, LET_THROUGH = EndKind.LOST, EndKind.LET_THROUGH
 DROP = "DROP"
 _PREPOSITIONS = {DELIVERED: "to", LOCAL_INPUT: "by", DROPPED: "at", LOST: "at", LET_THROUGH: "by"}
 
@@ -54,14 +55,13 @@ class RuleEvaluation:
 class ChainTraversal:
     """A chain as one packet traversed it: the rules it was compared with, in order, and the end.
 
-    `end` is `accept`, `drop`, `queue`, `stolen` (the rule took the packet away), `return`, `end of chain` (back to the
-    caller) or `policy ACCEPT`, `policy DROP`. `not_reached` are the rules behind the last one that was evaluated.
+    `not_reached` are the rules behind the last one that was evaluated.
     """
 
     table: str
     chain: str
     asked: tuple[RuleEvaluation, ...]
-    end: str
+    end: ChainEnd
     not_reached: tuple[Rule, ...] = ()
 
     @property
@@ -73,8 +73,24 @@ class ChainTraversal:
                 yield from asked.into.every
 
     @property
+    def policy(self) -> str:
+        """The policy that decided: ACCEPT or DROP; empty if a rule did."""
+        return self.end.policy
+
+    @property
     def dropped_by_policy(self) -> bool:
-        return self.end == f"policy {DROP}"
+        return self.end is ChainEnd.POLICY_DROP
+
+    @property
+    def last_rule(self) -> RuleReference:
+        """The rule that was evaluated last, here or in a chain that a jump led to."""
+        last, asked = list(self.every)[-1]
+        return RuleReference(last.table, last.chain, asked.number, asked.rule.text)
+
+    @property
+    def decided_by(self) -> RuleReference:
+        """The rule or the policy that ended the packet's way through this chain."""
+        return RuleReference.policy(self.table, self.chain, self.policy) if self.policy else self.last_rule
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -149,17 +165,21 @@ class NodeTraversal:
 
 @dataclass(frozen=True, slots=True)
 class JourneyEnd:
-    """The end of a journey: its kind, the node, and the reason in words.
+    """The end of a journey: its kind, the node, the rule that decided, and the reason in words.
 
-    `kind` is delivered, taken in (local input), dropped, lost, or let through (to an address that no node has). `by` is
-    the rule or policy that dropped the packet (`filter -A FORWARD ...`, `filter :FORWARD DROP`). It may also be the
-    rule that took the packet and answers itself (SYNPROXY), or the rule that let it through.
+    `rule` is the rule or policy that dropped the packet. It may also be the rule that took the packet and answers
+    itself (SYNPROXY), or the rule that let it through.
     """
 
-    kind: str
+    kind: EndKind
     where: str
-    by: str = ""
+    rule: RuleReference | None = None
     why: str = ""
+
+    @property
+    def by(self) -> str:
+        """The rule or policy in words: `filter -A FORWARD ...`, `filter :FORWARD DROP`; empty if there is none."""
+        return self.rule.saved if self.rule is not None else ""
 
     @property
     def place(self) -> str:
@@ -277,14 +297,8 @@ class Journey:
 
 def dropping(journey: Journey) -> RuleReference | None:
     """Return the rule or policy that dropped a packet, by the verdicts of its trace; None if none did."""
-    for _, hook in journey.hooks:
-        for chain in hook.chains:
-            if chain.dropped_by_policy:
-                return RuleReference.policy(chain.table, chain.chain, DROP)
-            if chain.end == "drop":
-                last, asked = list(chain.every)[-1]
-                return RuleReference(last.table, last.chain, asked.number, asked.rule.text)
-    return None
+    dropped = (chain.decided_by for _, hook in journey.hooks for chain in hook.chains if chain.end.drops)
+    return next(dropped, None)
 
 
 def expected_way(text: str) -> tuple[str, ...]:

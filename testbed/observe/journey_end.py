@@ -22,6 +22,8 @@ from testbed.observe.journey import (
     JourneyEnd,
     NodeTraversal,
 )
+from testbed.observe.verdict import ChainEnd
+from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import ICMP_ERRORS, Packet
 
@@ -52,8 +54,8 @@ def end(
         return JourneyEnd(LOST, origin, why=f"no node took it on; no node there has {sent.destination}")
     passage, node = passes[-1]
     hook, last = passage.hooks[-1], node.hooks[-1]
-    if hook.after is None and (taken := held_by(last.chains, "stolen")) is not None:
-        return JourneyEnd(LOCAL_INPUT, node.node, by=taken, why=_answered(answers))
+    if hook.after is None and (taken := held_by(last.chains, ChainEnd.STOLEN)) is not None:
+        return JourneyEnd(LOCAL_INPUT, node.node, taken, _answered(answers))
     if hook.after is None:
         return JourneyEnd(
             DROPPED, node.node, why=f"in {hook.name}, by no rule: connection tracking or NAT could not go on"
@@ -102,8 +104,8 @@ def _drop(passes: Sequence[tuple[Passage, NodeTraversal]]) -> JourneyEnd | None:
     for _, node in passes:
         for hook in node.hooks:
             for chain in hook.chains:
-                if (by := dropper(chain)) is not None:
-                    return JourneyEnd(DROPPED, node.node, by=by, why=_without_a_listener(chain))
+                if chain.end.drops:
+                    return JourneyEnd(DROPPED, node.node, chain.decided_by, _without_a_listener(chain))
     return None
 
 
@@ -113,7 +115,7 @@ def _unread(passes: Sequence[tuple[Passage, NodeTraversal]], namespaces: Mapping
         return None
     node = passes[-1][1]
     chains = node.hooks[-1].chains
-    if (by := held_by(chains, "queue")) is None:
+    if (by := held_by(chains, ChainEnd.QUEUE)) is None:
         return None
     read = namespaces[node.node].run(queues.read)
     wanted = queues.numbers_in(_last(chains[-1]).spec)
@@ -143,21 +145,19 @@ def _translated_to_none(
     return None
 
 
-def _let_through_by(node: NodeTraversal) -> str:
-    """Return the rule or policy by which the node's last filter chain let the packet pass; empty if there is none."""
-    accepting = ""
+def _let_through_by(node: NodeTraversal) -> RuleReference | None:
+    """Return the rule or policy by which the node's last filter chain let the packet pass; None if there is none."""
+    accepting = None
     for hook in node.hooks:
         for chain in hook.chains if hook.hook in ("FORWARD", "OUTPUT") else ():
-            if chain.end == "accept":
-                accepting = f"{list(chain.every)[-1][0].table} {_last(chain).text}"
-            elif chain.end == "policy ACCEPT":
-                accepting = f"{chain.table} :{chain.chain} ACCEPT"
+            if chain.end in (ChainEnd.ACCEPT, ChainEnd.POLICY_ACCEPT):
+                accepting = chain.decided_by
     return accepting
 
 
 def _without_a_listener(chain: ChainTraversal) -> str:
     """Return why a TPROXY rule dropped the packet: no socket listens. Empty for other rules."""
-    if chain.end != "drop" or (rule := _last(chain)).target != "TPROXY":
+    if chain.end is not ChainEnd.DROP or (rule := _last(chain)).target != "TPROXY":
         return ""
     port = re.search(r"--on-port (\d+)", rule.spec)
     return f"no program listens on port {port[1]} of the proxy" if port else "no program listens for the proxy"
@@ -169,22 +169,9 @@ def _last(chain: ChainTraversal) -> Rule:
     return asked.rule
 
 
-def held_by(chains: Sequence[ChainTraversal], end: str) -> str | None:
-    """Return the rule with which the last chain ended in this way (`queue`, `stolen`), or None."""
-    if not chains or chains[-1].end != end:
-        return None
-    last, asked = list(chains[-1].every)[-1]
-    return f"{last.table} {asked.rule.text}"
-
-
-def dropper(chain: ChainTraversal) -> str | None:
-    """Return the rule or policy that dropped in a chain, or None: `filter -A FORWARD ...`, `filter :FORWARD DROP`."""
-    if chain.dropped_by_policy:
-        return f"{chain.table} :{chain.chain} DROP"
-    if chain.end != "drop":
-        return None
-    last, asked = list(chain.every)[-1]
-    return f"{last.table} {asked.rule.text}"
+def held_by(chains: Sequence[ChainTraversal], end: ChainEnd) -> RuleReference | None:
+    """Return the rule with which the last chain ended in this way (QUEUE, STOLEN), or None."""
+    return chains[-1].last_rule if chains and chains[-1].end is end else None
 
 
 def _compare(passes: Sequence[tuple[Passage, NodeTraversal]], arrived: tuple[str, Packet]) -> None:

@@ -14,6 +14,7 @@ from testbed.observe.journey import (
     RuleEvaluation,
     expected_way,
 )
+from testbed.observe.verdict import ChainEnd
 from testbed.report.terminal import Text
 from testbed.rules.loaded import copies
 
@@ -91,7 +92,7 @@ def _chain(chain: ChainTraversal, depth: int) -> Iterator[Text]:
     if chain.not_reached:
         plural = "s" if len(chain.not_reached) > 1 else ""
         yield Text.assemble(indent, (f"{NOT_REACHED} {len(chain.not_reached)} more rule{plural} not reached", "dim"))
-    if chain.end.startswith("policy ") or chain.end == "end of chain":
+    if chain.policy or chain.end is ChainEnd.END_OF_CHAIN:
         yield Text.assemble(indent, (chain.end, "bold red" if chain.dropped_by_policy else "dim"))
 
 

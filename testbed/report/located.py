@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from testbed.behaviour.behaviour import rule_text
 from testbed.behaviour.divergence import JourneyStep, steps
 from testbed.behaviour.explanation import Explained
 from testbed.behaviour.witness import ProbeJourneys
@@ -63,7 +64,7 @@ def spots(one: Explained, old: Source, new: Source) -> list[Spot]:
 
 def _called(way: ProbeJourneys, text: str) -> Iterator[JourneyStep]:
     """Yield the step that a behaviour's `by` names."""
-    wanted = text.removeprefix("answer: ")
+    wanted = rule_text(text)
     found = (step for journey in way.gone for step in steps(journey))
     yield from [step for step in found if visible(str(step)) == wanted][:1]
 

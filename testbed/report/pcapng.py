@@ -112,8 +112,8 @@ def _hook(node: str, hook: HookTraversal, at: _RulePlaces) -> str:
 def _chain(chain: ChainTraversal, at: _RulePlaces) -> str:
     """Return what decided in a base chain; of a drop also the last clauses that kept other rules from matching."""
     evaluated = list(chain.every)
-    dropped = chain.end in ("drop", f"policy {DROP}")
-    if chain.end.startswith("policy ") or not evaluated:
+    dropped = chain.end.drops
+    if chain.policy or not evaluated:
         said = f"{chain.table} {chain.chain} {chain.end}{at.of(chain.table, chain.chain, None)}"
     else:
         matched = [one for one in evaluated if one[1].matched] or evaluated

@@ -10,6 +10,8 @@ from testbed.rules.places import places
 from testbed.rules.reading import CounterLine
 from testbed.rules.ruleset import AnyRuleset
 
+_POLICY = "policy "
+
 
 class RuleKind(Enum):
     """What decided: a rule, the policy of a base chain, or the kernel's routing, which is in no rule set."""
@@ -43,7 +45,7 @@ class RuleReference:
     @classmethod
     def policy(cls, table: str, chain: str, verdict: str) -> RuleReference:
         """Return the reference of a base chain's policy."""
-        return cls(table, chain, None, f"policy {verdict}")
+        return cls(table, chain, None, f"{_POLICY}{verdict}")
 
     @property
     def kind(self) -> RuleKind:
@@ -55,6 +57,13 @@ class RuleReference:
     def family(self) -> str:
         first, _, rest = self.table.partition(" ")
         return first if rest else "ip"
+
+    @property
+    def saved(self) -> str:
+        """The table and the line that iptables-save prints: `filter -A FORWARD ...`, `filter :FORWARD DROP`."""
+        if self.kind is RuleKind.POLICY:
+            return f"{self.table} :{self.chain} {self.text.removeprefix(_POLICY)}"
+        return f"{self.table} {self.text}".strip()
 
     def __str__(self) -> str:
         if self.kind is RuleKind.ROUTING:

@@ -19,6 +19,7 @@ from testbed.observe.journey import (
     NodeTraversal,
     RuleEvaluation,
 )
+from testbed.observe.verdict import ChainEnd
 from testbed.rules.clauses import clauses
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
@@ -34,13 +35,12 @@ def way(*asked: tuple[str, bool], policy: str = "", unasked: Sequence[str] = ())
     """Through FORWARD of filter: rules and whether they matched; the last decides, or the policy does."""
     rules = [_asked(number, spec, matched) for number, (spec, matched) in enumerate(asked, start=1)]
     dropped = policy == "DROP" or (not policy and asked[-1][0].endswith("DROP"))
-    by = f":{CHAIN} DROP" if policy else rules[-1].rule.text
-    chain_end = f"policy {policy}" if policy else "drop" if dropped else "accept"
+    chain_end = ChainEnd(f"policy {policy}" if policy else "drop" if dropped else "accept")
     chain = ChainTraversal("filter", CHAIN, tuple(rules), chain_end, tuple(map(rule, unasked)))
     header = TracedHeader("192.0.2.1", "192.0.2.2", "tcp", 1, 64, 40, 40000, 80)
     hook = HookTraversal("FORWARD", "a", "b", header, None if dropped else header, "NEW", False, (chain,))
     sent = Packet("192.0.2.1", "192.0.2.2", "tcp", 1, 64, 40, 40000, 80, "S")
-    end = JourneyEnd(DROPPED, "host", f"filter {by}") if dropped else JourneyEnd(DELIVERED, "web")
+    end = JourneyEnd(DROPPED, "host", chain.decided_by) if dropped else JourneyEnd(DELIVERED, "web")
     return ProbeJourneys(
         Journey("client", sent, (NodeTraversal("host", (hook,)),), None if dropped else sent, end, None)
     )

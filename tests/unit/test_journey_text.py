@@ -19,10 +19,12 @@ from testbed.observe.journey import (
     NodeTraversal,
     RuleEvaluation,
 )
+from testbed.observe.verdict import ChainEnd
 from testbed.report.journey import lines, parting
 from testbed.rules import Counters
 from testbed.rules.clauses import clauses
 from testbed.rules.reading import CounterReading
+from testbed.rules.reference import RuleReference
 from testbed.rules.ruleset import Rule
 from testbed.traffic.packet import Packet
 
@@ -31,7 +33,7 @@ SENT = Packet("192.0.2.1", "192.0.2.2", "tcp", 7, 64, 40, 1, 80, "S", 5)
 RETURN = Rule("DOCKER-USER", "-j RETURN")
 JUMP = Rule("FORWARD", "-j DOCKER-USER")
 MISSED = Rule("FORWARD", "-o docker0 -p tcp -m tcp --dport 81 -j ACCEPT")
-USER = ChainTraversal("filter", "DOCKER-USER", (RuleEvaluation(1, RETURN, True, "return"),), "return")
+USER = ChainTraversal("filter", "DOCKER-USER", (RuleEvaluation(1, RETURN, True, "return"),), ChainEnd.RETURN)
 FORWARD = ChainTraversal(
     "filter",
     "FORWARD",
@@ -39,7 +41,7 @@ FORWARD = ChainTraversal(
         RuleEvaluation(1, JUMP, True, "jump DOCKER-USER", into=USER),
         RuleEvaluation(2, MISSED, False, failed=clauses(MISSED.spec)[2]),
     ),
-    "policy DROP",
+    ChainEnd.POLICY_DROP,
 )
 HOOK = HookTraversal("FORWARD", "ens33", "docker0", HEADER, None, "NEW", False, (FORWARD,))
 JOURNEY = Journey(
@@ -47,7 +49,7 @@ JOURNEY = Journey(
     SENT,
     (NodeTraversal("host", (HOOK,)),),
     None,
-    JourneyEnd(DROPPED, "host", by="filter :FORWARD DROP"),
+    JourneyEnd(DROPPED, "host", RuleReference.policy("filter", "FORWARD", "DROP")),
     None,
 )
 WAY = """
@@ -111,7 +113,7 @@ def test_a_policy_that_never_counts_says_nothing() -> None:
 
 
 def test_a_chain_that_is_entered_and_not_left_is_a_disagreement() -> None:
-    broken = replace(USER, asked=(replace(USER.asked[0], verdict="continue"),), end="return")
+    broken = replace(USER, asked=(replace(USER.asked[0], verdict="continue"),), end=ChainEnd.RETURN)
     chain = replace(FORWARD, asked=(replace(FORWARD.asked[0], into=broken), FORWARD.asked[1]))
     journey = replace(JOURNEY, passes=(NodeTraversal("host", (replace(HOOK, chains=(chain,)),)),))
     with pytest.raises(Disagreement, match="1 packets entered filter DOCKER-USER, and 0 left it"):

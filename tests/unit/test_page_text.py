@@ -12,13 +12,23 @@ from testbed.claims import Claim
 from testbed.docker import article
 from testbed.kernel.conntrack import Connection, Tuple
 from testbed.observe.header import TracedHeader
-from testbed.observe.journey import ChainTraversal, HookTraversal, Journey, JourneyEnd, NodeTraversal, RuleEvaluation
+from testbed.observe.journey import (
+    DROPPED,
+    ChainTraversal,
+    HookTraversal,
+    Journey,
+    JourneyEnd,
+    NodeTraversal,
+    RuleEvaluation,
+)
+from testbed.observe.verdict import ChainEnd
 from testbed.report.page import Page, html
 from testbed.report.results import FAILED, PASSED, Result, Results
 from testbed.rules import save
 from testbed.rules.clauses import clauses
 from testbed.rules.counters import Counters
 from testbed.rules.reading import CounterReading
+from testbed.rules.reference import RuleReference
 from testbed.traced_connection import CountedJourney, Story
 from testbed.traffic.packet import Packet
 
@@ -64,7 +74,7 @@ class Reader(HTMLParser):
 
 def dropped(hook: HookTraversal) -> Journey:
     """A SYN that OWN drops in FORWARD."""
-    end = JourneyEnd("dropped", "host", f"filter {OWN[1].text}")
+    end = JourneyEnd(DROPPED, "host", RuleReference("filter", "OWN", 2, OWN[1].text))
     return Journey("client", SYN, (NodeTraversal("host", (hook,)),), None, end, None)
 
 
@@ -74,11 +84,11 @@ def hook() -> HookTraversal:
         "filter",
         "OWN",
         (RuleEvaluation(1, OWN[0], False, failed=clauses(OWN[0].spec)[0]), RuleEvaluation(2, OWN[1], True, "drop")),
-        "drop",
+        ChainEnd.DROP,
         OWN[2:],
     )
     forward = ChainTraversal(
-        "filter", "FORWARD", (RuleEvaluation(1, FORWARD[0], True, "jump OWN", into=own),), "drop", FORWARD[1:]
+        "filter", "FORWARD", (RuleEvaluation(1, FORWARD[0], True, "jump OWN", into=own),), ChainEnd.DROP, FORWARD[1:]
     )
     return HookTraversal("FORWARD", "ens33", "docker0", HEADER, None, "NEW", False, (forward,))
 
@@ -123,7 +133,9 @@ def test_a_dropped_packet_is_told_to_its_end(story: Story) -> None:
 
 def test_a_rule_of_which_the_failing_clause_cannot_be_told_and_one_without_a_counter(story: Story) -> None:
     asked = RuleEvaluation(1, FORWARD[0], False)
-    forward = ChainTraversal("filter", "FORWARD", (asked, RuleEvaluation(2, FORWARD[1], True, "accept")), "accept")
+    forward = ChainTraversal(
+        "filter", "FORWARD", (asked, RuleEvaluation(2, FORWARD[1], True, "accept")), ChainEnd.ACCEPT
+    )
     hook = HookTraversal("FORWARD", "ens33", "docker0", HEADER, HEADER, "", False, (forward,), ("nat FORWARD",))
     packet = CountedJourney(dropped(hook), CounterReading({}), CounterReading({}))
     page = html(Page("page", (replace(story, packets=(packet,)),)))

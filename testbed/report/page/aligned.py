@@ -155,7 +155,7 @@ def _of_chain(chain: ChainTraversal, depth: int, mark: JourneyStep | None) -> It
         yield AlignedLine(
             "said", depth, (f"{number} more rule{'s' * (number > 1)} not reached", "", ""), chain.table, chain.chain
         )
-    if chain.end.startswith("policy "):
+    if chain.policy:
         own = mark is not None and mark.is_policy and (mark.table, mark.chain) == (chain.table, chain.chain)
         outcome = FAILED if chain.dropped_by_policy else NOTHING
         yield AlignedLine("policy", depth, (chain.end, "", ""), chain.table, chain.chain, outcome=outcome, parts=own)

@@ -274,15 +274,14 @@ class _Teller:
             RuleView("", number, NOT_REACHED, (rule.spec, "", ""), "", counts[number - 1], None)
             for number, rule in enumerate(chain.not_reached, start=first)
         ]
-        policy = chain.end.removeprefix("policy ") if chain.end.startswith("policy ") else ""
         return ChainView(
             chain.table,
             chain.chain,
             (*asked, *behind),
             chain.end,
-            policy,
-            self._step() if policy else "",
-            self._counts.policy(chain.table, chain.chain, policy) if policy else None,
+            chain.policy,
+            self._step() if chain.policy else "",
+            self._counts.policy(chain.table, chain.chain, chain.policy) if chain.policy else None,
         )
 
     def _asked(self, asked: RuleEvaluation, counted: Count | None) -> RuleView:
