@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from testbed.analysis import clauses
+from testbed.analysis.changed_rules import RuleKey
 from testbed.analysis.context import Context
 from testbed.analysis.packets import STATE_BITS, State, SymbolicPacket
 from testbed.analysis.rules import (
@@ -30,6 +31,8 @@ from testbed.analysis.rules import (
     Verdict,
 )
 from testbed.analysis.space import empty
+from testbed.analysis.tracking import flag
+from testbed.analysis.translation import without_address
 from testbed.analysis.vector import PacketSet, Vector
 from testbed.errors import AnalysisError
 from testbed.rules.reference import RuleReference
@@ -40,6 +43,7 @@ Translator = Callable[[Context, Manip, Sequence[tuple[PacketSet, Translate]]], N
 Matcher = Callable[[Context, AnalysedRule], PacketSet]
 
 _STEPS = 200_000  # rules walked in one pass; chains that jump to each other twice each grow as powers of two
+_ANY_ADDRESS = "a translation to the address of an interface that has none"
 _DEPTH = 32  # of jumps; the kernel allows 16
 
 
@@ -72,7 +76,11 @@ def matching(context: Context, rule: AnalysedRule) -> PacketSet:
 
 @dataclass(slots=True, eq=False)
 class Walk:
-    """One pass of packets through chains; `context.packet` is what they are like at this moment."""
+    """One pass of packets through chains; `context.packet` is what they are like at this moment.
+
+    `touched` are the packets that matched a rule of `watched`, or came to such a policy. With `only`, no other rules
+    than these are followed.
+    """
 
     context: Context
     chains: Mapping[tuple[str, str], AnalysedChain]
@@ -82,7 +90,13 @@ class Walk:
     effects: list[Effect] = field(default_factory=list)
     steps: int = 0
     depth: int = 0
+    watched: frozenset[RuleKey] = frozenset()
+    only: frozenset[RuleKey] | None = None
     current: AnalysedChain = field(init=False)
+    touched: PacketSet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.touched = self.context.space.none
 
     def base(self, chain: AnalysedChain, packets: PacketSet) -> PacketSet:
         """Take packets through a base chain; those that it lets pass."""
@@ -90,6 +104,8 @@ class Walk:
         self.current = chain
         left = self._chain(chain, packets)
         if not empty(left):
+            if (chain.table, chain.name, None) in self.watched:
+                self.touched = self.touched | left
             verdict = Verdict.ACCEPT if chain.accepts else Verdict.DROP
             self.decisions.append(Decision(left, verdict, chain.policy, chain))
         self._translate(self.decisions[start:])
@@ -109,12 +125,17 @@ class Walk:
         returned, current = self.context.space.none, packets
         self._enter(chain)
         for rule in chain.rules:
+            key = rule.reference.table, rule.reference.chain, rule.reference.number
+            if self.only is not None and key not in self.only:
+                continue
             if empty(current):
                 break
             self.steps += 1
             hit = current & self._matching(rule, current)
             if empty(hit):
                 continue
+            if key in self.watched:
+                self.touched = self.touched | hit
             stay, back = self._rule(rule, hit)
             current = current & ~hit | stay
             returned = returned | back
@@ -143,15 +164,24 @@ class Walk:
                 chain = self.chains[rule.reference.table, action.chain]
                 back = self._chain(chain, hit)
                 return (none, back) if action.goto else (back, none)
-            if self._ends(rule.reference, action, hit):
-                return none, none
+            ended = self._answered(hit) if isinstance(action, Decide) and action.verdict is Verdict.ANSWER else hit
+            if self._ends(rule.reference, action, ended):
+                return hit & ~ended, none
         return hit, none
+
+    def _answered(self, hit: PacketSet) -> PacketSet:
+        """The segments that SYNPROXY takes: those of a client that begin a connection or acknowledge its answer."""
+        syn, ack, fin, rst = (flag(self.context.packet, name) for name in ("SYN", "ACK", "FIN", "RST"))
+        return hit & ~fin & ~rst & (syn ^ ack)
 
     def _ends(self, reference: RuleReference, action: Ending, hit: PacketSet) -> bool:
         """Do what changes or decides; whether it ended the packets' way through the base chain."""
         if isinstance(action, Decide):
             self.decisions.append(Decision(hit, action.verdict, reference, self.current, action.answer))
         elif isinstance(action, Translate):
+            strange = hit & without_address(self.context, action)
+            if not empty(strange):
+                self.effects.append(Effect(strange, _ANY_ADDRESS, reference, unmodelled=True))
             self.decisions.append(Decision(hit, Verdict.ACCEPT, reference, self.current, translation=action))
         elif isinstance(action, Note | Unmodelled):
             unmodelled = isinstance(action, Unmodelled)

@@ -106,6 +106,11 @@ def _unread(context: Context, group: tuple[Clause, ...]) -> PacketSet:
     return there & (~variable if negated else variable)
 
 
+def depends_on_others(rule: Sequence[Clause]) -> bool:
+    """Return whether a clause of a rule draws, or counts other packets too."""
+    return any(clause.module in _RANDOM or clause.module in _COUNTING for clause in rule)
+
+
 def _kind(module: str, group: tuple[Clause, ...]) -> OpaqueKind:
     if module in _RANDOM:
         counted = any("nth" in clause.values for clause in group)

@@ -80,12 +80,12 @@ class Connections:
         """All packets of a kind."""
         if kind is PacketKind.REPLY:
             packet = self._reply()
-        elif kind is PacketKind.LATER:
-            packet = self._later()
+        elif kind in (PacketKind.LATER, PacketKind.REPEATED):
+            packet = self._later(answered=kind is PacketKind.LATER)
         else:
             packet = self._error(backward=kind is PacketKind.ERROR)
         related = kind in (PacketKind.ERROR, PacketKind.REPLY_ERROR)
-        state = State.RELATED if related else State.ESTABLISHED
+        state = State.RELATED if related else State.NEW if kind is PacketKind.REPEATED else State.ESTABLISHED
         backward = kind in (PacketKind.REPLY, PacketKind.ERROR)
         tracked = Tracked(self._space.constant(state, STATE_BITS), self._bound(backward))
         first, last = self._world.packet, self._first.packet
@@ -154,9 +154,11 @@ class Connections:
         own = reply & self._first.delivered | ~reply & begun
         return space.choose(own, outside, self._fresh.entered)
 
-    def _later(self) -> SymbolicPacket:
-        first = self._world.packet
-        return self._with_words(self._common(self._space.none), first.first, first.second)
+    def _later(self, answered: bool) -> SymbolicPacket:
+        first, packet = self._world.packet, self._common(self._space.none)
+        if not answered:
+            packet = replace(packet, seen_reply=self._space.none, assured=self._space.none)
+        return self._with_words(packet, first.first, first.second)
 
     def _reply(self) -> SymbolicPacket:
         last = self._first.packet

@@ -5,21 +5,23 @@ Exact but for the clauses that cannot be read: a region that depends on such a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from testbed.analysis import effects, programs
+from testbed.analysis import assumptions, effects, programs
+from testbed.analysis.changed_rules import ChangedRules, Follow, chains_of, changed_rules
 from testbed.analysis.connections import Connections, Followed, FreshVariables
 from testbed.analysis.describe import Description, FieldVariables, describe
 from testbed.analysis.effects import Unjudged
 from testbed.analysis.fates import Fate, answered, by_rule, fates
 from testbed.analysis.judged import bounding, certain
 from testbed.analysis.opaque import OpaqueKind
-from testbed.analysis.packets import State
-from testbed.analysis.path import Outcome
-from testbed.analysis.plain import PlainPacket, plainest
-from testbed.analysis.rules import Program
+from testbed.analysis.packets import STATE_BITS, State
+from testbed.analysis.path import Outcome, Tracked
+from testbed.analysis.plain import RegionWitness, witness
+from testbed.analysis.rejections import rejection
+from testbed.analysis.rules import Program, Verdict
 from testbed.analysis.space import empty, limited
 from testbed.analysis.vector import PacketSet
 from testbed.analysis.world import PacketKind, World
@@ -51,7 +53,7 @@ class Region:
     description: Description
     old: RuleReference | None
     new: RuleReference | None
-    witness: PlainPacket
+    witness: RegionWitness
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +69,39 @@ class RulesetDifference:
         return tuple(region for region in self.regions if region.kind is not DifferenceKind.BY_ANOTHER_RULE)
 
 
-def difference(old: AnyRuleset, new: AnyRuleset, topology: Topology) -> RulesetDifference:
-    """Compare two rule sets on the host of a topology; AnalysisError when they are too large for that."""
-    sides = programs.program(old), programs.program(new)
-    if sides[0].chains == sides[1].chains and sides[0].sets == sides[1].sets:
-        return RulesetDifference((), unmodelled(sides))
+def difference(
+    old: AnyRuleset, new: AnyRuleset, topology: Topology, nft: tuple[bool, bool] = (True, True)
+) -> RulesetDifference:
+    """Compare two rule sets on the host of a topology; AnalysisError when they are too large for that.
+
+    `nft` is whether iptables-nft loads each side, and not iptables-legacy.
+    """
+    sides = programs.program(old, nft[0]), programs.program(new, nft[1])
+    if _same(sides):
+        return RulesetDifference((), ())
     with limited():
         return Comparison(World.of(topology, fragments=not all(side.tracks for side in sides)), sides).result()
 
 
-def unmodelled(sides: tuple[Program, Program]) -> tuple[Unjudged, ...]:
-    """What one rule set has and the other has not of what the model does not follow."""
-    one, other = (set(side.unmodelled) for side in sides)
-    return tuple(Unjudged((text,), ()) for text in sorted(one ^ other))
+def _same(sides: tuple[Program, Program]) -> bool:
+    """Return whether both rule sets say the same, in the same order, wherever they were read from."""
+    one, other = sides
+    changed = changed_rules(one, other, counting=True)
+    return changed is not None and not changed[0].rules | changed[1].rules and one.unmodelled == other.unmodelled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """The outcomes of both sides for one kind of packets, and where they are the same."""
+    """The outcomes of both sides for one kind of packets, and where they are the same.
+
+    `possible` are the packets that can come and may differ, `around` all that can come, `arrived` those that come to
+    each hook on each side.
+    """
 
     kind: PacketKind
     possible: PacketSet
+    around: PacketSet
+    arrived: tuple[Mapping[str, PacketSet], Mapping[str, PacketSet]]
     outcomes: tuple[Outcome, Outcome]
     fates: tuple[tuple[Fate, ...], tuple[Fate, ...]]
     followed: Followed | None
@@ -100,6 +114,7 @@ class Comparison:
     def __init__(self, world: World, sides: tuple[Program, Program]) -> None:
         self._world = world
         self._sides = sides
+        self._changed = changed_rules(*sides)
         self._space = world.space
         self._fresh = FreshVariables.make(world.space, world.interfaces.width)
         self._regions: list[Region] = []
@@ -109,12 +124,31 @@ class Comparison:
         """All regions, of first packets and of those behind them."""
         first = self._first()
         self._collect(first)
-        stable = first.same & first.outcomes[0].passed & first.possible & self._begun(first)
+        stable = first.same & first.outcomes[0].passed & first.around & self._begun(first)
         if not empty(stable):
-            for kind in (PacketKind.REPLY, PacketKind.LATER, PacketKind.ERROR, PacketKind.REPLY_ERROR):
+            for kind in list(PacketKind)[1:]:
                 self._collect(self._behind(first, stable, kind))
-        found = dict.fromkeys((*self._unjudged, *unmodelled(self._sides)))
-        return RulesetDifference(tuple(self._regions), tuple(found))
+        self._unjudged += self._answers_of_rejects(first)
+        self._unjudged += (*assumptions.of_host(self._world.topology), *assumptions.of_rules(self._sides))
+        return RulesetDifference(tuple(self._regions), tuple(dict.fromkeys(self._unjudged)))
+
+    def _answers_of_rejects(self, first: Compared) -> list[Unjudged]:
+        """Name rules that may stop the answers of REJECT on one side only: these are packets of the host itself."""
+        rejects = [d for outcome in first.outcomes for d in outcome.decisions if d.verdict is Verdict.REJECT]
+        if not rejects:
+            return []
+        packet, packets = rejection(self._world)
+        touched = self._space.none
+        for side, changed in zip(self._sides, self._changed or (None, None), strict=True):
+            tracked = Tracked(self._space.constant(State.RELATED, STATE_BITS))
+            if changed is None:
+                everything = frozenset((chain.table, chain.name, None) for chain in side.chains if chain.hook)
+                changed = ChangedRules(everything, frozenset(), dict.fromkeys(chains_of(side), Follow.LEADING))
+            self._world.opaque.start("answer of REJECT")
+            touched = touched | self._world.leading(side, packet, tracked, changed).touched
+        if empty(touched & packets):
+            return []
+        return [Unjudged(("changed rules may stop the answers of REJECT, which pass OUTPUT",), (rejects[0].reference,))]
 
     def _begun(self, first: Compared) -> PacketSet:
         """Packets that begin a connection on both sides."""
@@ -122,20 +156,41 @@ class Comparison:
         return states[0] & states[1]
 
     def _first(self) -> Compared:
-        outcomes = [self._world.first(side) for side in self._sides]
-        return self._compared(PacketKind.FIRST, self._world.possible, outcomes, None)
+        changed = self._changed or (None, None)
+        outcomes = [self._world.first(side, own) for side, own in zip(self._sides, changed, strict=True)]
+        arrived = outcomes[0].arrived, outcomes[1].arrived
+        touched = outcomes[0].touched | outcomes[1].touched if self._shortened else self._space.all
+        return self._compared(PacketKind.FIRST, self._world.possible, touched, arrived, outcomes, None)
 
     def _behind(self, first: Compared, stable: PacketSet, kind: PacketKind) -> Compared:
         """A kind of packets of the connections that both sides let begin and translate alike."""
-        outcomes, followed = [], []
-        for side, begun in zip(self._sides, first.outcomes, strict=True):
-            packet: Followed = Connections(self._world, begun, self._fresh).packet(kind)
-            self._world.opaque.start(kind.value)
-            packets = stable & packet.possible if self._counts() else self._space.all
-            outcomes.append(self._world.follow(side, packet.packet, packet.tracked, packets))
-            followed.append(packet)
+        followed = [Connections(self._world, begun, self._fresh).packet(kind) for begun in first.outcomes]
         possible = stable & followed[0].possible
-        return self._compared(kind, possible, outcomes, followed[0])
+        touched, arrived = self._touched(followed)
+        packets = possible if self._counts() else touched
+        outcomes = []
+        for side, packet in zip(self._sides, followed, strict=True):
+            self._world.opaque.start(kind.value)
+            outcomes.append(self._world.follow(side, packet.packet, packet.tracked, packets))
+        found = arrived or (outcomes[0].arrived, outcomes[1].arrived)
+        return self._compared(kind, possible, touched, found, outcomes, followed[0])
+
+    def _touched(
+        self, followed: Sequence[Followed]
+    ) -> tuple[PacketSet, tuple[Mapping[str, PacketSet], Mapping[str, PacketSet]] | None]:
+        """Return the packets that may match changed rules, and those that may come to each hook on each side."""
+        if not self._shortened or self._changed is None:
+            return self._space.all, None
+        found = []
+        for side, changed, packet in zip(self._sides, self._changed, followed, strict=True):
+            self._world.opaque.start(packet.kind.value)
+            found.append(self._world.leading(side, packet.packet, packet.tracked, changed))
+        return found[0].touched | found[1].touched, (found[0].arrived, found[1].arrived)
+
+    @property
+    def _shortened(self) -> bool:
+        """Whether only packets are compared that match changed rules: no clause depends on the others."""
+        return self._changed is not None and not self._counts()
 
     def _counts(self) -> bool:
         """Whether a clause depends on which packets come to it: then only those that can come are followed.
@@ -146,11 +201,19 @@ class Comparison:
         return any(clause.kind in counting for clause in self._world.opaque.known)
 
     def _compared(
-        self, kind: PacketKind, possible: PacketSet, outcomes: Sequence[Outcome], followed: Followed | None
+        self,
+        kind: PacketKind,
+        around: PacketSet,
+        touched: PacketSet,
+        arrived: tuple[Mapping[str, PacketSet], Mapping[str, PacketSet]],
+        outcomes: Sequence[Outcome],
+        followed: Followed | None,
     ) -> Compared:
         old, new = outcomes
         found = fates(self._space, old), fates(self._space, new)
-        return Compared(kind, possible, (old, new), found, followed, self._alike(old, new, possible))
+        possible = around & touched
+        same = self._alike(old, new, possible) | ~touched
+        return Compared(kind, possible, around, arrived, (old, new), found, followed, same)
 
     def _alike(self, old: Outcome, new: Outcome, possible: PacketSet) -> PacketSet:
         """Where packets pass on both sides, to the same place and with the same header, or on none."""
@@ -225,6 +288,7 @@ class Comparison:
         named = {bit for field in fields for bit in field.vector}
         everything = [*self._world.variables.all, *self._fresh.all, *self._world.opaque.variables]
         ignored = self._space.one_for_all(bit for bit in everything if bit not in named)
+        sides = list(zip(compared.outcomes, compared.fates, strict=True))
         return Region(
             kind,
             compared.kind,
@@ -232,14 +296,15 @@ class Comparison:
             describe(self._space, part, self._beside(compared, by) & family, fields, ignored),
             by[0].reference,
             by[1].reference,
-            plainest(self._world, part, compared.kind, self._fresh, compared.followed),
+            witness(self._world, part, compared.kind, self._fresh, compared.followed, sides),
         )
 
     def _beside(self, compared: Compared, by: tuple[Fate, Fate]) -> PacketSet:
-        """The packets that come to the hooks where a region was decided: what a description need not say."""
-        found = compared.possible
-        for fate, of_side in zip(by, compared.fates, strict=True):
-            found = found & self._space.any_of(one.packets for one in of_side if one.hook == fate.hook)
+        """The packets that come to the hook where both sides decided a region: what a description need not say."""
+        found = compared.around
+        if by[0].hook == by[1].hook:
+            for arrived in compared.arrived:
+                found = found & arrived.get(by[0].hook, self._space.all)
         return found
 
     def _fields(self, kind: PacketKind, six: bool) -> list[FieldVariables]:

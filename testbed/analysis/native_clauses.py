@@ -24,6 +24,13 @@ One = Callable[[Context, str], "PacketSet | None"]
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "udplite": (136,), "sctp": (132,), "dccp": (33,)}
 _COUNTING = ("limit", "quota", "ct count", "add ", "update ", "meter")
 _RANDOM = ("numgen",)
+
+
+def depends_on_others(text: str) -> bool:
+    """Return whether a rule draws, or counts other packets too."""
+    return any(word in text for word in (*_COUNTING, *_RANDOM))
+
+
 _CONTENTS = ("@", "meta time", "meta hour", "meta day", "meta skuid", "meta skgid", "tcp option", "ip option")
 
 

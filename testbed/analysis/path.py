@@ -5,15 +5,16 @@ Packets are followed together: those that come by an interface, those that a bri
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from testbed.analysis import native, native_clauses
 from testbed.analysis.chains import Decision, Effect, Matcher, Walk, matching
+from testbed.analysis.changed_rules import ChangedRules, Follow
 from testbed.analysis.context import Context
 from testbed.analysis.opaque import OpaqueClause, OpaqueClauses
 from testbed.analysis.packets import LOCAL, STATE_BITS, Interfaces, State, SymbolicPacket
-from testbed.analysis.routing import LOOPBACK, Routing
+from testbed.analysis.routing import LOOPBACK, Routed, Routing
 from testbed.analysis.rules import AnalysedChain, AnalysedRule, Manip, Program, Translate
 from testbed.analysis.sets import reader
 from testbed.analysis.space import Space, empty
@@ -30,7 +31,8 @@ _NOWHERE = RuleReference("", "", None, "")
 class Outcome:
     """The outcome of packets: `delivered` to the host itself, `forwarded` by the interface `packet.left`, or closed.
 
-    `decisions` are those of every base chain, `packet` is what they are like in the end.
+    `decisions` are those of every base chain, `packet` is what they are like in the end. `arrived` are the packets that
+    came to each hook, `touched` those that matched a changed rule.
     """
 
     packets: PacketSet
@@ -41,6 +43,8 @@ class Outcome:
     effects: tuple[Effect, ...]
     evaluations: tuple[tuple[OpaqueClause, PacketSet], ...]
     expired: PacketSet  # their time to live ended here, and the host says so
+    arrived: Mapping[str, PacketSet]
+    touched: PacketSet
 
     @property
     def passed(self) -> PacketSet:
@@ -68,6 +72,8 @@ class HostPath:
     program: Program
     walk: Walk
     tracked: Tracked
+    leading: ChangedRules | None = None  # only what leads to changed rules is followed
+    arrived: dict[str, PacketSet] = field(default_factory=dict)
     bound: PacketSet = field(init=False)
     expired: PacketSet = field(init=False)
 
@@ -112,6 +118,8 @@ class HostPath:
             tuple(walk.effects),
             tuple(walk.context.opaque.evaluations),
             self.expired,
+            self.arrived,
+            walk.touched,
         )
 
     def _incoming(self, packets: PacketSet) -> tuple[PacketSet, PacketSet]:
@@ -120,8 +128,9 @@ class HostPath:
             return space.none, space.none
         before = self.packet.destination
         inside = self._hook("PREROUTING", packets)
-        kept = inside & self.packet.bridged & space.same(before, self.packet.destination)
+        unchanged = space.same(before, self.packet.destination)
         routed = self.routing.incoming(self.packet)
+        kept = inside & (self.packet.bridged & unchanged | ~unchanged & self._translated_on_bridge(routed))
         local = inside & ~kept & routed.local
         alive = ~space.at_most(self.packet.ttl, 1)
         passed_on = inside & ~kept & routed.passed_on & alive
@@ -131,6 +140,12 @@ class HostPath:
         self._set(replace(self.packet, left=left, ttl=ttl))
         forwarded = self._hook("POSTROUTING", self._hook("FORWARD", passed_on | kept))
         return self._hook("INPUT", local), forwarded
+
+    def _translated_on_bridge(self, routed: Routed) -> PacketSet:
+        """Packets that a bridge passes on to a translated destination behind it (br_nf_pre_routing_finish)."""
+        entered, left = self.packet.entered, routed.left
+        same = (self.space.equal(entered, number) & self.space.equal(left, number) for number in self.routing.bridges)
+        return routed.passed_on & self.space.any_of(same)
 
     def _outgoing(self, packets: PacketSet) -> tuple[PacketSet, PacketSet]:
         space = self.space
@@ -168,6 +183,7 @@ class HostPath:
     def _hook(self, name: str, packets: PacketSet, again: bool = False) -> PacketSet:
         """Take packets through the chains of a hook; `again`: connection tracking and translation have seen them."""
         self.walk.context.hook = name
+        self.arrived[name] = self.arrived[name] | packets if name in self.arrived else packets
         tracking = name in ("PREROUTING", "OUTPUT") and not again
         manip = MANIP.get(name)
         translated = manip is None or again
@@ -203,6 +219,14 @@ class HostPath:
 
     def _through(self, chain: AnalysedChain, packets: PacketSet) -> PacketSet:
         versions = self._versions(chain)
+        if self.leading is not None:
+            follow = self.leading.follow[chain.table, chain.name]
+            if follow is not Follow.ALL:
+                if follow is Follow.LEADING:
+                    self.walk.only = self.leading.leading
+                    self.walk.base(chain, packets & versions)
+                    self.walk.only = None
+                return packets
         return packets & ~versions | self.walk.base(chain, packets & versions)
 
     def _new(self, chain: AnalysedChain, packets: PacketSet) -> PacketSet:

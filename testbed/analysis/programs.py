@@ -7,7 +7,10 @@ from testbed.analysis.rules import Program
 from testbed.rules import AnyRuleset
 
 
-def program(ruleset: AnyRuleset) -> Program:
-    """The chains of a rule set; AnalysisError for text that is not understood."""
+def program(ruleset: AnyRuleset, nft: bool = True) -> Program:
+    """Return the chains of a rule set; raises AnalysisError for text that is not understood.
+
+    `nft` is whether iptables-nft loads rules of iptables, and not iptables-legacy.
+    """
     own = ruleset.as_iptables
-    return native.program(ruleset) if own is None else iptables.program(own)
+    return native.program(ruleset) if own is None else iptables.program(own, nft)

@@ -16,6 +16,7 @@ from testbed.analysis.vector import PacketSet, Vector
 from testbed.topology import Address, Bridge, Node, Prefix, Route, Topology
 
 LOOPBACK = "lo"
+_FORWARD4, _FORWARD6 = "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
 _LOOPBACK4, _LOOPBACK6 = IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")
 _ZERO, _LIMITED = IPv4Network("0.0.0.0/8"), IPv4Network("255.255.255.255/32")
 _MULTICAST4, _MULTICAST6 = IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")
@@ -40,7 +41,9 @@ class Routing:
         self._space = space
         self._interfaces = interfaces
         self._host = topology.node(topology.host)
+        self._forwarding = {4: _last(self._host, _FORWARD4, "1"), 6: _last(self._host, _FORWARD6, "0")}
         self._localnet = _sysctl(self._host, "route_localnet")
+        self.bridges = tuple(interfaces.number(name) for name in bridges_of(topology))
 
     def primary(self, name: str, version: int) -> Address | None:
         """The address that packets of the host's own have when they leave by an interface."""
@@ -83,7 +86,10 @@ class Routing:
         special = self.multicast(six, to) | self.broadcast(six, to) | self.local(six, to)
         unspecified = self.within(six, to, IPv6Network("::/128"))
         linked = self.within(six, to, _LINK_LOCAL) | self.within(six, packet.source, _LINK_LOCAL)
-        return Routed(local, legal & routed & ~special & ~unspecified & ~linked, left)
+        forwarding = self._space.none
+        for version, family in ((4, ~six), (6, six)):
+            forwarding = forwarding | (family if self._forwarding[version] == "1" else self._space.none)
+        return Routed(local, legal & forwarding & routed & ~special & ~unspecified & ~linked, left)
 
     def outgoing(self, packet: SymbolicPacket) -> Routed:
         """Where the host's own packets go; those to itself leave by its loopback."""
@@ -105,7 +111,8 @@ class Routing:
         """Where the kernel takes a packet with that source from outside."""
         six, source = packet.six, packet.source
         own = self.local(six, source)
-        strange = self.multicast(six, source) | self.within(six, source, _LIMITED) | self.within(six, source, _ZERO)
+        broadcast = self._space.any_of(self.within(six, source, network) for network in self._broadcasts())
+        strange = self.multicast(six, source) | broadcast | self.within(six, source, _ZERO)
         loopback = space_of_loopback(self, six, source)
         by_loopback = self._space.equal(packet.entered, self._interfaces.number(LOOPBACK))
         return (~own & ~strange & ~loopback) | by_loopback
@@ -182,6 +189,11 @@ def bridges_of(topology: Topology) -> list[str]:
     host = topology.node(topology.host)
     masters = {interface.master for interface in host.interfaces}
     return [device.name for device in host.devices if isinstance(device, Bridge) and device.name in masters]
+
+
+def _last(host: Node, key: str, default: str) -> str:
+    """Return the value that a sysctl has in the end."""
+    return next((value for name, value in reversed((*host.sysctls, *host.late_sysctls)) if name == key), default)
 
 
 def _sysctl(host: Node, key: str) -> list[str]:

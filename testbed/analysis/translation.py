@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from testbed.analysis.context import Context
 from testbed.analysis.opaque import OpaqueKind
 from testbed.analysis.packets import LOCAL, WITH_PORTS, SymbolicPacket, address_bits
+from testbed.analysis.routing import LOOPBACK
 from testbed.analysis.rules import Manip, To, Translate
 from testbed.analysis.vector import PacketSet, Vector
 from testbed.topology import Address
@@ -155,6 +156,21 @@ def _own_address(context: Context, old: Vector, action: Translate) -> Vector:
         where = space.equal(of, number) & (packet.six if version == 6 else ~packet.six)
         found = space.choose(where, space.constant(address_bits(address), len(old)), found)
     return found
+
+
+def without_address(context: Context, action: Translate) -> PacketSet:
+    """Return the packets at whose interface no address is to translate to: the kernel takes another interface's.
+
+    By the loopback packets keep the host's address that they have (inet_select_addr, net/ipv4/devinet.c).
+    """
+    space, packet = context.space, context.packet
+    if action.to is not To.OWN or action.manip is not Manip.SOURCE:
+        return space.none
+    families = {4: ~packet.six, 6: packet.six}
+    own = _own_addresses(context, action.manip)
+    known = [space.equal(packet.left, number) & families[version] for number, version, _ in own]
+    looped = space.equal(packet.left, context.interfaces.number(LOOPBACK))
+    return ~space.any_of((*known, looped))
 
 
 def _own_addresses(context: Context, manip: Manip) -> Iterator[tuple[int, int, Address]]:

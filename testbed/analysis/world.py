@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from testbed.analysis.changed_rules import ChangedRules
 from testbed.analysis.opaque import OpaqueClauses
 from testbed.analysis.packets import LOCAL, Interfaces, SymbolicPacket, Variables, first_packet, possible
 from testbed.analysis.path import HostPath, Outcome, Tracked
@@ -20,6 +21,7 @@ class PacketKind(Enum):
     """Which packet of a connection it is; the first one may also be one that begins none."""
 
     FIRST = "first packet"
+    REPEATED = "packet before any reply"
     REPLY = "reply"
     LATER = "later packet"
     ERROR = "error about a packet"
@@ -68,12 +70,33 @@ class World:
     def damaged(self) -> PacketSet:
         return self.variables.damaged[0]
 
-    def first(self, program: Program) -> Outcome:
+    def first(self, program: Program, changed: ChangedRules | None = None) -> Outcome:
         """Return the outcomes of all first packets."""
         self.opaque.start(PacketKind.FIRST.value)
         tracked = Tracked(first_state(self.space, self.packet, self.damaged))
-        return self.follow(program, self.packet, tracked, self.space.all)
+        return self.follow(program, self.packet, tracked, self.space.all, changed)
 
-    def follow(self, program: Program, packet: SymbolicPacket, tracked: Tracked, packets: PacketSet) -> Outcome:
-        path = HostPath.start(self.space, self.interfaces, self.routing, self.opaque, program, packet, tracked)
+    def follow(
+        self,
+        program: Program,
+        packet: SymbolicPacket,
+        tracked: Tracked,
+        packets: PacketSet,
+        changed: ChangedRules | None = None,
+    ) -> Outcome:
+        """Return the outcomes of packets, and which of them match changed rules."""
+        path = self._path(program, packet, tracked)
+        path.walk.watched = changed.rules if changed is not None else frozenset()
         return path.follow(packets)
+
+    def leading(self, program: Program, packet: SymbolicPacket, tracked: Tracked, changed: ChangedRules) -> Outcome:
+        """Return which packets match changed rules, and which come to each hook: these, or more.
+
+        Only the rules are followed that lead to changed ones; where packets end is not known then.
+        """
+        path = self._path(program, packet, tracked)
+        path.walk.watched, path.leading = changed.rules, changed
+        return path.follow(self.space.all)
+
+    def _path(self, program: Program, packet: SymbolicPacket, tracked: Tracked) -> HostPath:
+        return HostPath.start(self.space, self.interfaces, self.routing, self.opaque, program, packet, tracked)

@@ -24,11 +24,15 @@ MEANINGS = {
     MOVED: "fares as before, decided by another rule",
 }
 KINDS = tuple(MEANINGS)
+_LARGE = 1_000_000  # packets; of more only the magnitude is named
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A probe whose outcome or deciding rules differ; `kind` is one of KINDS."""
+    """A probe whose outcome or deciding rules differ; `kind` is one of KINDS.
+
+    A subclass has a region of packets in place of a probe (regions/comparison.py).
+    """
 
     kind: str
     old: Row
@@ -37,6 +41,21 @@ class Change:
     @property
     def probe(self) -> str:
         return self.old.probe
+
+    @property
+    def packets(self) -> int | None:
+        """Return the number of packets of a region; None for a probe."""
+        return None
+
+    @property
+    def places(self) -> tuple[str, str]:
+        """Return file and line of the rule that decided on each side; empty where that is unknown."""
+        return "", ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences about the packet that was sent."""
+        return ()
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.probe}: {self.old.outcome} => {self.new.outcome}"
@@ -58,6 +77,18 @@ class Cause:
     def witness(self) -> Change:
         """Return the change that represents the cause."""
         return self.changes[0]
+
+    @property
+    def size(self) -> str:
+        """Return how many probes differ, or how many packets the regions have: `5 probes`, `10^41 packets`."""
+        counts = [change.packets for change in self.changes if change.packets is not None]
+        if not counts:
+            return f"{len(self.changes)} probe{'s' * (len(self.changes) > 1)}"
+        return f"{_rounded(sum(counts))} packet{'s' * (sum(counts) > 1)}"
+
+
+def _rounded(count: int) -> str:
+    return str(count) if count < _LARGE else f"10^{len(str(count)) - 1}"
 
 
 def changes(old: Iterable[Row], new: Iterable[Row]) -> list[Change]:

@@ -36,6 +36,8 @@ class Explained:
     def otherwise(self) -> bool:
         """Return whether the witness, sent again by itself, had another outcome: a rule counts or keeps state."""
         witness = self.cause.witness
+        if witness.packets is not None:
+            return False
         pairs = (self.old, witness.old), (self.new, witness.new)
         return any(way is not None and _fared_otherwise(way, row) for way, row in pairs)
 
@@ -46,6 +48,7 @@ class Explained:
         return {
             "kind": self.cause.kind,
             "probes": [change.probe for change in self.cause.changes],
+            "packets": [change.packets for change in self.cause.changes],
             "witness": {"probe": self.cause.witness.probe, "old": old, "new": new},
             "parting": found.as_dict() if found is not None else None,
         }

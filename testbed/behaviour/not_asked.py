@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from testbed.behaviour.behaviour import Behaviour, rule_text
 from testbed.behaviour.changed import ListedLine, changed, listed
@@ -21,6 +21,7 @@ UNMET = "no probe meets it"
 class NotAsked:
     """A line of one side (0: the first, 1: the second) that the probes do not judge, with the reason as text."""
 
+    label: ClassVar[str] = "not asked"
     side: int
     line: ListedLine
     why: str

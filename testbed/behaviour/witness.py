@@ -29,11 +29,13 @@ class ProbeJourneys:
     `question` is None if the sending node's kernel had no route and sent nothing, `answer` if there was none.
     `copies_came_back`: copies that a rule sent (TEE, `dup to`) entered the host again. A copy is then
     indistinguishable from its packet, and the journeys may be the copies'.
+    `earlier` are the journeys of the packets that the question's connection needed before it.
     """
 
     question: Journey | None
     answer: Journey | None = None
     copies_came_back: bool = False
+    earlier: tuple[Journey, ...] = ()
 
     @property
     def reaches(self) -> bool:

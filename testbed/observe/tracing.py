@@ -309,7 +309,8 @@ class Tracing:
         for answer in journey_end.answers(sent, self._captured.at(origin)):
             own = self._latest.get(cookie_of(answer))
             first = own.passages[0] if own is not None and own.passages else None
-            from_there = first is not None and (first.node, first.hooks[0].name) == (passages[-1].node, "OUTPUT")
+            last = passages[-1].node if passages else ""
+            from_there = first is not None and (first.node, first.hooks[0].name) == (last, "OUTPUT")
             if not found.copies or from_there:
                 yield answer
 
@@ -361,11 +362,13 @@ class _Captured:
         self._sent: dict[Cookie, tuple[str, Packet]] = {}
         self._arrived: defaultdict[Cookie, list[tuple[str, Packet]]] = defaultdict(list)
         self._known: dict[str, tuple[int, int, int]] = {}
+        self._before: dict[str, int] = {}
 
     def begin(self) -> None:
         """Skip the packets captured so far."""
         for name, endpoint in self._endpoints().items():
             self._known[name] = len(endpoint.arrivals()), len(endpoint.departures()), len(endpoint.sent)
+            self._before[name] = self._known[name][0]
 
     def collect(self) -> None:
         """Collect the packets captured since the last call."""
@@ -397,8 +400,9 @@ class _Captured:
         return found[0] if found else None
 
     def at(self, node: str) -> Iterator[Packet]:
-        """Yield every packet that arrived at a node."""
-        return iter(self._endpoints()[node].seen if node in self._endpoints() else ())
+        """Yield every packet that arrived at a node since tracing began."""
+        endpoints = self._endpoints()
+        return iter(endpoints[node].seen[self._before.get(node, 0) :] if node in endpoints else ())
 
 
 def _on_the_way(passage: Passage) -> tuple[int, bool]:

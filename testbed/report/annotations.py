@@ -53,7 +53,7 @@ def _properties(one: Explained, old: Source, new: Source) -> str:
 def _place(own: NotAsked, source: Source) -> str:
     line = [f"line={own.line.line}"] if own.line.line else []
     file = [f"file={_escaped(source.file, in_property=True)}", *line] if source.file else []
-    return ",".join((*file, "title=not asked"))
+    return ",".join((*file, f"title={own.label}"))
 
 
 def _escaped(text: str, in_property: bool = False) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from html import escape
 from itertools import accumulate
 from typing import Any
 
-from testbed.behaviour.difference import CLOSED, OPENED, Change, decided
+from testbed.behaviour.difference import CLOSED, MOVED, OPENED, Change, decided
 from testbed.behaviour.divergence import JourneyStep
 from testbed.behaviour.explanation import Explained
 from testbed.behaviour.witness import ProbeJourneys
@@ -26,20 +27,44 @@ OTHERWISE = "Asked again by itself, the witness fared otherwise: a rule counts, 
 def lines(found: Sequence[Explained], whole: bool = False) -> Iterator[Text]:
     """Yield each cause: the kind of change, the number of probes, the witness on both sides, and the divergence.
 
-    With `whole` its journeys follow, rule by rule.
+    With `whole` its journeys follow, rule by rule, and each other region; else these are counted. Regions with the
+    same outcome on both sides are only named then.
     """
     for one in found:
+        if one.cause.witness.packets is not None and not whole:
+            yield from _region(one)
+            continue
         cause = one.cause
-        witness, number = cause.witness, len(cause.changes)
-        yield Text.assemble((cause.kind, _STYLES.get(cause.kind, "bold")), f"  {number} probe{'s' * (number > 1)}")
+        witness = cause.witness
+        yield Text.assemble((cause.kind, _STYLES.get(cause.kind, "bold")), f"  {cause.size}")
         yield Text.assemble("  ", (witness.probe, "cyan"))
-        for sign, row, rule in (("-", witness.old, cause.parted[0]), ("+", witness.new, cause.parted[1])):
-            by = f"   by {decided(row, rule)}" if decided(row, rule) else ""
+        rows = zip("-+", (witness.old, witness.new), cause.parted, witness.places, strict=True)
+        for sign, row, rule, place in rows:
+            by = f"   by {decided(row, rule)}{f' ({place})' if place else ''}" if decided(row, rule) else ""
             yield Text.assemble(f"  {sign} ", row.outcome, (by, "dim"))
+        yield from (Text(f"  {note}") for note in witness.notes)
         yield from (Text(f"  {said}") for said in parting(one))
         if whole:
             yield from _whole(one)
         yield from (Text(f"    also {change.probe}", style="dim") for change in cause.changes[1:])
+
+
+def _region(one: Explained) -> Iterator[Text]:
+    """Yield a cause of regions in short."""
+    cause, witness = one.cause, one.cause.witness
+    yield Text.assemble((cause.kind, _STYLES.get(cause.kind, "bold")), f"  {cause.size}")
+    yield Text.assemble("  ", (witness.probe, "cyan"))
+    for sign, row, rule, place in zip("-+", (witness.old, witness.new), cause.parted, witness.places, strict=True):
+        by = f"   by {decided(row, rule)}{f' ({place})' if place else ''}" if decided(row, rule) else ""
+        if cause.kind != MOVED or by:
+            yield Text.assemble(f"  {sign} ", "" if cause.kind == MOVED else row.outcome, (by, "dim"))
+    if cause.kind != MOVED:
+        yield from (Text(f"  {note}") for note in witness.notes)
+        yield from (Text(f"  {said}") for said in parting(one))
+    if others := cause.changes[1:]:
+        kinds = Counter(change.probe.partition(": ")[0] if ": " in change.probe else "packets" for change in others)
+        said = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in kinds.items())
+        yield Text(f"    also {said}", style="dim")
 
 
 def parting(one: Explained) -> Iterator[str]:
@@ -80,7 +105,13 @@ def _way(way: ProbeJourneys | None) -> Iterator[Text]:
         yield from (line for journey in way.gone for line in report.lines(journey))
 
 
-def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], not_asked: Sequence[str] = ()) -> str:
+def markdown(
+    found: Sequence[Explained],
+    heading: str,
+    remarks: Iterable[str],
+    not_asked: Sequence[str] = (),
+    title: str = "Not asked:",
+) -> str:
     """Return a comment for a pull request: a row for each cause, then the journeys and the other probes, folded.
 
     Journeys and probes are cut to the length that GitHub accepts in a comment; the number of omitted ones is stated.
@@ -89,14 +120,15 @@ def markdown(found: Sequence[Explained], heading: str, remarks: Iterable[str], n
     if found:
         head += ["| what | witness | before | now |", "| --- | --- | --- | --- |"]
     head += [_row(one) for one in found]
-    head += ["", *(["Not asked:", ""] if found else []), *(f"- {code(one)}" for one in not_asked)] if not_asked else []
+    head += ["", *([title, ""] if found else []), *(f"- {code(one)}" for one in not_asked)] if not_asked else []
     several = [change for one in found for change in one.cause.changes[1:]]
+    others = "probes" if all(change.packets is None for change in several) else "regions"
     folded = [_folded(one) for one in found if one.old is not None or one.new is not None]
     ways = _fitting(folded, "ways", _MOST - len("\n".join(head)))
     if several:
         listed = [f"- {change.kind}: {code(change.probe)}" for change in several]
-        probes = _fitting(listed, "probes", _MOST - len("\n".join([*head, *ways])))
-        ways += ["", "<details><summary>the other probes</summary>", "", *probes, "", "</details>"]
+        fitting = _fitting(listed, others, _MOST - len("\n".join([*head, *ways])))
+        ways += ["", f"<details><summary>the other {others}</summary>", "", *fitting, "", "</details>"]
     return "\n".join([*head, *ways, "", *map(plain, remarks), ""])
 
 
@@ -117,7 +149,8 @@ def _row(one: Explained) -> str:
         f"{cell(plain(row.outcome))}{f'<br>{cell(code(found))}' if (found := decided(row, rule)) else ''}"
         for row, rule in zip((cause.witness.old, cause.witness.new), cause.parted, strict=True)
     )
-    number = f" ({len(cause.changes)} probes)" if len(cause.changes) > 1 else ""
+    several = len(cause.changes) > 1 or cause.witness.packets is not None
+    number = f" ({cause.size})" if several else ""
     return f"| **{cause.kind}**{number} | {cell(code(cause.witness.probe))} | {old} | {new} |"
 
 
@@ -138,6 +171,7 @@ def as_dict(change: Change) -> dict[str, Any]:
     return {
         "kind": change.kind,
         "probe": change.probe,
+        **({"packets": change.packets, "places": list(change.places)} if change.packets is not None else {}),
         "old": {"outcome": change.old.outcome, "by": list(change.old.by)},
         "new": {"outcome": change.new.outcome, "by": list(change.new.by)},
     }

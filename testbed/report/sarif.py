@@ -24,13 +24,6 @@ from testbed.visible import visible
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _DISTRIBUTION = "docker-host-testbed"
 ERROR, WARNING, NOTE = "error", "warning", "note"
-_NOT_ASKED = {
-    "id": "not-asked",
-    "name": "NotAsked",
-    "shortDescription": {"text": "Not asked"},
-    "fullDescription": {"text": "A rule that differs, and about which the probes do not decide."},
-    "defaultConfiguration": {"level": WARNING},
-}
 
 
 def log(found: Sequence[Explained], old: Source, new: Source, not_asked: Sequence[NotAsked] = ()) -> dict[str, Any]:
@@ -38,12 +31,23 @@ def log(found: Sequence[Explained], old: Source, new: Source, not_asked: Sequenc
     driver = {
         "name": _DISTRIBUTION,
         "semanticVersion": version(_DISTRIBUTION),
-        "rules": [*(_kind(kind) for kind in KINDS), *([_NOT_ASKED] if not_asked else [])],
+        "rules": [*map(_kind, KINDS), *map(_open_kind, dict.fromkeys(one.label for one in not_asked))],
     }
     results = [_result(one, old, new) for one in found]
     results += [_open(one, (old, new)[one.side]) for one in not_asked]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _open_kind(label: str) -> dict[str, Any]:
+    by = "the probes do" if label == NotAsked.label else "the analysis does"
+    return {
+        "id": _id(label),
+        "name": label.title().replace(" ", ""),
+        "shortDescription": {"text": label.capitalize()},
+        "fullDescription": {"text": f"A rule that differs, and about which {by} not decide."},
+        "defaultConfiguration": {"level": WARNING},
+    }
 
 
 def level(kind: str) -> str:
@@ -59,7 +63,9 @@ def sentence(one: Explained) -> str:
     said = [f"{witness.probe}. Before: {before}. Now: {now}."]
     said += [f"{line[0].upper()}{line[1:].removesuffix('.')}." for line in parting(one)]
     said += [TABLE] if one.old is None or one.new is None else []
-    said += [f"It stands for {others} more probe{'s' * (others > 1)}."] if others else []
+    said += [f"{note[0].upper()}{note[1:]}." for note in witness.notes]
+    unit = "probe" if witness.packets is None else "region"
+    said += [f"It stands for {others} more {unit}{'s' * (others > 1)}."] if others else []
     return " ".join(said)
 
 
@@ -106,10 +112,10 @@ def _open(one: NotAsked, source: Source) -> dict[str, Any]:
         if own.line:
             place["physicalLocation"]["region"] = {"startLine": own.line}
     return {
-        "ruleId": "not-asked",
+        "ruleId": _id(one.label),
         "ruleIndex": len(KINDS),
         "level": WARNING,
-        "message": {"text": f"Not asked: {one.said(source.name)}"},
+        "message": {"text": f"{one.label.capitalize()}: {one.said(source.name)}"},
         "locations": [place],
     }
 

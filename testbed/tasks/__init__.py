@@ -7,6 +7,7 @@ from testbed.tasks.commandline import adopt, loading
 
 adopt(program)
 with loading(program):
+    from testbed.tasks.ask import ask
     from testbed.tasks.beds import down, status, up
     from testbed.tasks.behaviours import behaviours
     from testbed.tasks.bench import bench
@@ -39,6 +40,7 @@ namespace = Collection(
     handshake,
     trace,
     exposure,
+    ask,
     check,
     rules,
     test,

@@ -10,7 +10,9 @@ from typing import Any
 
 from testbed.behaviour import difference, table
 from testbed.behaviour.comparison import Comparison, Given, compare
+from testbed.behaviour.difference import Change
 from testbed.behaviour.explanation import Explained, explained
+from testbed.behaviour.regions.comparison import ExactComparison, compare_exactly
 from testbed.behaviour.variant import RulesetVariant
 from testbed.docker import DockerHost
 from testbed.errors import TestbedError
@@ -23,13 +25,14 @@ from testbed.report.sarif import log
 from testbed.report.terminal import Text
 from testbed.rules import files, rulefile
 from testbed.tasks.chosen import choose
-from testbed.tasks.console import console
+from testbed.tasks.console import FINDING, NOT_JUDGED, console
 from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import SIDES_HELP
 from testbed.tasks.progress import asked
 
 _ARTICLE = "article"
 _TITLE = "What behaves differently"
+_SAME_OUTCOME = "Every packet has the same outcome on both sides; --strict makes another deciding rule a difference."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def allowed_in(file: str) -> set[str]:
 class ComparisonReport:
     """A comparison in each of the forms that the task's options ask for."""
 
-    made: Comparison
+    made: Comparison | ExactComparison
     sides: tuple[ComparedSide, ComparedSide]
     causes: tuple[Explained, ...]
 
@@ -86,12 +89,26 @@ class ComparisonReport:
         """What was added to the host, what the bed has not, and of what no ways can be shown."""
         tables = any(one.old is None or one.new is None for one in self.causes)
         apart = [sentence for side in self.sides for sentence in side.contradictions]
-        return [*self.guessed, *apart, *self.made.remarks, *([report.TABLE] if tables else [])]
+        said = [_SAME_OUTCOME] if self.made.found and self.made.compared is None and not self.real else []
+        return [*self.guessed, *apart, *self.made.remarks, *said, *([report.TABLE] if tables else [])]
+
+    def code(self, strict: bool) -> int:
+        """Return the exit code; `strict`: also another deciding rule is a difference."""
+        exact = isinstance(self.made, ExactComparison)
+        if self.made.found if strict or not exact else self.real:
+            return FINDING
+        return NOT_JUDGED if self.made.open or any(side.contradictions for side in self.sides) else 0
+
+    @property
+    def real(self) -> tuple[Change, ...]:
+        """The changes that are not only another deciding rule."""
+        return tuple(change for change in self.made.found if change.kind != difference.MOVED)
 
     def write(self, markdown: str, html: str, sarif: str) -> None:
         """The files that are asked for; an empty name is none."""
         if markdown:
-            files.write(markdown, report.markdown(self.causes, self.heading, self.remarks, self.open))
+            title = not_asked.title(self.made)
+            files.write(markdown, report.markdown(self.causes, self.heading, self.remarks, self.open, title))
         if html:
             names = self.sources[0].name, self.sources[1].name
             shown = ComparedRulesets(names, self.made.compared, self.causes, tuple(self.remarks), tuple(self.open))
@@ -106,7 +123,7 @@ class ComparisonReport:
             "compared": self.made.compared,
             "changes": [report.as_dict(change) for change in self.made.found],
             "causes": [cause.as_dict() for cause in self.causes],
-            "not_asked": not_asked.as_dicts(self.made, *self.sources),
+            ("not_judged" if self.made.compared is None else "not_asked"): not_asked.as_dicts(self.made, *self.sources),
             "contradictions": [sentence for side in self.sides for sentence in side.contradictions],
             "remarks": self.remarks,
         }
@@ -114,7 +131,8 @@ class ComparisonReport:
     def listed(self) -> Iterator[Text]:
         """A line for each change, as --allow reads them; what no probe judges behind a word of its own."""
         yield from (Text(str(change)) for change in self.made.found)
-        yield from (Text(f"not asked: {one}") for one in self.open)
+        label = not_asked.title(self.made).lower()
+        yield from (Text(f"{label} {one}") for one in self.open)
 
     def lines(self, ways: bool, annotations: bool) -> Iterator[Text]:
         """For a person."""
@@ -148,13 +166,18 @@ def side_of(word: str, host: HostOptions | None, backend: str) -> ComparedSide:
 def compared(
     host: DockerHost, described: bool, sides: tuple[ComparedSide, ComparedSide], allowed: Collection[str]
 ) -> ComparisonReport:
-    """Compare two sides by probes."""
+    """Compare two rule sets over all packets, or, where a side is a table, by probes."""
+    given = [side.given.side for side in sides]
+    rules = [one for one in given if one is not None]
+    if len(rules) == len(sides):
+        exact = compare_exactly(host, described, rules, allowed)
+        return ComparisonReport(exact, sides, exact.causes)
     both = sides[0].given, sides[1].given
     made = asked(lambda step: compare(host, described, both, step, allowed))
-    return ComparisonReport(made, sides, tuple(_causes(both, made)))
+    return ComparisonReport(made, sides, tuple(causes_of(both, made)))
 
 
-def _causes(sides: Sequence[Given], made: Comparison) -> list[Explained]:
+def causes_of(sides: Sequence[Given], made: Comparison) -> list[Explained]:
     """The causes of what differs, each with its witness's ways."""
     probes = made.answers.probes.asked if made.answers is not None else ()
     taken = made.answers.named.source_ports if made.answers is not None else ()

@@ -6,7 +6,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
+from testbed.tasks.console import as_json, console
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import SIDES_HELP
 from testbed.tasks.values import writable
@@ -20,6 +20,7 @@ from testbed.tasks.values import writable
         "engine": "of two captures: the second has the rules that this version of Docker writes, and its own others",
         "backends": "what loads the rules; two with a comma between them for one each: nft,legacy",
         "allow": "file with changes that are meant, as --list prints them; none are where it is missing",
+        "strict": "exit with 1 also where packets have the same outcome, decided by another rule",
         "list": "print each change on a line of its own, as --allow reads them",
         "ways": "print the witnesses' ways on both sides, rule by rule",
         "markdown": "file to write a comment for a pull request to",
@@ -37,6 +38,7 @@ def diff(
     engine: str | None = None,
     backends: str = "nft",
     allow: str = "",
+    strict: bool = False,
     list: bool = False,  # noqa: A002 - it is the option's name
     ways: bool = False,
     markdown: str = "",
@@ -47,9 +49,10 @@ def diff(
 ) -> None:
     """Show what behaves differently between two rule sets: opened, closed, translated or answered differently.
 
-    Both are asked the same questions by real packets. Two captures of a host are compared too (docs/capture.md). Exit
-    code 0 when nothing differs, 1 when something does that is not allowed, 2 when they could not be asked, 3 when no
-    probe differs but not all that the rules say was asked.
+    Two rule sets, or captures of a host (docs/capture.md), are compared over all packets; a packet of each region that
+    differs is sent through both. A table of behaviours is compared by its probes. Exit code 0 when nothing differs, 1
+    when something does that is not allowed, 2 when they could not be compared, 3 when no difference was found but not
+    all could be judged.
     """
     from testbed.tasks.compared import allowed_in, compared
     from testbed.tasks.drift import compared_hosts
@@ -68,5 +71,5 @@ def diff(
         console().print(sentence, soft_wrap=True)
     for line in [] if json else told.listed() if list else told.lines(ways, annotations):
         console().print(line, soft_wrap=True)
-    if told.made.found or told.made.open or any(side.contradictions for side in hosts.sides):
-        raise Exit(code=FINDING if told.made.found else NOT_JUDGED)
+    if (code := told.code(strict)) != 0:
+        raise Exit(code=code)

@@ -139,6 +139,19 @@ class Endpoint:
         with on_cpu(self._cpu):
             end.socket.send(header + data)
 
+    def inject(self, data: bytes, interface: str, source: str, destination: str) -> Packet:
+        """Send the bytes of an IP packet in a frame from one hardware address to another; return the packet.
+
+        The packet is recorded in `sent`. Neither its addresses nor those of the frame need to be the endpoint's.
+        """
+        end = next(end for end in self._ends if end.interface.name == interface)
+        self.settled = False
+        header = Ether(src=source, dst=destination, type=internet.ETHERNET_TYPES[data[0] >> 4])
+        with on_cpu(self._cpu):
+            end.socket.send(bytes(header) + data)
+        self.sent.append(Packet.dissect(data))
+        return self.sent[-1]
+
     def _way(self, destination: str, via: str | None) -> tuple[EndpointInterface, bytes]:
         """Return the interface by which a packet leaves and its frame header; computed once for each destination."""
         if (destination, via) not in self._ways:

@@ -12,7 +12,7 @@ conf.route6_autoload = False
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror  # noqa: E402
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
-from scapy.layers.sctp import SCTP, SCTPChunkInit  # noqa: E402
+from scapy.layers.sctp import SCTP, SCTPChunkInit, crc32c  # noqa: E402
 from scapy.packet import Packet as ScapyPacket  # noqa: E402
 from scapy.packet import Raw  # noqa: E402
 from scapy.utils import checksum  # noqa: E402
@@ -37,7 +37,14 @@ __all__ = [
     "UDPerror",
     "checksum",
     "of",
+    "sctp_checksum",
 ]
+
+
+def sctp_checksum(data: bytes) -> int:
+    """Return the CRC32c of an SCTP packet whose own checksum is 0."""
+    found: int = crc32c(data)  # type: ignore[no-untyped-call]
+    return found
 
 
 def of(data: bytes) -> IP | IPv6:

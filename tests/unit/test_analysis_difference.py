@@ -68,7 +68,7 @@ def test_a_drop_for_some_packets_closes_them_and_no_others(
     assert values(region, field) == spans
     assert region.new is not None
     assert region.new.text == f"-A DOCKER-USER {spec}"
-    header = region.witness.first
+    header = region.witness.packet.first
     assert (header.entered, str(header.source)) == ("docker0", str(header.source))
 
 
@@ -76,7 +76,7 @@ def test_an_accept_for_long_packets_opens_them_with_a_witness_to_a_container() -
     found = with_rule("-m length --length 1000:1500 -j ACCEPT", "FORWARD")
     (region, *_) = one(found, OPEN)
     assert region.description.term("length") is not None
-    witness = region.witness
+    witness = region.witness.packet
     assert str(witness.origin) == "client:eth0"
     assert (str(witness.first.source), str(witness.first.destination)) == ("192.168.66.1", "172.17.0.2")
     assert 1000 <= witness.first.length <= 1500
@@ -90,9 +90,9 @@ def test_established_packets_of_one_direction_are_closed_behind_the_first_one() 
     found = with_rule(spec)
     assert {(region.kind, region.packet) for region in found.regions} == {(CLOSED, PacketKind.LATER)}
     (region,) = found.regions
-    assert region.witness.later is not None
-    assert (region.witness.first.flags, region.witness.later.flags) == ("S", "A")
-    assert region.witness.first.ports == region.witness.later.ports == (40000, 80)
+    assert region.witness.packet.later is not None
+    assert (region.witness.packet.first.flags, region.witness.packet.later.flags) == ("S", "A")
+    assert region.witness.packet.first.ports == region.witness.packet.later.ports == (40000, 80)
 
 
 def test_a_rule_for_replies_closes_replies() -> None:
@@ -185,7 +185,7 @@ def test_marks_that_are_set_and_read_are_followed() -> None:
     )
     found = compared(rules, marked)
     assert {region.kind for region in found.changes} == {CLOSED}
-    assert all(r.witness.first.second == 80 for r in one(found, CLOSED))
+    assert all(r.witness.packet.first.second == 80 for r in one(found, CLOSED))
 
 
 def test_ipv6_rules_close_ipv6_packets() -> None:
@@ -195,4 +195,4 @@ def test_ipv6_rules_close_ipv6_packets() -> None:
 
     found = compared(with_drop(""), with_drop("-A INPUT -p tcp -m tcp --dport 22 -j DROP\n"))
     assert {region.kind for region in found.changes} == {CLOSED}
-    assert all(region.witness.first.destination.version == 6 for region in found.changes)
+    assert all(region.witness.packet.first.destination.version == 6 for region in found.changes)

@@ -132,7 +132,7 @@ def test_an_edit_of_an_engines_own_rules_is_found() -> None:
     found = difference(old, published, article.topology())
     assert not found.unjudged
     opened = [r for r in found.changes if r.kind is DifferenceKind.NEWLY_OPEN and r.packet is PacketKind.FIRST]
-    assert {region.witness.first.second for region in opened} == {81}
+    assert {region.witness.packet.first.second for region in opened} == {81}
 
 
 def test_verdict_maps_lead_each_interface_to_its_chain() -> None:
@@ -149,7 +149,7 @@ table ip t {
     opened = difference(NftRuleset(text), NftRuleset(text.replace("dport 81", "dport 91")), article.topology())
     assert {region.kind for region in opened.changes} == {DifferenceKind.NEWLY_OPEN, DifferenceKind.NEWLY_CLOSED}
     first = [region for region in opened.changes if region.packet is PacketKind.FIRST]
-    assert {region.witness.first.entered for region in first} == {"docker0"}
+    assert {region.witness.packet.first.entered for region in first} == {"docker0"}
 
 
 @pytest.mark.parametrize(

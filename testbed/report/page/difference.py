@@ -20,10 +20,13 @@ _NO_ANSWER = "No answer was given."
 
 @dataclass(frozen=True, slots=True)
 class ComparedRulesets:
-    """A comparison: `names` of both sides, the number of behaviours, the differences, and what is not judged."""
+    """A comparison: `names` of both sides, the number of probes, the differences, and what is not judged.
+
+    `compared` is None if all packets were compared: the differences are regions of packets.
+    """
 
     names: tuple[str, str]
-    compared: int
+    compared: int | None
     found: tuple[Explained, ...]
     remarks: tuple[str, ...] = ()
     not_asked: tuple[str, ...] = ()
@@ -32,6 +35,29 @@ class ComparedRulesets:
     def number(self) -> int:
         """Return the number of behaviours that differ."""
         return sum(len(one.cause.changes) for one in self.found)
+
+    @property
+    def unit(self) -> str:
+        return "region" if self.compared is None else "probe"
+
+    @property
+    def heading(self) -> str:
+        if self.compared is not None:
+            return f"{self.number} of {self.compared} behaviours differ"
+        return f"{self.number} regions of packets behave differently" if self.found else "No packet behaves differently"
+
+    @property
+    def none(self) -> str:
+        """Return what is said if nothing differs."""
+        if not self.not_asked:
+            return "Both sides do the same with every packet."
+        if self.compared is None:
+            return "Both sides do the same with every packet, but for what is not judged."
+        return f"No difference among {self.compared} probes; not all that the rules say was asked."
+
+    @property
+    def open_label(self) -> str:
+        return "Not judged" if self.compared is None else "Not asked"
 
 
 @dataclass(frozen=True, slots=True)
