@@ -69,6 +69,25 @@ class Effect:
     unmodelled: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class RuleSets:
+    """What each rule did with packets: those that entered its chain, that its clauses match, and that it matched."""
+
+    entered: dict[int, PacketSet] = field(default_factory=dict)
+    matched: dict[int, PacketSet] = field(default_factory=dict)
+    hits: dict[int, PacketSet] = field(default_factory=dict)
+
+    def add(self, rule: AnalysedRule, entering: PacketSet, matching_: PacketSet, hit: PacketSet) -> None:
+        """Add one evaluation of a rule; a chain is entered from several places."""
+        for kept, new in ((self.entered, entering), (self.matched, entering & matching_), (self.hits, hit)):
+            kept[id(rule)] = kept[id(rule)] | new if id(rule) in kept else new
+
+    def of(self, name: str, rule: AnalysedRule, whole: PacketSet) -> PacketSet:
+        """Return one of the sets of a rule: entering, matching, hit; an empty one if no packet was followed there."""
+        kept = {"entering": self.entered, "matching": self.matched, "hit": self.hits}[name]
+        return kept.get(id(rule), whole & ~whole)
+
+
 def matching(context: Context, rule: AnalysedRule) -> PacketSet:
     """The packets that meet the clauses of a rule of iptables."""
     return clauses.packets_of(context, rule.clauses)
@@ -92,6 +111,7 @@ class Walk:
     depth: int = 0
     watched: frozenset[RuleKey] = frozenset()
     only: frozenset[RuleKey] | None = None
+    sets: RuleSets | None = None
     current: AnalysedChain = field(init=False)
     touched: PacketSet = field(init=False)
 
@@ -128,10 +148,13 @@ class Walk:
             key = rule.reference.table, rule.reference.chain, rule.reference.number
             if self.only is not None and key not in self.only:
                 continue
-            if empty(current):
+            if empty(current) and self.sets is None:
                 break
             self.steps += 1
-            hit = current & self._matching(rule, current)
+            matched = self._matching(rule, current)
+            hit = current & matched
+            if self.sets is not None:
+                self.sets.add(rule, packets, matched, hit)
             if empty(hit):
                 continue
             if key in self.watched:

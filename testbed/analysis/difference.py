@@ -76,7 +76,11 @@ def difference(
 
     `nft` is whether iptables-nft loads each side, and not iptables-legacy.
     """
-    sides = programs.program(old, nft[0]), programs.program(new, nft[1])
+    return difference_of((programs.program(old, nft[0]), programs.program(new, nft[1])), topology)
+
+
+def difference_of(sides: tuple[Program, Program], topology: Topology) -> RulesetDifference:
+    """Compare two rule sets as the analysis walks them; raises as `difference` does."""
     if _same(sides):
         return RulesetDifference((), ())
     with limited():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from testbed.analysis.packets import Interfaces, SymbolicPacket, in_prefix
 from testbed.analysis.space import Space
@@ -21,6 +21,9 @@ _LOOPBACK4, _LOOPBACK6 = IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")
 _ZERO, _LIMITED = IPv4Network("0.0.0.0/8"), IPv4Network("255.255.255.255/32")
 _MULTICAST4, _MULTICAST6 = IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")
 _ALL_HOSTS = IPv4Network("224.0.0.1/32")  # the group that every kernel is in
+_ALL_NODES = IPv6Address("ff02::1")
+_ALL_ROUTERS = (IPv6Address("ff02::2"), IPv6Address("ff05::2"))
+_SOLICITED, _LOW = int(IPv6Address("ff02::1:ff00:0")), 0xFFFFFF  # the group of an address by its last 24 bits
 _LINK_LOCAL = IPv6Network("fe80::/10")
 _POINT_TO_POINT = 31  # a prefix as long has no broadcast address (RFC 3021)
 
@@ -80,7 +83,7 @@ class Routing:
         legal = self._source_accepted(packet)
         own = self.local(six, to) & ~self._foreign_loopback(packet, to)
         broadcasts = space.any_of(self.within(six, to, network) for network in self._broadcasts())
-        joined = self.within(six, to, _ALL_HOSTS) | self.within(six, to, _MULTICAST6)
+        joined = self.within(six, to, _ALL_HOSTS) | self._joined(packet)
         local = legal & (own | broadcasts | joined)
         left, routed = self._table(packet)
         special = self.multicast(six, to) | self.broadcast(six, to) | self.local(six, to)
@@ -106,6 +109,20 @@ class Routing:
         back, routed = self._lookup(packet.six, packet.source)
         none = space.constant(0, self._interfaces.width)
         return space.choose(routed & ~self.local(packet.six, packet.source), back, none)
+
+    def _joined(self, packet: SymbolicPacket) -> PacketSet:
+        """Where an address is a group of IPv6 that the kernel is in: all nodes, all routers, those of own addresses."""
+        space, six, to = self._space, packet.six, packet.destination
+        groups = [_ALL_NODES, *(_ALL_ROUTERS if self._forwarding[6] == "1" else ())]
+        found = [self.within(six, to, IPv6Network(group)) for group in groups]
+        for device in self._host.devices:
+            own = [address.ip for address in device.addresses if address.version == 6]
+            low = {int(address) & _LOW for address in own} | ({0} if own else set())  # 0: the routers' own address
+            solicited = (IPv6Network(_SOLICITED + number) for number in low)
+            there = space.any_of(self.within(six, to, network) for network in solicited)
+            if device.name in self._interfaces.names:
+                found.append(there & space.equal(packet.entered, self._interfaces.number(device.name)))
+        return space.any_of(found)
 
     def _source_accepted(self, packet: SymbolicPacket) -> PacketSet:
         """Where the kernel takes a packet with that source from outside."""

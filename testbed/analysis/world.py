@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from testbed.analysis.chains import RuleSets
 from testbed.analysis.changed_rules import ChangedRules
 from testbed.analysis.opaque import OpaqueClauses
 from testbed.analysis.packets import LOCAL, Interfaces, SymbolicPacket, Variables, first_packet, possible
@@ -70,11 +71,11 @@ class World:
     def damaged(self) -> PacketSet:
         return self.variables.damaged[0]
 
-    def first(self, program: Program, changed: ChangedRules | None = None) -> Outcome:
-        """Return the outcomes of all first packets."""
+    def first(self, program: Program, changed: ChangedRules | None = None, sets: RuleSets | None = None) -> Outcome:
+        """Return the outcomes of all first packets; `sets` gets what each rule did with them."""
         self.opaque.start(PacketKind.FIRST.value)
         tracked = Tracked(first_state(self.space, self.packet, self.damaged))
-        return self.follow(program, self.packet, tracked, self.space.all, changed)
+        return self.follow(program, self.packet, tracked, self.space.all, changed, sets)
 
     def follow(
         self,
@@ -83,9 +84,11 @@ class World:
         tracked: Tracked,
         packets: PacketSet,
         changed: ChangedRules | None = None,
+        sets: RuleSets | None = None,
     ) -> Outcome:
         """Return the outcomes of packets, and which of them match changed rules."""
         path = self._path(program, packet, tracked)
+        path.walk.sets = sets
         path.walk.watched = changed.rules if changed is not None else frozenset()
         return path.follow(packets)
 

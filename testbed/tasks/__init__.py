@@ -21,6 +21,7 @@ with loading(program):
     from testbed.tasks.exposure import exposure
     from testbed.tasks.handshake import handshake
     from testbed.tasks.inside import exec_, shell
+    from testbed.tasks.lint import lint
     from testbed.tasks.mutate import mutate
     from testbed.tasks.report import report
     from testbed.tasks.rules import rules
@@ -43,6 +44,7 @@ namespace = Collection(
     ask,
     check,
     rules,
+    lint,
     test,
     behaviours,
     diff,

@@ -112,6 +112,9 @@ class WitnessConnection:
         if sent.journey is None or sent.journey.end.kind == DROPPED:
             raise NotBuilt("the first packet of its connection does not pass")
         hooks = [hook for passed in sent.journey.passes if passed.node == self._sender.host for hook in passed.hooks]
+        answers = sent.journey.answers
+        if any("R" in answer.flags for answer in answers) or (answers and self._witness.kind is PacketKind.REPEATED):
+            raise NotBuilt("a kernel answered the first packet of its connection at once")
         if not hooks or hooks[-1].after is None or hooks[-1].hook not in ("INPUT", "POSTROUTING", "EGRESS"):
             raise NotBuilt("the first packet of its connection does not pass")
         return hooks[-1]
