@@ -30,6 +30,8 @@ _TRACKED = ("only one rule set tracks connections: fragments are put together on
 def of_host(topology: Topology) -> Iterator[Unjudged]:
     """Yield the sysctls of a host that the model does not follow."""
     host = topology.node(topology.host)
+    if host.policy_routing:
+        yield Unjudged(("routing rules, other tables than main, metrics and kinds of the host's routes",), ())
     values = dict((*host.sysctls, *host.late_sysctls))
     devices = {"all", *(device.name for device in host.devices)}
     for name, value in values.items():

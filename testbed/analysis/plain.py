@@ -24,7 +24,7 @@ from testbed.analysis.packets import (
 from testbed.analysis.path import Outcome
 from testbed.analysis.routing import LOOPBACK
 from testbed.analysis.space import Space
-from testbed.analysis.tracking import begins
+from testbed.analysis.tracking import ERRORS, ERRORS6, begins
 from testbed.analysis.vector import PacketSet, Vector
 from testbed.analysis.world import PacketKind, World
 from testbed.rules.reference import RuleReference
@@ -227,6 +227,8 @@ def _choose_first(world: World, choice: Choice, packet: SymbolicPacket) -> None:
     choice.prefer(packet.second, _PORTS)
     choice.prefer(packet.first, (*_MESSAGES, *_CLIENTS) if _is_message(world, choice, packet) else _CLIENTS)
     choice.prefer(packet.flags, _BEGIN)
+    if _is_message(world, choice, packet) and space.value(packet.first[:8], choice.packets) in (*ERRORS, *ERRORS6):
+        choice.prefer(packet.length, (_QUOTING,))
     _choose_sizes(choice, packet.length, packet.ttl, packet.tos)
 
 

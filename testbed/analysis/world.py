@@ -10,7 +10,7 @@ from testbed.analysis.changed_rules import ChangedRules
 from testbed.analysis.opaque import OpaqueClauses
 from testbed.analysis.packets import LOCAL, Interfaces, SymbolicPacket, Variables, first_packet, possible
 from testbed.analysis.path import HostPath, Outcome, Tracked
-from testbed.analysis.routing import LOOPBACK, Routing, bridges_of, interfaces_of
+from testbed.analysis.routing import LOOPBACK, Routing, bridges_of, interfaces_of, space_of_loopback
 from testbed.analysis.rules import Program
 from testbed.analysis.space import Space
 from testbed.analysis.tracking import CHECKED, first_state
@@ -27,6 +27,13 @@ class PacketKind(Enum):
     LATER = "later packet"
     ERROR = "error about a packet"
     REPLY_ERROR = "error about a reply"
+
+
+def _refused(routing: Routing, packet: SymbolicPacket) -> PacketSet:
+    """The packets from outside that IPv6 refuses before any rule, by their addresses (ip6_rcv_core)."""
+    looped = space_of_loopback(routing, packet.six, packet.source)
+    looped = looped | space_of_loopback(routing, packet.six, packet.destination)
+    return packet.six & (looped | routing.multicast(packet.six, packet.source))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +67,7 @@ class World:
                 ~damaged | checked & ~own,
                 ~own | routing.local(packet.six, packet.source),
                 ~looped,
+                own | ~_refused(routing, packet),
                 space.all if fragments else ~packet.fragment,
             )
         )
