@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import TestbedError
+from testbed.rules import files
 
 HOLDS, CORRECTED = "holds", "corrected"
 _FIELDS = ("section", "claim", "verdict", "evidence", "cases")
@@ -42,8 +43,13 @@ def read(path: Path) -> list[Claim]:
         entries = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TestbedError(
-            f"the ledger {path} cannot be read: {error}.", "Run it where cases/article is, or give the file (--ledger)."
+            f"the ledger {path} cannot be read: {files.reason(error)}.",
+            "Run it where cases/article is, or give the file (--ledger).",
         ) from error
+    if not entries:
+        raise TestbedError(
+            f"there are no claims in the ledger {path}.", "Give a ledger such as cases/article/claims.toml."
+        )
     return [_claim(path, identity, entry) for identity, entry in entries.items()]
 
 

@@ -121,8 +121,10 @@ def _start(step: dict[str, Any], path: str) -> None:
     while not _listens(step["socket"]):
         happened = select.select([ended, sys.stdin], [], [], _LOOK_AGAIN)[0]
         if ended in happened:
-            last_words = (log.read_text().splitlines() or ["it said nothing"])[-1]
-            raise RuntimeError(f"{step['name']} has ended: {last_words}")
+            last_words = log.read_text().splitlines()[-1:]
+            raise RuntimeError(
+                f"{step['name']} has ended{f': {last_words[0]}' if last_words else ' and printed nothing.'}"
+            )
         if happened or time.monotonic() > until:
             raise RuntimeError(f"{step['name']} does not listen, and is not waited for any longer.")
     os.close(ended)

@@ -13,6 +13,7 @@ import testbed
 from testbed.errors import TestbedError
 from testbed.mutation.outcome import MutantResult
 from testbed.mutation.plan import Plan, Task
+from testbed.rules import files
 
 
 class Journal:
@@ -31,7 +32,7 @@ class Journal:
                 file.write("\n" if written and not written.endswith("\n") else "")
         except (OSError, UnicodeDecodeError) as error:
             raise TestbedError(
-                f"the journal {path} cannot be used: {error}.", "Name another: --journal FILE."
+                f"the journal {path} cannot be used: {files.reason(error)}.", "Name another: --journal FILE."
             ) from error
         for line in written.splitlines():
             try:

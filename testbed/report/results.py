@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from testbed.errors import TestbedError
+from testbed.rules import files
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 _OUTCOMES = {"failure": FAILED, "error": FAILED, "skipped": SKIPPED}
@@ -86,7 +87,8 @@ def read(path: Path) -> Results:
         suites = list(ElementTree.fromstring(path.read_bytes()).iter("testsuite"))
     except (OSError, ElementTree.ParseError) as error:
         raise TestbedError(
-            f"the results {path} cannot be read: {error}.", "Give the file that `invoke test --junit FILE` wrote."
+            f"the results {path} cannot be read: {files.reason(error)}.",
+            "Give the file that `invoke test --junit FILE` wrote.",
         ) from error
     found = [_result(case) for suite in suites for case in suite.iter("testcase")]
     if not found:

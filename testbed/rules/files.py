@@ -46,8 +46,7 @@ def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesEr
     try:
         content = _content(path)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise refusal(f"{shown(str(path))} cannot be read: {reason}.", remedy) from error
+        raise refusal(f"{shown(str(path))} cannot be read: {reason(error)}.", remedy) from error
     if other := _other_kind(content):
         kind, command = other
         advice = f"Make text of it: `{command.format(quote(str(path)))}`. {remedy}"
@@ -66,6 +65,11 @@ def text_of(path: Path | str, remedy: str, refusal: type[TestbedError] = RulesEr
     return text.removeprefix(_BOM).replace("\r\n", "\n")
 
 
+def reason(error: Exception) -> str:
+    """Return why a file cannot be read or written, without the number and the name that Python adds."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def name_of(path: Path | str) -> str:
     """Return what an error calls a file."""
     return "standard input" if str(path) == STANDARD_INPUT else str(path)
@@ -81,8 +85,7 @@ def write(path: Path | str, text: str, remedy: str = "Give another file.") -> No
     try:
         _write(Path(path), text)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise TestbedError(f"{shown(str(path))} cannot be written: {reason}.", remedy) from error
+        raise TestbedError(f"{shown(str(path))} cannot be written: {reason(error)}.", remedy) from error
 
 
 def write_private(path: Path | str, text: str) -> None:

@@ -11,7 +11,7 @@ from testbed.errors import MissingRequirement, TestbedError
 from testbed.tasks.console import FINDING, NOT_JUDGED, console
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import HOST_HELP, JOBS_HELP, RULES_HELP
-from testbed.tasks.values import existing_cases, expression, percentage, processes, writable
+from testbed.tasks.values import existing_cases, expression, percentage, processes, required, writable
 
 _JOURNAL = ".docker-host-testbed/mutants.jsonl"
 
@@ -78,6 +78,8 @@ def mutate(
     if tx and user_namespace.entered():
         raise MissingRequirement("--tx needs root: a user namespace has no way to other machines.", "Leave it out.")
     least = percentage("--fail-under", fail_under)
+    if journal != _JOURNAL:
+        required("--journal", journal)
     for option, file_name in (("--junit", junit), ("--json", json), ("--markdown", markdown), ("--html", html)):
         writable(option, file_name)
     chosen = choose(host, engine, rules)

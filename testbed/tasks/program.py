@@ -17,6 +17,7 @@ from testbed.tasks import interruption, namespace
 from testbed.tasks.called import CONSOLE, as_called
 from testbed.tasks.commandline import TaskProgram
 
+_FORMATS = ("flat", "nested", "json")
 _SHELLS = ("bash", "zsh", "fish")
 _MANUAL = "print-man-page"
 _KEPT = {
@@ -58,6 +59,8 @@ class ConsoleProgram(TaskProgram):
             raise TestbedError(
                 f"--list-depth takes a whole number: {error}.", f"`{CONSOLE} --list` lists all tasks."
             ) from error
+        if (wanted := self.args["list-format"].value) not in _FORMATS:
+            raise TestbedError(f"there is no --list-format {wanted}.", f"There are {', '.join(_FORMATS)}.")
 
     def update_config(self, merge: bool = True) -> None:
         """Keep the configuration: the options of pyinvoke that change it are not among ours."""

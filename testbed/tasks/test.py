@@ -11,7 +11,7 @@ from invoke.tasks import task
 from testbed.errors import TestbedError
 from testbed.tasks.console import FINDING, in_words
 from testbed.tasks.options import JOBS_HELP
-from testbed.tasks.values import existing_cases, expression, processes, processors, writable
+from testbed.tasks.values import existing_cases, expression, processes, processors, writable, writable_folder
 
 _ALL = "all"
 
@@ -23,6 +23,7 @@ _ALL = "all"
         "backend": "nft, legacy or all",
         "rules": "rule set (file) in place of the article's",
         "junit": "write the results there as JUnit XML",
+        "artifacts": "folder for what a person needs of each red case: rules, counters, journeys, pcapng, repro.sh",
         "path": "where the cases are",
     }
 )
@@ -34,6 +35,7 @@ def test(
     backend: str = _ALL,
     rules: str | None = None,
     junit: str = "",
+    artifacts: str = "",
     path: str = "cases",
 ) -> None:
     """Run the cases: each on a bed of its own, on both of iptables' ways of loading rules.
@@ -64,6 +66,8 @@ def test(
         arguments += ["-k", expression("-k", k)]
     if junit:
         arguments += ["--junitxml", writable("--junit", junit)]
+    if artifacts:
+        arguments += ["--testbed-artifacts", writable_folder("--artifacts", artifacts)]
     code = sessions.run(arguments, [CaseCount(number)])
     if code == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise TestbedError("no case was chosen, so nothing was tested.", f"Look at -k {k!r}." if k else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from ipaddress import ip_address
 from pathlib import Path
@@ -90,9 +91,37 @@ def required(option: str, path: str) -> str:
 
 def writable(option: str, path: str) -> str:
     """Return the path of a file to write, or nothing; TestbedError where no file can be written there."""
+    if not path:
+        return path
     folder = Path(path).parent
-    if path and not folder.is_dir():
-        raise TestbedError(f"{option} {path}: there is no folder {folder}.", "Make it, or name another file.")
-    if path and Path(path).is_dir():
-        raise TestbedError(f"{option} {path} is a folder.", "Give a file.")
+    try:
+        if not folder.is_dir():
+            raise TestbedError(f"{option} {path}: there is no folder {folder}.", "Make it, or name another file.")
+        if Path(path).is_dir():
+            raise TestbedError(f"{option} {path} is a folder.", "Give a file.")
+        _try_writing(Path(path))
+    except OSError as error:
+        raise TestbedError(f"{option} {path} cannot be written: {error.strerror}.", "Name another file.") from error
     return path
+
+
+def _try_writing(path: Path) -> None:
+    """Raise OSError where a file cannot be written; nothing is changed or left there."""
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    path.unlink()
+
+
+def writable_folder(option: str, path: str) -> str:
+    """Return the path of a folder, which is made if it is not there; TestbedError where that is impossible."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        if os.access(path, os.W_OK):
+            return path
+        why = os.strerror(errno.EACCES)
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise TestbedError(f"{option} {path}: no files can be written there: {why}.", "Name another folder.")
