@@ -75,6 +75,7 @@ def test_a_host_has_the_interface_and_the_address_that_its_rules_name() -> None:
     assert sentences(made.guesses) == [
         "eth0 is the host's uplink to client and internet, as rules name it.",
         "The host has the address 198.51.100.2, at which rules publish ports or let packets in.",
+        "at-192.0.2.1 is made outside, as rules name 192.0.2.1/32.",
     ]
 
 
