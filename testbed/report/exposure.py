@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from testbed.exposure.cells import CellState, ExposureCell, ExposureMatrix, Mark, Way, Why
 from testbed.exposure.columns import ColumnKind, ExposureColumn
+from testbed.exposure.misses import Miss
 from testbed.exposure.rows import ExposureRow
 from testbed.report.markdown import cell as escaped
 from testbed.report.markdown import code, plain
@@ -249,3 +250,10 @@ def markdown(matrix: ExposureMatrix, heading: str, remarks: Sequence[str]) -> st
     said = [f"- {number}: {code(text)}" for text, number in notes.known.items()]
     told = [f"- {plain(sentence)}" for sentence in (*sentences(matrix), *remarks)]
     return "\n".join([f"### {plain(heading)}", "", *table, "", plain(LEGEND), "", *said, "", *told, ""])
+
+
+def missed(miss: Miss) -> str:
+    """Say why a rule does not close what it names, and which rule does."""
+    program = "ip6tables" if miss.table.startswith("ip6 ") else "iptables"
+    said = f"{rule(miss.reference)} misses: {miss.kind.value}."
+    return f"{said} Proved instead: {program} -I {miss.chain} {miss.corrected}" if miss.corrected else said

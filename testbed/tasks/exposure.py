@@ -53,6 +53,7 @@ def exposure(
     import json as jsons
 
     from testbed.exposure.made import ExposureStand
+    from testbed.exposure.misses import misses
     from testbed.report import exposure as report
     from testbed.report import guesses
     from testbed.report.exposure_files import as_dict
@@ -67,7 +68,8 @@ def exposure(
     on = chosen.fitted
     stand = ExposureStand.of(on.host, chosen.rules, backend)
     made = stand.confirmed()
-    remarks = [*guesses.sentences(on.guesses), *chosen.host.remarks, *chosen.contradictions, *stand.remarks]
+    missed = [report.missed(one) for one in misses(stand)]
+    remarks = [*missed, *guesses.sentences(on.guesses), *chosen.host.remarks, *chosen.contradictions, *stand.remarks]
     heading = f"Who reaches what: {chosen.rules.source}, {stand.program}. {_count(made)}"
     if init:
         _write_spec(made)
@@ -78,7 +80,7 @@ def exposure(
     if sarif:
         files.write(sarif, jsons.dumps(log(made, rules or ""), indent=2))
     if json:
-        as_json({**as_dict(made), "contradictions": list(chosen.contradictions), "remarks": remarks})
+        as_json({**as_dict(made), "missed": missed, "contradictions": list(chosen.contradictions), "remarks": remarks})
     elif not init:
         _print(made, heading, remarks, out)
     if made.not_judged or made.unjudged or chosen.contradictions:

@@ -110,3 +110,15 @@ def test_a_name_that_is_not_there_is_an_error_with_its_line(machine: Machine, tm
     spec.write_text("allow:\n  - {from: lan, to: wbe}\n")
     finished = machine.invoke("check", str(spec), "--host", str(DOCKER_HOST))
     assert_refused(finished, f"{spec}, line 2: there is no wbe on this host.", "There are internet, lan, host")
+
+
+def test_a_rule_that_misses_is_said_with_a_rule_that_does_not(machine: Machine, tmp_path: Path) -> None:
+    rules = machine.invoke("rules", "--host", str(DOCKER_HOST), "--engine", "28").stdout
+    path = tmp_path / "my.rules"
+    path.write_text(
+        rules.replace("-A DOCKER-FORWARD", "-A INPUT -p tcp -m tcp --dport 80 -j DROP\n-A DOCKER-FORWARD", 1)
+    )
+    finished = machine.invoke("exposure", "--host", str(DOCKER_HOST), "--rules", str(path))
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "-A INPUT -p tcp -m tcp --dport 80 -j DROP misses: INPUT is never asked" in finished.stdout
+    assert "iptables -I DOCKER-USER -i ens33 -p tcp -m tcp --dport 8080 -j DROP" in finished.stdout
