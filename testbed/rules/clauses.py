@@ -154,9 +154,9 @@ class _Group(NamedTuple):
         return self.words[-1].end
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_REMEMBERED)
 def _groups(spec: str) -> tuple[_Group, ...]:
-    """The options of a rule; the last ones are kept, since all questions about a rule are asked together."""
+    """The options of a rule, which several questions about all rules begin with."""
     return tuple(_grouped(spec))
 
 
