@@ -20,17 +20,18 @@ def parts(host: Host, rules: Rules | None) -> tuple[Topology, AnyRuleset]:
     A path is that of a host file or a rule file. Raises TestbedError for a value that describes no host, and for a
     topology without rules.
     """
-    described = _described(host)
-    if isinstance(described, Topology):
+    found = described(host)
+    if isinstance(found, Topology):
         if rules is None:
             raise TestbedError("a topology has no rules of its own.", "Give a rule set or the path of a rule file.")
-        return described, _read(rules)
-    engine = chosen_for(described, DEFAULT_ENGINE)
-    built = engine.built(described)
-    return network.topology(built), engine.rules(built) if rules is None else _read(rules)
+        return found, read_rules(rules)
+    engine = chosen_for(found, DEFAULT_ENGINE)
+    built = engine.built(found)
+    return network.topology(built), engine.rules(built) if rules is None else read_rules(rules)
 
 
-def _described(host: Host) -> Topology | DockerHost:
+def described(host: Host) -> Topology | DockerHost:
+    """Return the host; a path is that of a host file or a capture. Raises TestbedError for a value that is no host."""
     if isinstance(host, Topology | DockerHost):
         return host
     if isinstance(host, Path | str):
@@ -40,7 +41,8 @@ def _described(host: Host) -> Topology | DockerHost:
     raise TestbedError(f"{host!r} describes no host.", "Give a DockerHost, a Topology or the path of a host file.")
 
 
-def _read(rules: Rules) -> AnyRuleset:
+def read_rules(rules: Rules) -> AnyRuleset:
+    """Return the rules; a path is that of a rule file. Raises TestbedError for a value that is no rule set."""
     if isinstance(rules, Path | str):
         return rulefile.read(str(rules))
     if not hasattr(rules, "as_iptables"):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.bed import Testbed
-    from testbed.pytest_settings import Host, Rules
+    from testbed.bed_parts import Host, Rules
     from testbed.rules import AnyRuleset
 
 

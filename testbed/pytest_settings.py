@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed.docker import DockerHost, article, hostfile
+from testbed.bed_parts import Host, Rules, described, read_rules
+from testbed.docker import DockerHost, article
 from testbed.docker.engines import DEFAULT_ENGINE, chosen_for, engine_or_native
 from testbed.errors import TestbedError
-from testbed.rules import AnyRuleset, rulefile
+from testbed.rules import AnyRuleset
 from testbed.topology import Topology
 
-Host = DockerHost | Topology | str | Path
-Rules = AnyRuleset | str | Path
 MARKER = "testbed"
 ARGUMENTS = ("host", "engine", "rules", "backend")
 _USAGE = "Write @pytest.mark.testbed(host=, engine=, rules=, backend=), each of them or none."
@@ -34,7 +33,7 @@ class BedSettings:
         Without anything it is the article's host with the article's rules; a host without rules has those of the
         engine, by default of DEFAULT_ENGINE.
         """
-        host = described(self.host)
+        host = described(self.host) if self.host is not None else None
         if isinstance(host, Topology):
             return host, self.read_rules or article.ruleset(), None
         if (rules := self.read_rules) is not None:
@@ -61,16 +60,7 @@ class BedSettings:
     @property
     def read_rules(self) -> AnyRuleset | None:
         """The rules, read from their file; None if none are asked for."""
-        return rulefile.read(str(self.rules)) if isinstance(self.rules, str | Path) else self.rules
-
-
-def described(host: Host | None) -> DockerHost | Topology | None:
-    """Return the host; a path is read as a host file. Raises TestbedError for a value that describes no host."""
-    if isinstance(host, str | Path):
-        return hostfile.read(host)
-    if host is None or isinstance(host, DockerHost | Topology):
-        return host
-    raise TestbedError(f"{host!r} describes no host.", "Give a DockerHost, a Topology or the path of a host file.")
+        return read_rules(self.rules) if self.rules is not None else None
 
 
 def of_node(node: pytest.Item | pytest.Collector) -> BedSettings:
