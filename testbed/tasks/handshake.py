@@ -8,6 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
+from testbed.tasks.called import as_called
 from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP, SENDERS
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from testbed.bed import Testbed
     from testbed.replay import ReplayStep
 
+_COUNTLESS = (
+    "No rule has a counter: nftables counts where a rule says `counter`. `invoke trace` shows the rules of a packet."
+)
 _SEVERITY = (0, NOT_JUDGED, FINDING)
 
 
@@ -73,6 +77,8 @@ def handshake(
         with captured(opened.bed, pcap) as capture, journeys(opened.bed, pcap) as traced:
             connections = [list(replay(opened.bed, from_, place, STACKS[client], close)) for place in asked]
         kind = opened.bed.backend.name
+        loaded = opened.bed.loaded
+        countless = loaded.as_iptables is None and not loaded.number_of_rules
     write_capture(pcap, capture, traced, opened.publishers.rules)
     if json:
         steps = [step.as_dict() for connection in connections for step in connection]
@@ -86,7 +92,10 @@ def handshake(
         out.print(f"One connection through {opened.name}, {ALL[kind].program}, a {client} client")
         for connection in connections:
             out.print(tables.packets(connection), crop=False)
-            out.print(tables.counters(connection), crop=False)
+            if countless:
+                out.print(as_called(_COUNTLESS), soft_wrap=True)
+            else:
+                out.print(tables.counters(connection), crop=False)
             if (conclusion := tables.conclusion(connection[-1])) is not None:
                 out.print(conclusion)
         for remark in opened.remarks:

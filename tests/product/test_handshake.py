@@ -106,3 +106,16 @@ def test_a_packet_that_is_dropped_is_named_with_the_rule_that_counted_it(machine
 
 def test_a_client_that_is_not_known_is_refused(machine: Machine) -> None:
     assert_refused(machine.invoke("handshake", "--client", "beos"), "there is no client beos", "windows, linux")
+
+
+def test_rules_without_a_counter_are_said_to_have_none(machine: Machine, tmp_path: Path) -> None:
+    rules = tmp_path / "my.nft"
+    chain = "type filter hook forward priority 0; policy accept; tcp dport 80 accept;"
+    rules.write_text(f"table ip filter {{\n chain FORWARD {{\n  {chain}\n }}\n}}\n".replace("; ", ";\n  "))
+    printed = machine.invoke("handshake", "--rules", str(rules), "--to", "web:80").stdout
+    assert "No rule has a counter: nftables counts where a rule says `counter`." in printed
+    assert "What the rules had counted" not in printed
+    rules.write_text(rules.read_text().replace("dport 80 accept", "dport 80 counter accept"))
+    printed = machine.invoke("handshake", "--rules", str(rules), "--to", "web:80").stdout
+    assert "No rule has a counter" not in printed
+    assert "What the rules had" in printed
