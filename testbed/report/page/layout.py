@@ -99,7 +99,7 @@ class Layout:
         self._peers = {end: link.other(end) for link in topology.links for end in (link.a, link.b)}
         self._narrow = narrow
         inside = {self._peers[Port(self.host.name, own.name)].node for own in self.host.interfaces if own.master}
-        containers = [node for node in topology.nodes if node.name in inside]
+        containers = [node for node in topology.nodes if node.name in inside and node.addresses]
         around = [node for node in topology.nodes if node not in (self.host, self.switch, *containers)]
 
         self.nodes = {box.name: box for box in self._column(around)}
