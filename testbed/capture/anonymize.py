@@ -33,7 +33,8 @@ _SPECIAL4 = [
 _PUBLIC6 = ip_network("2000::/3")
 _DOCUMENTATION6 = ip_network("2001:db8::/32")
 _NAME_KEYS = "Name|name|Project|Service|Mode"
-_COMMENT = re.compile(r"""(--comment |\bcomment )("(?:[^"\\]|\\.)*"|\S+)""")
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_COMMENT = re.compile(rf"(--comment )({_TEXT}|\S+)|((?<![-\w])comment )({_TEXT})")
 _HOST = re.compile(r"^( host )(?!net:)(\S+)$", re.MULTILINE)
 _JSON_NAME = re.compile(rf'("(?:{_NAME_KEYS})":\s*)"((?:[^"\\]|\\.)*)"')
 _NETWORKS = re.compile(r'(\{|,)"([^"\\]+)":\{"(?:Aliases|IPAMConfig|EndpointID|NetworkID|DriverOpts|MacAddress|Links)"')
@@ -77,8 +78,12 @@ class Anonymizer:
             lambda found: found[0].replace(f'"{found[2]}"', f'"{self._name(found[2], "name")}"', 1), text
         )
         text = _ALIASES.sub(lambda found: found[1] + self._aliases(found[2]), text)
-        text = _COMMENT.sub(lambda found: f'{found[1]}"{self._name(found[2].strip(chr(34)), "comment")}"', text)
+        text = _COMMENT.sub(self._comment, text)
         return _WORD.sub(lambda found: self._address(found["address"], found["length"]), text)
+
+    def _comment(self, found: re.Match[str]) -> str:
+        option, text = (found[1], found[2]) if found[1] else (found[3], found[4])
+        return f'{option}"{self._name(text.strip(chr(34)), "comment")}"'
 
     def _named(self, name: str) -> str:
         """Return another name; a slash before it and the words of a mode before a colon stay."""

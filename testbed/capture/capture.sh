@@ -35,16 +35,18 @@ usable() {
         grep -q "/$1\.ko" "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null
 }
 
-# json BEFORE PROGRAM ARGUMENT...: run iproute2 behind BEFORE, with JSON if it has it: an object on each line
+# objects: put each object of a JSON list on a line of its own
+objects() { sed -E 's/\},\{"(ifindex|type|dst|priority|ifname|kind)"/},\
+ {"\1"/g'; }
+
+# json PROGRAM ARGUMENT...: run iproute2 with JSON if it has it
 json() {
-    before=$1 program=$2
-    shift 2
-    # shellcheck disable=SC2086 # nothing, or a program with its arguments
-    if printed=$($before "$program" -j "$@" 2>/dev/null); then
-        printf '%s\n' "$printed" | sed -E 's/\},\{"(ifindex|type|dst|priority|ifname|kind)"/},\
-{"\1"/g'
+    program=$1
+    shift
+    if printed=$("$program" -j "$@" 2>/dev/null); then
+        printf '%s\n' "$printed" | objects
     else
-        $before "$program" "$@"
+        "$program" "$@"
     fi
 }
 
@@ -126,17 +128,9 @@ in_kernel() {
 
 # other_filters: print what else drops or changes packets: ebtables, tc, IPVS (XDP programs are among the addresses)
 other_filters() {
-    if grep -q '^ebtable_' /proc/modules 2>/dev/null && have ebtables-save; then
-        section ebtables ebtables-save
-    else
-        absent ebtables "the kernel has no tables of it"
-    fi
+    if grep -q '^ebtable_' /proc/modules 2>/dev/null && have ebtables-save; then section ebtables ebtables-save; fi
     if have tc; then section tc tc_filters; else absent tc "no program tc"; fi
-    if grep -qE '^(TCP|UDP|SCTP|FWM)' /proc/net/ip_vs 2>/dev/null; then
-        section ipvs cat /proc/net/ip_vs
-    else
-        absent ipvs "the kernel has no services of it"
-    fi
+    if grep -qE '^(TCP|UDP|SCTP|FWM)' /proc/net/ip_vs 2>/dev/null; then section ipvs cat /proc/net/ip_vs; fi
 }
 
 # tc_filters: print the filters of each device that has an ingress or clsact queueing discipline
@@ -152,8 +146,6 @@ tc_filters() {
 listeners() {
     if have ss && [ "$1" = self ]; then
         ss -Hlntup
-    elif have ss && have nsenter; then
-        nsenter -t "$1" -n ss -Hlntu
     else
         for protocol in tcp tcp6 udp udp6; do sed "s/^/$protocol/" "/proc/$1/net/$protocol" 2>/dev/null; done
     fi
@@ -161,20 +153,17 @@ listeners() {
 
 # engine PROGRAM: print sections of what docker or podman says, as far as it concerns packets
 engine() {
+    if have timeout; then patient="timeout 60"; else patient=; fi
+    # shellcheck disable=SC2086 # nothing, or a program and its argument
     if ! have "$1"; then
         absent "$1" "no program $1"
-        return
-    fi
-    patient=
-    if have timeout; then patient="timeout 60"; fi
-    # shellcheck disable=SC2086 # nothing, or a program and its argument
-    if ! $patient "$1" ps -q >/dev/null 2>&1; then
+    elif ! $patient "$1" ps -q >/dev/null 2>&1; then
         section "$1" $patient "$1" ps -q
-        return
+    else
+        section "$1" "about_$1"
+        section "$1-networks" "networks_of_$1"
+        section "$1-containers" containers "$1"
     fi
-    section "$1" "about_$1"
-    section "$1-networks" "networks_of_$1"
-    section "$1-containers" containers "$1"
 }
 
 about_podman() { podman info --format '{"Version":{{json .Version.Version}},"Network":{{json .Host.NetworkBackend}}}'; }
@@ -202,42 +191,62 @@ containers() {
 "Service":{{json (index .Config.Labels "com.docker.compose.service")}}}'
 }
 
-# namespaces: print the network namespace of the host, and that of each running container's process
-namespaces() {
-    echo "host $(readlink /proc/self/ns/net)"
+# processes: print the process of each running container
+processes() {
     for program in docker podman; do
-        if have $program; then
-            $program ps -q --no-trunc 2>/dev/null |
-                xargs -r $program container inspect --format '{{.State.Pid}}' 2>/dev/null
-        fi
-    done | while read -r process; do echo "$process $(readlink "/proc/$process/ns/net")"; done
+        have $program || continue
+        $program ps -q --no-trunc | xargs -r $program container inspect --format '{{.State.Pid}}'
+    done 2>/dev/null
 }
 
-# insides: print the network of each namespace of containers that is not the host's, once
+# namespaces PROCESS...: print the network namespace of the host, and those of these processes
+namespaces() {
+    echo "host $(readlink /proc/self/ns/net)"
+    for process; do echo "$process $(readlink "/proc/$process/ns/net")"; done
+}
+
+# INSIDE: what a shell in a container's network namespace does: sections of addresses, routes, rules and listeners
+# shellcheck disable=SC2016 # that shell expands it
+INSIDE='
+look() {
+    section=inside-$process-$1
+    shift
+    echo "== $section"
+    if printed=$(ip -j "$@" 2>/dev/null); then
+        printf " %s\n== end $section: ok\n" "$printed"
+    elif printed=$(ip "$@" 2>&1 | sed "s/^/ /"); then
+        printf "%s\n== end $section: ok\n" "$printed"
+    fi
+}
+look addresses addr show
+for version in 4 6; do
+    look routes$version -$version route show table all
+    look rules$version -$version rule show
+done
+command -v ss >/dev/null || exit 0
+echo "== inside-$process-listeners"
+ss -Hlntu | sed "s/^/ /"
+echo "== end inside-$process-listeners: ok"
+'
+
+# insides PROCESS...: print the network of each namespace of processes that is not the host's, once
 insides() {
-    namespaces | awk '!seen[$2]++ && $1 != "host" && $1 != "0" { print $1 }' | while read -r process; do
-        if have nsenter; then
-            enter="nsenter -t $process -n"
-            section "inside-$process-addresses" json "$enter" ip -d addr show
-            for version in 4 6; do
-                section "inside-$process-routes$version" json "$enter" ip -$version route show table all
-                section "inside-$process-rules$version" json "$enter" ip -$version rule show
-            done
-        fi
-        section "inside-$process-listeners" listeners "$process"
-    done
+    namespaces "$@" | awk '!seen[$2]++ && $1 != "host" && $1 && $2 { print $1 }' | while read -r process; do
+        if have nsenter; then nsenter -t "$process" -n env process="$process" sh -c "$INSIDE"; fi
+        if ! have nsenter || ! have ss; then section "inside-$process-listeners" listeners "$process"; fi
+    done | tr '\001-\010\013-\037\177' '?' | objects
 }
 
 state() {
-    section addresses json "" ip -d addr show
+    section addresses json ip -d addr show
     for version in 4 6; do
-        section routes$version json "" ip -$version route show table all
-        section rules$version json "" ip -$version rule show
+        section routes$version json ip -$version route show table all
+        section rules$version json ip -$version rule show
     done
-    section neighbours json "" ip neigh show nud permanent
+    section neighbours json ip neigh show nud permanent
     if have bridge; then
-        section bridge-ports json "" bridge -d link show
-        section bridge-vlans json "" bridge vlan show
+        section bridge-ports json bridge -d link show
+        section bridge-vlans json bridge vlan show
     else
         absent bridge-ports "no program bridge"
     fi
@@ -251,15 +260,19 @@ state() {
     section conntrack cat /proc/sys/net/netfilter/nf_conntrack_count
     engine docker
     engine podman
-    section namespaces namespaces
-    insides
+    containers_of=$(processes)
+    # shellcheck disable=SC2086 # numbers with spaces between
+    section namespaces namespaces $containers_of
+    # shellcheck disable=SC2086
+    insides $containers_of
 }
 
-# steady: remove what changes all the time: counters, dates, lifetimes, the number of connections
+# steady: remove what changes all the time: counters, dates, lifetimes, timers of bridges, the number of connections
 steady() {
     sed -E -e 's/\[[0-9]+:[0-9]+\]//' -e 's/^ # .*//' -e 's/packets [0-9]+ bytes [0-9]+//g' -e 's/^ [0-9]+$//' \
-        -e 's/"(packets|bytes|valid_life_time|preferred_life_time|expires)": *[0-9]+//g' \
-        -e 's/ (expires|timeout|valid_lft|preferred_lft) [0-9a-z]+//g' -e 's/nf_conntrack_count = [0-9]+//' -e 's/(LISTEN|UNCONN) +[0-9]+ +[0-9]+//'
+        -e 's/"(packets|bytes|valid_life_time|preferred_life_time|expires|[a-z_]+_timer)": *[0-9.]+//g' \
+        -e 's/ (expires|timeout|valid_lft|preferred_lft) [0-9a-z]+//g' -e 's/[a-z_]+_timer +[0-9.]+//g' \
+        -e 's/"tentative":true,//' -e 's/nf_conntrack_count = [0-9]+//' -e 's/(LISTEN|UNCONN) +[0-9]+ +[0-9]+//'
 }
 
 # changed: print the names of the sections that are not the same in both captures

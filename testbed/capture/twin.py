@@ -165,6 +165,14 @@ def _exact(
         yield exact(f"{workloads.said()}: names, bridges, addresses, MACs, bound ports.")
     elif capture.containers or capture.networks:
         yield exact("No bridge network.")
+    for station in outside.stations:
+        yield exact(f"{station.name} on the segment of {station.uplink} ({station.driver}).")
+    shared = [name for name, node in host.names if node == "host"]
+    if shared:
+        yield exact(f"On the host's own network: {listed(shared)}.")
+    alone = [container.name for container in capture.running() if container.mode == "none"]
+    if alone:
+        yield exact(f"Without a network, and so not in the bed: {listed(alone)}.")
     if rules is not None:
         yield exact(f"{counted(rules.number_of_rules, 'rule')} in the syntax of {rules.syntax.name}.")
     parts = ((outside.routes, "route"), (outside.routing_rules, "routing rule"), (outside.listeners, "listener"))

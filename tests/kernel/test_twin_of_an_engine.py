@@ -142,15 +142,18 @@ def test_what_a_bed_lacks_of_the_hard_host_is_named(examined: tuple[Conformance,
 
 
 def test_script_changes_nothing_on_the_host_that_it_reads(programs: EnginePrograms) -> None:
-    """Rules, sets, tables of nftables, links, addresses and sysctls before and after."""
+    """Rules, sets, tables of nftables, addresses, routes and routing rules before and after."""
     from testbed.conformance.engine import running
 
-    listing = ["sh", "-c", "iptables-save; nft list ruleset; ipset save; ip addr; ip route show table all; ip rule"]
+    shown = "iptables-save; nft list ruleset; ipset save; ip -4 addr; ip -4 route show table all; ip -4 rule"
+    listing = ["sh", "-c", shown]
     with quarantine(), running(programs) as engine:
         _run(engine, "ipset", "create", "banned", "hash:ip")
         _run(engine, "nft", OWN)
         before = _without_time(engine.host.command(listing).stdout)
-        assert engine.captured().endswith("== end of capture\n")
+        text = engine.captured()
+        assert text.endswith("== end of capture\n")
+        assert not {"addresses", "iptables-nft", "listeners"} & {*parse(text, "c").changed}
         assert _without_time(engine.host.command(listing).stdout) == before
         assert "table inet own {" in before
 

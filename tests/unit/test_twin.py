@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 import pytest
-from test_capture_reader import TEXT, captured
+from test_capture_reader import DATA, TEXT, captured
 
 from testbed.capture.changes import compared
 from testbed.capture.notes import NoteKind
@@ -317,3 +317,28 @@ def test_changes_that_no_packet_judges_are_named() -> None:
     found = compared(before, now)
     assert found.open == ("Addresses changed: none before, eth1 198.51.100.2/24 now.",)
     assert isinstance(found.host, DockerHost)
+
+
+# a host with much beside Docker
+
+
+def test_hard_host_is_a_twin_with_all_that_a_bed_can_have() -> None:
+    text = (DATA / "hard-28.5.capture").read_text()
+    made = twin(parse(text, "hard.capture"))
+    outside = made.host.surroundings
+    assert [uplink.name for uplink in outside.uplinks] == ["ens33", "eth1"]
+    assert [(rule.priority, str(rule.source), rule.table) for rule in outside.routing_rules] == [
+        (1000, "198.51.100.7/32", 100)
+    ]
+    assert {route.kind for route in outside.routes} == {RouteKind.UNICAST, RouteKind.UNREACHABLE}
+    assert [(station.name, station.uplink) for station in outside.stations] == [("station", "eth1")]
+    assert (made.host.node_called("beside"), made.host.node_called("onhost")) == ("web", "host")
+    assert "inet own" in said(made, NoteKind.MISSING)
+    assert "stopped" in said(made, NoteKind.MISSING)
+    assert "Without a network, and so not in the bed: alone." in said(made, NoteKind.EXACT)
+    article.topology(made.host)
+
+
+def test_rules_of_the_hard_host_are_those_that_docker_28_writes() -> None:
+    made = twin(parse((DATA / "hard-28.5.capture").read_text(), "hard.capture"))
+    assert [text for text in said(made, NoteKind.CONTRADICTION).split("\n") if "nothing listens" not in text] == []
