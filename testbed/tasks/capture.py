@@ -7,7 +7,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
+from testbed.tasks.console import as_json, console, in_words
 from testbed.tasks.values import writable
 
 
@@ -104,5 +104,5 @@ def _check(baseline: str, text: str, name: str, json: bool) -> None:
         console().print(sentence, soft_wrap=True)
     for line in [] if json else found.lines(ways=False, annotations=False):
         console().print(line, soft_wrap=True)
-    if found.made.found or found.made.open or any(side.contradictions for side in hosts.sides):
-        raise Exit(code=FINDING if found.made.found else NOT_JUDGED)
+    if (code := found.code(strict=False)) != 0:
+        raise Exit(code=code)
