@@ -84,7 +84,7 @@ def difference_of(sides: tuple[Program, Program], topology: Topology) -> Ruleset
     if _same(sides):
         return RulesetDifference((), ())
     with limited():
-        return Comparison(World.of(topology, fragments=not all(side.tracks for side in sides)), sides).result()
+        return SymbolicComparison(World.of(topology, fragments=not all(side.tracks for side in sides)), sides).result()
 
 
 def _same(sides: tuple[Program, Program]) -> bool:
@@ -112,7 +112,7 @@ class Compared:
     same: PacketSet
 
 
-class Comparison:
+class SymbolicComparison:
     """Two rule sets on one host."""
 
     def __init__(self, world: World, sides: tuple[Program, Program]) -> None:

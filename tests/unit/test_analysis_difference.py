@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.analysis import programs
-from testbed.analysis.difference import Comparison, DifferenceKind, Region, RulesetDifference, difference
+from testbed.analysis.difference import DifferenceKind, Region, RulesetDifference, SymbolicComparison, difference
 from testbed.analysis.world import PacketKind, World
 from testbed.docker import article
 from testbed.rules import rulefile, save
@@ -39,7 +39,7 @@ def values(region: Region, field: str) -> tuple[tuple[int, int], ...] | None:
 def test_no_rule_set_differs_from_itself(path: Path) -> None:
     rules = rulefile.read(path)
     program = programs.program(rules)
-    found = Comparison(World.of(article.topology()), (program, program)).result()
+    found = SymbolicComparison(World.of(article.topology()), (program, program)).result()
     assert (found.regions, found.unjudged) == ((), ())
     assert difference(rules, rulefile.read(path), article.topology()) == found
 

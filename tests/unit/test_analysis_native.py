@@ -12,7 +12,7 @@ from symbolic import free_context, point
 from test_analysis_clauses import packets
 
 from testbed.analysis import native, programs
-from testbed.analysis.difference import Comparison, DifferenceKind, difference
+from testbed.analysis.difference import DifferenceKind, SymbolicComparison, difference
 from testbed.analysis.native_clauses import packets_of
 from testbed.analysis.world import PacketKind, World
 from testbed.docker import article
@@ -111,7 +111,7 @@ def test_rules_are_found_at_their_lines_and_none_differs_from_itself(path: Path)
     assert numbers
     for (table, chain, number), line in numbers.items():
         assert known[table, chain].line(number) == line, (table, chain, number)
-    found = Comparison(World.of(article.topology()), (program, program)).result()
+    found = SymbolicComparison(World.of(article.topology()), (program, program)).result()
     assert (found.regions, found.unjudged) == ((), ())
 
 

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import testbed
 
-# Each pair is to get names of its own; the set may only shrink.
-STILL_TWICE = {"Comparison"}
-
 
 def test_class_names_are_defined_in_one_module() -> None:
     modules: defaultdict[str, set[str]] = defaultdict(set)
@@ -19,4 +16,4 @@ def test_class_names_are_defined_in_one_module() -> None:
                 modules[node.name].add(str(path.relative_to(package)))
     assert len(modules) > 200
     twice = {name: sorted(paths) for name, paths in modules.items() if len(paths) > 1}
-    assert set(twice) <= STILL_TWICE, twice
+    assert twice == {}
