@@ -13,10 +13,11 @@ from testbed.analysis.connections import Connections, FreshVariables
 from testbed.analysis.fates import Fate, fates
 from testbed.analysis.packets import LOCAL, TCP, State, SymbolicPacket
 from testbed.analysis.path import Outcome
-from testbed.analysis.places import on_bridge
+from testbed.analysis.places import on_bridge, within
 from testbed.analysis.rules import Program
 from testbed.analysis.vector import PacketSet, Vector
 from testbed.analysis.world import PacketKind, World
+from testbed.topology import RouteKind
 
 _SYN, _SYN_ACK = 0x02, 0x12
 _LENGTH, _TTL = 60, 64
@@ -63,7 +64,21 @@ class Replies:
         asked, answer = world.packet, self.outcome.packet
         own = space.equal(asked.entered, world.interfaces.number(LOCAL))
         sent_back = space.same(answer.left, asked.entered)
-        return own & self.outcome.delivered | ~own & self.outcome.forwarded & sent_back
+        back = own & self.outcome.delivered | ~own & self.outcome.forwarded & sent_back
+        return back & ~self._mute()
+
+    def _mute(self) -> PacketSet:
+        """Where the end that answers has no route to the sender, as a container on internal networks alone."""
+        world, last = self._world, self._first.packet
+        found = self._space.none
+        for node in world.topology.nodes:
+            if node.name == world.topology.host or not node.addresses:
+                continue
+            own = within(world, last.six, last.destination, [ip_network(address.ip) for address in node.addresses])
+            routes = [route.destination for route in node.routes if route.kind is RouteKind.UNICAST]
+            networks = [address.network for address in node.addresses]
+            found = found | own & ~within(world, last.six, last.source, [*networks, *routes])
+        return found & self._first.forwarded
 
     def _plain(self, reply: SymbolicPacket) -> SymbolicPacket:
         space, first = self._space, self._first

@@ -10,12 +10,13 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from testbed.bed import Testbed
 from testbed.behaviour import packets
 from testbed.behaviour.probes import ICMP, NEW, Probe
 from testbed.behaviour.referenced_values import Ports, free_port
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, TopologyError
 from testbed.kernel.packets import on_cpu
 from testbed.kernel.programs import LEGACY
 from testbed.kernel.tracer import Tracer
@@ -60,7 +61,8 @@ class ProbeFlow:
 
     `asked`, `answered` and `erred` are the question, the answer, and an error about the question, as they were sent.
     The last two exist only if the question arrived and can have them. `doubtful`: packets of the flow could not be told
-    from another flow's. `copied`: rules sent copies of packets of the flow.
+    from another flow's. `copied`: rules sent copies of packets of the flow. `mute`: the node that received the question
+    has no route to its sender.
     """
 
     probe: Probe
@@ -71,6 +73,7 @@ class ProbeFlow:
     refused: bool = False
     doubtful: bool = False
     copied: bool = False
+    mute: bool = False
     arrivals: list[CapturedPacket] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
 
@@ -88,7 +91,7 @@ class ProbeFlow:
 
         A node does not answer a packet that carries its own address as source.
         """
-        if self.asked is None or self.probe.state != NEW or self.probe.source:
+        if self.asked is None or self.probe.state != NEW or self.probe.source or self.mute:
             return None
         came = self.arrival_of(self.asked)
         own = came is not None and (came.node, came.header.source) == (self.probe.origin, self.asked.source)
@@ -182,9 +185,20 @@ class Flows:
         self._bed.endpoint(flow.probe.origin).put(data, flow.probe.address, via)
 
     def _answer(self, flow: ProbeFlow, came: CapturedPacket) -> None:
+        if not self._has_way_back(came):
+            flow.mute = True
+            return
         data = packets.answer(self._bed, flow.probe, flow.number, came.node, came.header)
         flow.answered = self._known(flow, data)
         self._bed.endpoint(came.node).put(data, came.header.source)
+
+    def _has_way_back(self, came: CapturedPacket) -> bool:
+        """Return whether the node that received a question has a route to its sender."""
+        try:
+            self._topology.next_hop(came.node, ip_address(came.header.source))
+        except TopologyError:
+            return False
+        return True
 
     def _err(self, flow: ProbeFlow, came: CapturedPacket) -> None:
         if flow.probe.protocol == ICMP:

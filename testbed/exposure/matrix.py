@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from testbed.analysis.describe import Term
-from testbed.analysis.fates import Fate
+from testbed.analysis.fates import End, Fate
 from testbed.analysis.judged import bounding, certain, conceivable
 from testbed.analysis.opaque import OpaqueKind
 from testbed.analysis.packets import UDP
@@ -236,7 +236,8 @@ class MatrixBuilder:
         places = (*row.own, *row.target.ways) if column.own_first else row.target.ways
         if not empty(cut := sets.unanswered):
             witness, point = chooser.choose(cut, places, row.node, version)
-            fate = self._fate(self.reachability.replies.fates, point)
+            cut_off = [own for own in self.reachability.replies.fates if own.end is not End.PASSED]
+            fate = self._fate(cut_off, point)
             one_way = witness.header.protocol == UDP
             state, why, answer = CellState.CONDITIONS if one_way else CellState.CLOSED, Why.ANSWER, ""
             packets = cut

@@ -132,6 +132,8 @@ def _note(cell: ExposureCell) -> str:
         return condition(cell)
     if cell.why is Why.NOT_LISTENING:
         return "no rule translates the packet, and no program listens on the host"
+    if cell.why is Why.ANSWER and cell.by is None:
+        return "the container has no route by which to answer"
     return rule(cell.by) + (", which drops the answer" if cell.why is Why.ANSWER else "") if cell.by else ""
 
 
@@ -140,7 +142,8 @@ def condition(cell: ExposureCell) -> str:
     parts = [in_words(cell.terms)] if cell.terms else []
     parts += list(cell.clauses)
     if cell.why is Why.ANSWER:
-        parts.append(f"one way: answers are dropped by {rule(cell.by)}")
+        cut = f"answers are dropped by {rule(cell.by)}" if cell.by is not None else "no route leads the answers back"
+        parts.append(f"one way: {cut}")
     return "; ".join(parts)
 
 

@@ -140,3 +140,16 @@ def test_every_cell_of_foreign_rules_is_confirmed_by_its_witness(path: Path) -> 
     sent = [cell for cell in matrix.cells if cell.witness is not None]
     assert len(sent) >= 10
     assert [(cell.row.key, cell.column.key) for cell in sent if not cell.confirmed] == []
+
+
+def test_a_container_whose_answers_a_rule_drops_is_closed_though_packets_get_in() -> None:
+    known = stand("20.10")
+    rules = known.rules.as_iptables
+    assert rules is not None
+    opened = rules.insert("filter", "DOCKER-USER", "-d 172.19.0.2 -j ACCEPT")
+    matrix = replace(known, rules=opened).confirmed()
+    (direct,) = (cell for cell in matrix.cells if (cell.row.key, cell.column.key) == ("db:*", "direct"))
+    assert (direct.state, direct.why) == (CellState.CLOSED, Why.ANSWER)
+    assert direct.by is not None
+    assert direct.by.chain == "DOCKER-ISOLATION-STAGE-1"
+    assert direct.confirmed
