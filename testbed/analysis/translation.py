@@ -57,14 +57,24 @@ def translate(context: Context, manip: Manip, hits: Sequence[tuple[PacketSet, Tr
         if action.random:
             port = context.space.choose(hit, _port(context, old.port, action), port)
     port = _given_ports(context, port, hits)
-    drawn = context.space.any_of(hit for hit, action in hits if _is_drawn(action))
+    drawn = context.space.any_of(hit & _drawn(context, old.port, action) for hit, action in hits)
     bind(context, context.space.any_of(hit for hit, _ in hits), manip, AddressPort(address, port), drawn)
 
 
-def _is_drawn(action: Translate) -> bool:
-    """Whether the kernel draws the port or the address, which is another one then but for chance."""
-    several = action.ports is not None and action.ports[0] != action.ports[1]
-    return action.random or several or action.low != action.high
+def _drawn(context: Context, port: Vector, action: Translate) -> PacketSet:
+    """Return the packets whose port or address the kernel draws, which is another one then but for chance."""
+    space = context.space
+    if action.random or action.low != action.high:
+        return space.all
+    return (
+        ~_kept(context, port, action) if action.ports is not None and action.ports[0] != action.ports[1] else space.none
+    )
+
+
+def _kept(context: Context, port: Vector, action: Translate) -> PacketSet:
+    """Return the packets whose port is in the range already, so that it stays (get_unique_tuple, nf_nat_core.c)."""
+    assert action.ports is not None
+    return context.space.none if action.random else context.space.between(port, *action.ports)
 
 
 def _is_constant(action: Translate) -> bool:
@@ -195,7 +205,7 @@ def _port(context: Context, old: Vector, action: Translate) -> Vector:
             f"port of {low}-{high}", OpaqueKind.CHOICE, context.reference, context.reaching, width=len(old)
         )
         inside = space.between(free, low, high)
-        new = space.choose(inside, free, new)
+        new = space.choose(_kept(context, old, action), old, space.choose(inside, free, new))
     return space.choose(context.of_protocol(*WITH_PORTS), new, old)
 
 

@@ -33,7 +33,7 @@ fi
 if [ -n "${SPEC:-}" ]; then
     rules=()
     [ -n "${RULES:-}" ] && rules=(--rules "$RULES")
-    $TOOL check "$SPEC" "${on[@]}" "${engine[@]}" "${rules[@]}" --markdown "$OUT/check.md" --sarif "$OUT/sarif/check.sarif"
+    $TOOL check "$SPEC" "${on[@]}" "${engine[@]}" "${rules[@]}" --markdown "$OUT/check.md"
     weigh $?
 fi
 if [ -n "${CASES:-}" ]; then
