@@ -113,7 +113,7 @@ class SpecItem(pytest.Item):
             result = _result(check)
             violations = self._violations(result)
             if not violations:
-                confirmed_one_by_one(list(check.confirming(self._entry)), bed)
+                confirmed_one_by_one(list(check.confirming(self._entry)), bed, check.reachability.unmodelled)
         if violations:
             raise SpecBroken(self._report(loaded, violations))
         if self.number is None and result.unjudged:

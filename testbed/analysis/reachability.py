@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from testbed.analysis import programs
+from testbed.analysis import assumptions, programs
 from testbed.analysis.describe import Description, FieldVariables, describe
 from testbed.analysis.fates import End, Fate, fates
 from testbed.analysis.judged import bounding, certain, conceivable
@@ -139,11 +139,17 @@ class Reachability:
     def sent(self, place: Location) -> PacketSet:
         return sent_to(self.world, place)
 
+    @property
+    def unmodelled(self) -> tuple[str, ...]:
+        """Return what the model does not follow of the host's routing and sysctls, and of chains of other hooks."""
+        of_host = (text for found in assumptions.of_host(self.world.topology) for text in found.texts)
+        return (*self.program.unmodelled, *of_host)
+
     def unjudged(self, packets: PacketSet) -> tuple[str, ...]:
         """Return what the model does not follow of these packets: targets, and chains of other hooks."""
         effects = self.first.effects
         found = (effect.text for effect in effects if effect.unmodelled and not empty(effect.packets & packets))
-        return (*dict.fromkeys(found), *self.program.unmodelled, *_unmodelled_routing(self.world.topology))
+        return (*dict.fromkeys(found), *self.unmodelled)
 
     def _regions(self, sets: ReachSets) -> Iterator[ReachRegion]:
         for fate in self.fates:
@@ -206,12 +212,3 @@ def ending_of(fate: Fate) -> Ending:
 def depends_on_counting(clauses: Sequence[OpaqueClause]) -> bool:
     """Return whether any clause counts packets or draws: the same packet may pass and not pass."""
     return any(clause.kind in (OpaqueKind.COUNTING, OpaqueKind.RANDOM) for clause in clauses)
-
-
-def _unmodelled_routing(topology: Topology) -> Iterator[str]:
-    """Yield what of a host's routing the model does not follow."""
-    host = topology.node(topology.host)
-    if host.policy_routing:
-        yield "routing rules, other tables than main, metrics and kinds of the host's routes"
-    if host.filters_reverse_paths:
-        yield "the host's reverse path filter (rp_filter)"

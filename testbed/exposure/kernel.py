@@ -26,19 +26,20 @@ def confirmed(matrix: ExposureMatrix, bed: Testbed) -> ExposureMatrix:
     Raises Disagreement, with the path of a file that reproduces it, if the kernel treats a witness otherwise.
     """
     found = _outcomes(bed, [cell for cell in matrix.cells if cell.witness is not None])
-    cells = tuple(_confirmed(cell, found.get(id(cell)), bed) for cell in matrix.cells)
+    cells = tuple(_confirmed(cell, found.get(id(cell)), bed, matrix.unjudged) for cell in matrix.cells)
     return replace(matrix, cells=cells)
 
 
-def confirmed_one_by_one(cells: Sequence[ExposureCell], bed: Testbed) -> None:
+def confirmed_one_by_one(cells: Sequence[ExposureCell], bed: Testbed, unjudged: tuple[str, ...]) -> None:
     """Send the witnesses of cells, traced one after the other, as rule coverage does; raises as `confirmed` does.
 
-    Cells whose answers are dropped are left out: nothing answers here.
+    `unjudged` is what the cells' matrix takes no account of. Cells whose answers are dropped are left out: nothing
+    answers here.
     """
     asked = [cell for cell in cells if cell.witness is not None and cell.why is not Why.ANSWER]
     made_ready(bed, [_asked(cell) for cell in asked])
     for cell in asked:
-        _confirmed(cell, sent_outcome(bed, cell), bed)
+        _confirmed(cell, sent_outcome(bed, cell), bed, unjudged)
 
 
 def _outcomes(bed: Testbed, cells: Sequence[ExposureCell]) -> dict[int, Behaviour]:
@@ -64,7 +65,8 @@ def _asked(cell: ExposureCell) -> Probe:
     return Probe(node, "tcp", str(header.destination), header.second, source=str(header.source))
 
 
-def _confirmed(cell: ExposureCell, found: Behaviour | None, bed: Testbed) -> ExposureCell:
+def _confirmed(cell: ExposureCell, found: Behaviour | None, bed: Testbed, unjudged: tuple[str, ...]) -> ExposureCell:
+    """Return a cell as the kernel confirms it; not judged if it may depend on what the model does not follow."""
     if found is None:
         return cell
     if cell.state is CellState.NOT_JUDGED:
@@ -73,6 +75,8 @@ def _confirmed(cell: ExposureCell, found: Behaviour | None, bed: Testbed) -> Exp
         return replace(cell, confirmed=True)
     if cell.clauses:
         return cell  # a limit may have been reached, or an opaque clause holds for the witness
+    if unjudged:
+        return replace(cell, state=CellState.NOT_JUDGED, unjudged=unjudged)
     raise Disagreement(
         f"{cell.row.key} from {cell.column.key} is {cell.state.value}, and the kernel says of its witness: "
         f"{found.probe} {found.outcome}.",

@@ -83,7 +83,7 @@ class MatrixBuilder:
             )
             cells = [marker.marked(*one) for one in made]
             found += marker.compared(cells)
-        return ExposureMatrix(source, tuple(listed), tuple(beside), tuple(found), self.reachability.program.unmodelled)
+        return ExposureMatrix(source, tuple(listed), tuple(beside), tuple(found), self.reachability.unmodelled)
 
     def _ends_of(self, row: ExposureRow, host: ExposureColumn) -> tuple[Location, ...]:
         """Return where a row's packets may end: at a listener of the proxy only where that reaches the container."""

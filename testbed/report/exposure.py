@@ -196,10 +196,12 @@ def sentences(matrix: ExposureMatrix) -> Iterator[str]:
         marked = [cell for cell in matrix.cells if mark in cell.marks]
         if marked:
             yield from _marked(mark, marked)
-    for text in dict.fromkeys(text for cell in matrix.not_judged for text in cell.unjudged):
+    named = dict.fromkeys(text for cell in matrix.not_judged for text in cell.unjudged)
+    for text in named:
         yield f"Not judged: packets that depend on {text}."
     for text in matrix.unjudged:
-        yield f"Not followed: {text}."
+        if text not in named:
+            yield f"Not followed: {text}."
 
 
 def _marked(mark: Mark, cells: Sequence[ExposureCell]) -> Iterator[str]:

@@ -305,7 +305,7 @@ class SpecCheck:
 
     def _unjudged(self) -> tuple[str, ...]:
         """Return what keeps a cell from being judged: clauses that depend on contents or time, targets, other hooks."""
-        found: dict[str, None] = dict.fromkeys(self.reachability.program.unmodelled)
+        found: dict[str, None] = dict.fromkeys(self.reachability.unmodelled)
         for key, (_, _, sets) in self.sets.items():
             got = self.getting_in[key]
             if not empty(conceivable(self.reachability.world, got)) or self.reachability.unjudged(sets.asked):
