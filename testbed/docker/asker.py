@@ -31,7 +31,7 @@ def asker(host: DockerHost, text: str) -> Asker:
     The node is where the host's networks say: a container, a guest, a tunnel's peer, a machine in a LAN or behind the
     gateway. Raises TestbedError for a network without a machine and for an address that cannot send.
     """
-    if (address := _address(text)) is None:
+    if (address := address_in(text)) is None:
         return Asker(host, _member(host, text) or text)
     if address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255":
         raise TestbedError(f"no packet can come from {address}.", "Give the address of one machine.")
@@ -40,7 +40,7 @@ def asker(host: DockerHost, text: str) -> Asker:
     return _added(host if address.version == 4 else _changed(host, replace(host.surroundings, ipv6=True)), address)
 
 
-def _address(text: str) -> Address | None:
+def address_in(text: str) -> Address | None:
     try:
         return ip_address(text.strip("[]"))
     except ValueError:

@@ -11,7 +11,7 @@ from testbed.bed import Testbed
 from testbed.bedrecord import Record
 from testbed.default_port import Place, Publishers, places
 from testbed.docker import article
-from testbed.docker.asker import asker
+from testbed.docker.asker import address_in, asker
 from testbed.docker.guess import Guess
 from testbed.errors import TestbedError
 from testbed.kernel.backends import ALL, backend_for
@@ -78,6 +78,8 @@ class OpenedBed:
     def _in_own_names(self, text: str, sender: str) -> str:
         """`NAME:PORT` with an address in place of another name; that of a network stands for its gateway."""
         name, colon, port = text.partition(":")
+        if address_in(name) is not None or text.startswith("["):
+            return text  # as it stands: its node may have other addresses nearer to the sender
         node = self.node_called(name)
         network = self.publishers.host.network_called(name) if node == name else None
         address = network.gateway.ip if network is not None else self._address_beside(node, sender)

@@ -16,7 +16,7 @@ from testbed.docker.engines import chosen_for
 from testbed.exposure.cells import CellState, ExposureMatrix, Mark, Way
 from testbed.exposure.made import ExposureStand
 
-FILE = Path(__file__).parents[1] / "data" / "compose" / "mail-server.yml"
+FILE = Path(__file__).parents[1] / "data" / "exposure" / "mail-server.yml"
 OPEN = {"front:80/tcp", "front:443/tcp", "smtp:25/tcp", "smtp:587/tcp", "imap:143/tcp", "imap:993/tcp"}
 LOOPBACK = {"imap:12345/tcp", "database:3306/tcp", "cache:6379/tcp"}
 

@@ -120,6 +120,14 @@ def test_the_name_of_a_bed_with_another_host_is_refused(machine: Machine) -> Non
     assert machine.invoke("down").returncode == 0
 
 
+def test_an_address_that_only_a_published_port_names_is_the_hosts_and_said(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "docker.yaml").write_text("services: {web: {network_mode: bridge, ports: ['10.0.0.1:80:80']}}\n")
+    shaken = machine.invoke("handshake", "--host", str(tmp_path / "docker.yaml"))
+    assert shaken.returncode == 0, shaken.stderr
+    assert shaken.stdout.startswith("The host has the address 10.0.0.1, at which rules publish ports")
+    assert "192.168.66.1:40000 > 10.0.0.1:80" in shaken.stdout
+
+
 @pytest.mark.parametrize("task", ["up", "handshake"])
 def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, task: str) -> None:
     for text, said, remedy in (
@@ -129,11 +137,6 @@ def test_what_cannot_be_is_said_with_its_line(machine: Machine, tmp_path: Path, 
             "",
         ),
         ("services:\n  web:\n    prts: []\n", "line 3: the key prts is not known here", "Known are ports"),
-        (
-            "services: {web: {network_mode: bridge, ports: ['10.0.0.1:80:80']}}\n",
-            "the host has no address 10.0.0.1",
-            "It has 192.168.66.100",
-        ),
         (
             "networks: {a: {ipam: {config: [{subnet: 192.168.66.0/25}]}}}\nservices: {web: {networks: [a]}}\n",
             "line 1: the subnet 192.168.66.0/25 overlaps that of the LAN at ens33",

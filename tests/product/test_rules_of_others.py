@@ -31,7 +31,7 @@ def dumps(tmp_path: Path) -> tuple[str, str]:
     return str(rules), str(sets)
 
 
-@pytest.mark.parametrize("name", ["ufw-docker-20.10.rules", "ufw-docker-28.5.rules"])
+@pytest.mark.parametrize("name", ["ufw-docker-28.5.rules"])
 def test_diff_names_what_ufw_closes_and_not_the_published_port(machine: Machine, name: str) -> None:
     finished = machine.invoke("diff", "article", str(FOREIGN / name), "--json")
     assert finished.returncode == 1, finished.stderr

@@ -77,10 +77,10 @@ class Loader:
         folder = self.folder / entry.text("project_directory", str(paths[0].parent))
         files = [self.folder / word for word in entry.child("env_file").words] or [folder / _ENV_FILE]
         values = self.variables.values
-        for file in files:
-            if file.is_file() or file.name != _ENV_FILE:
-                values = {**environment_files.read(file, values), **values}
         with item.blamed():
+            for file in files:
+                if file.is_file() or file.name != _ENV_FILE:
+                    values = {**environment_files.read(file, values), **values}
             return Loader(folder, ComposeVariables(values), self.problems, self.reading).load(paths)
 
     def _path(self, word: str, tree: Tree) -> Path:
