@@ -238,12 +238,6 @@ class Node:
             route.table != MAIN_TABLE or route.metric or route.kind not in known for route in self.routes
         )
 
-    @property
-    def filters_reverse_paths(self) -> bool:
-        """Whether it discards packets for the way back to their source (rp_filter) on any interface."""
-        values = dict((*self.sysctls, *self.late_sysctls))
-        return any(key.endswith(".rp_filter") and value != "0" for key, value in values.items())
-
     @cached_property
     def indexes(self) -> dict[str, int]:
         """The interface index of each device: the requested one, else the next above all requested (1 is loopback)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from testbed.tasks.console import NOT_JUDGED, as_json, console
+from testbed.tasks.console import as_json, console
+from testbed.tasks.exit_codes import NOT_JUDGED
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import ENGINE_HELP, RULES_HELP, SENDERS
 from testbed.tasks.values import writable

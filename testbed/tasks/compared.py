@@ -25,7 +25,8 @@ from testbed.report.sarif import log
 from testbed.report.terminal import Text
 from testbed.rules import files, rulefile
 from testbed.tasks.chosen import choose
-from testbed.tasks.console import FINDING, NOT_JUDGED, console
+from testbed.tasks.console import console
+from testbed.tasks.exit_codes import FINDING, NOT_JUDGED
 from testbed.tasks.host_options import HostOptions
 from testbed.tasks.options import SIDES_HELP
 from testbed.tasks.progress import asked

@@ -9,7 +9,8 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import MissingRequirement, TestbedError
-from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.console import as_json, console, in_words
+from testbed.tasks.exit_codes import FINDING
 
 
 @task(

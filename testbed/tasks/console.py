@@ -15,8 +15,9 @@ from invoke.exceptions import Exit
 from testbed.errors import TestbedError
 from testbed.tasks import rootless, streams
 from testbed.tasks.called import as_called
+from testbed.tasks.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from testbed.tasks.failures import in_a_sentence
-from testbed.tasks.interruption import INTERRUPTED, SENTENCE, raised
+from testbed.tasks.interruption import SENTENCE, raised
 
 if TYPE_CHECKING:
     from testbed.report.terminal import Terminal
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FINDING = 1
-COULD_NOT_RUN = 2
-NOT_JUDGED = 3  # it ran and found nothing, and something could not be judged; the output names it
 _WIDTH_OF_A_LOG = 130  # columns, where the output is not a terminal
 
 

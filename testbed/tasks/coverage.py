@@ -12,7 +12,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
+from testbed.tasks.console import as_json, console
+from testbed.tasks.exit_codes import FINDING, NOT_JUDGED
 from testbed.tasks.host_options import HostOptions, host_task, require_values
 from testbed.tasks.options import ENGINE_HELP, JOBS_HELP, RULES_HELP
 from testbed.tasks.values import existing_cases, expression, percentage, processes, processors, writable

@@ -14,7 +14,8 @@ from invoke.tasks import task
 from testbed.errors import KernelRefused, MissingRequirement
 from testbed.tasks import rootless
 from testbed.tasks.called import as_called
-from testbed.tasks.console import FINDING, as_json, console, in_words
+from testbed.tasks.console import as_json, console, in_words
+from testbed.tasks.exit_codes import FINDING
 
 if TYPE_CHECKING:
     from testbed.kernel.requirements import Requirement

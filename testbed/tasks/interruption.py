@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-INTERRUPTED = 130
+from testbed.tasks.exit_codes import INTERRUPTED
+
 SENTENCE = "interrupted, so there is no result."
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console
+from testbed.tasks.console import as_json, console
+from testbed.tasks.exit_codes import FINDING, NOT_JUDGED
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import ENGINE_HELP, RULES_HELP
 from testbed.tasks.values import writable

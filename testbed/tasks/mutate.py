@@ -8,7 +8,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from testbed.errors import MissingRequirement, TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, console
+from testbed.tasks.console import console
+from testbed.tasks.exit_codes import FINDING, NOT_JUDGED
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import HOST_HELP, JOBS_HELP, RULES_HELP
 from testbed.tasks.values import existing_cases, expression, percentage, processes, required, writable

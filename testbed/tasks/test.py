@@ -9,7 +9,8 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, in_words
+from testbed.tasks.console import in_words
+from testbed.tasks.exit_codes import FINDING
 from testbed.tasks.options import JOBS_HELP
 from testbed.tasks.values import existing_cases, expression, processes, processors, writable, writable_folder
 

@@ -6,7 +6,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from testbed.errors import TestbedError
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json
+from testbed.tasks.console import as_json
+from testbed.tasks.exit_codes import FINDING, NOT_JUDGED
 from testbed.tasks.host_options import HostOptions, host_task
 from testbed.tasks.options import BACKEND_HELP, ENGINE_HELP, PCAP_HELP, RULES_HELP, SENDERS
 from testbed.tasks.values import address_of, port_of, writable

@@ -6,7 +6,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from testbed.tasks.console import FINDING, NOT_JUDGED, as_json, console, in_words
+from testbed.tasks.console import as_json, console, in_words
+from testbed.tasks.exit_codes import FINDING, NOT_JUDGED
 
 
 @task(

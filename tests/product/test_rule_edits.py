@@ -37,7 +37,7 @@ def run_with(machine: Machine, rules: Path, old: str, new: str) -> tuple[str, li
     text = RULES.read_text()
     assert text.count(old) == 1
     rules.write_text(text.replace(old, new))
-    chosen = ("--path", "cases/article", "-k", "test_2_host or test_3_syn", "--backend", "nft", "--jobs", "1")
+    chosen = ("--path", "cases/article", "-k", "test_2_host or test_3_syn", "--backend", "nft", "--jobs", "0")
     finished = machine.invoke("test", *chosen, "--rules", str(rules))
     assert finished.returncode == 1, finished.stdout
     report, _, summary = finished.stdout.partition("how the rules under test differ from the article's")

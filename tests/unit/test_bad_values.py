@@ -8,7 +8,7 @@ import pytest
 
 from testbed.tasks import namespace
 from testbed.tasks.commandline import TaskProgram
-from testbed.tasks.console import COULD_NOT_RUN
+from testbed.tasks.exit_codes import COULD_NOT_RUN
 
 OUTPUTS = [
     *(("behaviours", "--out"), ("report", "--out"), ("coverage", "--out"), ("coverage", "--html")),

@@ -14,9 +14,9 @@ from testbed.errors import TestbedError
 from testbed.report import journey
 from testbed.tasks import namespace, streams, values
 from testbed.tasks.commandline import TaskProgram
-from testbed.tasks.console import COULD_NOT_RUN, ending_in_words
+from testbed.tasks.console import ending_in_words
+from testbed.tasks.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from testbed.tasks.failures import in_a_sentence
-from testbed.tasks.interruption import INTERRUPTED
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:

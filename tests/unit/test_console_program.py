@@ -11,7 +11,7 @@ import pytest
 
 from testbed.tasks import namespace
 from testbed.tasks.called import as_called
-from testbed.tasks.console import COULD_NOT_RUN
+from testbed.tasks.exit_codes import COULD_NOT_RUN
 from testbed.tasks.program import ConsoleProgram
 
 PROGRAM = Path(sys.executable).with_name("docker-host-testbed")

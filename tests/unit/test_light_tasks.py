@@ -11,7 +11,17 @@ TASKS = {
     *("exposure", "handshake", "inside", "mutate", "report", "rules", "test", "trace", "twin"),
 }
 SHARED = {
-    *("called", "commandline", "console", "failures", "host_options", "interruption", "options", "settings"),
+    *(
+        "called",
+        "commandline",
+        "console",
+        "exit_codes",
+        "failures",
+        "host_options",
+        "interruption",
+        "options",
+        "settings",
+    ),
     *("rootless", "streams", "values"),
 }
 LISTED = """

@@ -31,7 +31,7 @@ def reach(section: str) -> ReachResult:
         ("routes: [{to: 10.9.0.0/16, via: 10.0.0.1, table: 100}]", "routing rules"),
         ("routes: [{to: 10.9.0.0/16, via: 10.0.0.1, metric: 5}]", "routing rules"),
         ("routes: [{to: 10.9.0.0/16, kind: prohibit}]", "routing rules"),
-        ("sysctls: {net.ipv4.conf.all.rp_filter: 1}", "reverse path filter"),
+        ("sysctls: {net.ipv4.conf.all.rp_filter: 1}", "net.ipv4.conf.all.rp_filter = 1"),
     ],
 )
 def test_routing_that_is_not_modelled_is_named(more: str, named: str) -> None:
