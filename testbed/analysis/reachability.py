@@ -147,9 +147,12 @@ class Reachability:
 
     def unjudged(self, packets: PacketSet) -> tuple[str, ...]:
         """Return what the model does not follow of these packets: targets, and chains of other hooks."""
-        effects = self.first.effects
-        found = (effect.text for effect in effects if effect.unmodelled and not empty(effect.packets & packets))
-        return (*dict.fromkeys(found), *self.unmodelled)
+        return (*self.unmodelled_effects(packets), *self.unmodelled)
+
+    def unmodelled_effects(self, packets: PacketSet) -> tuple[str, ...]:
+        """Return the targets that meet these packets and that the model does not follow."""
+        effects = (effect for effect in self.first.effects if effect.unmodelled)
+        return tuple(dict.fromkeys(effect.text for effect in effects if not empty(effect.packets & packets)))
 
     def _regions(self, sets: ReachSets) -> Iterator[ReachRegion]:
         for fate in self.fates:

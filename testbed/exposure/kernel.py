@@ -1,4 +1,4 @@
-"""A matrix held against the kernel: each cell's witness is sent on a real bed."""
+"""Confirm a matrix on the kernel: send each cell's witness on a real bed."""
 
 from __future__ import annotations
 

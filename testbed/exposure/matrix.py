@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from testbed.analysis.describe import Term
 from testbed.analysis.fates import End, Fate
 from testbed.analysis.judged import bounding, certain, conceivable
-from testbed.analysis.opaque import OpaqueKind
+from testbed.analysis.opaque import OpaqueClause, OpaqueKind
 from testbed.analysis.packets import UDP
 from testbed.analysis.places import Location, within
 from testbed.analysis.reachability import Ending, Reachability, ReachSets, ending_of
@@ -176,9 +176,9 @@ class MatrixBuilder:
         shown = sure if not empty(sure) else conceivable(world, packets)
         bounds = bounding(world, packets)
         unread = tuple(dict.fromkeys(one.text for one in bounds if one.kind is OpaqueKind.UNREAD))
-        clauses = self._conditions(packets)
+        clauses = self._conditions(packets, bounds)
         terms = self._terms(row, column, shown, conceivable(world, asked), way)
-        unjudged = (*self._unmodelled(packets & shown), *(unread if empty(sure) else ()))
+        unjudged = (*self.reachability.unmodelled_effects(packets & shown), *(unread if empty(sure) else ()))
         places = row.own if way is Way.OWN else row.target.ways
         witness, point = WitnessChooser(self.reachability, column).choose(packets & shown, places, row.node, version)
         fate = self._fate(self.reachability.fates, point)
@@ -198,22 +198,19 @@ class MatrixBuilder:
         )
         return made, packets if way in (Way.PUBLISHED, Way.OTHER) else None
 
-    def _conditions(self, packets: PacketSet) -> tuple[str, ...]:
+    def _conditions(self, packets: PacketSet, bounds: Sequence[OpaqueClause]) -> tuple[str, ...]:
         """Return the clauses that no model reads and the packets depend on, with `not` where they must not match.
 
-        Clauses about extension headers are left out where they must not match: a plain packet has no such header.
+        `bounds` are all clauses that bound the packets. Clauses about extension headers are left out where they must
+        not match: a plain packet has no such header.
         """
         space, found = self.reachability.world.space, []
-        for clause in bounding(self.reachability.world, packets):
+        for clause in bounds:
             if clause.kind is not OpaqueKind.CHOICE:
                 barred = empty(packets & ~space.equal(clause.variables, 0))
                 if not barred or not clause.text.startswith(_EXTENSION_HEADERS):
                     found.append(f"not {clause.text}" if barred else clause.text)
         return tuple(dict.fromkeys(found))
-
-    def _unmodelled(self, packets: PacketSet) -> tuple[str, ...]:
-        effects = (effect for effect in self.reachability.first.effects if effect.unmodelled)
-        return tuple(dict.fromkeys(effect.text for effect in effects if not empty(effect.packets & packets)))
 
     def _terms(
         self, row: ExposureRow, column: ExposureColumn, packets: PacketSet, asked: PacketSet, way: Way
@@ -250,7 +247,8 @@ class MatrixBuilder:
             if why is Why.ELSEWHERE and not empty(point & self.reachability.first.delivered):
                 state, why = CellState.REFUSED, Why.NOT_LISTENING
             answer = fate.answer if fate is not None else ""
-        unjudged = self._unmodelled(sets.asked)
+        unjudged = self.reachability.unmodelled_effects(sets.asked)
+        decided = packets & fate.packets if fate is not None else self.reachability.world.space.none
         return ExposureCell(
             row,
             column,
@@ -259,7 +257,7 @@ class MatrixBuilder:
             fate.reference if fate is not None else None,
             answer,
             why,
-            clauses=self._conditions(packets & fate.packets) if fate is not None else (),
+            clauses=self._conditions(decided, bounding(self.reachability.world, decided)),
             unjudged=unjudged,
             witness=witness,
         )

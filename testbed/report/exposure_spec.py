@@ -42,7 +42,7 @@ def witness(cell: ExposureCell) -> str:
     if found is None:
         return ""
     header = found.header
-    node = found.sender.node if found.sender is not None else "nobody in the bed"
+    node = found.sender.node if found.sender is not None else "no node of the bed"
     to = f"[{header.destination}]" if header.destination.version == 6 else str(header.destination)
     return f"{node} ({header.source}) sends to {to}:{header.second}"
 

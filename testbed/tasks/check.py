@@ -1,4 +1,4 @@
-"""invoke check: an exposure spec, held against rules."""
+"""invoke check: prove an exposure spec for rules."""
 
 from __future__ import annotations
 

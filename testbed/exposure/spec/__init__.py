@@ -1,1 +1,1 @@
-"""Exposure specs: a file that says who may reach what, held against a rule set over all packets."""
+"""Exposure specs: a file that says who may reach what, and its proof for a rule set over all packets."""

@@ -1,4 +1,4 @@
-"""A spec held against a rule set: all packets that get where nothing allows them to, and what is allowed and closed."""
+"""Prove a spec for a rule set: packets that get where nothing allows them to, and what is allowed and closed."""
 
 from __future__ import annotations
 
